@@ -87,8 +87,8 @@ class MeshSettings(Section):
 
     shape: Literal["cube"] = "cube"
     count: int = Field(40, ge=1)
-    deformation: float = Field(0.25, ge=0, le=1)
-    roundness: float = Field(0.45, ge=0, le=1)
+    deformation: float = Field(0.3, ge=0, le=1)
+    roundness: float = Field(0.65, ge=0, le=1)
     max_triangles: int = Field(1300, ge=12, le=5000)
     seed: int = 0
 
@@ -102,6 +102,7 @@ class LayoutSettings(Section):
     clusters: IntRange = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
     tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
+    stacking: float = Field(0.3, ge=0, le=1, description="share of particles that land partly on a neighbour")
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
 
     @field_validator("n_particles", "clusters")
@@ -122,7 +123,8 @@ class SceneSettings(Section):
     stage_half_extent: float = Field(10.0, gt=0)
     torus_radius: float = Field(15.0, gt=0)
     torus_tube: float = Field(3.0, gt=0)
-    torus_stretch: float = Field(4.0, gt=0)
+    torus_stretch: float = Field(2.0, gt=0)
+    torus_y: float = 2.0
     torus_radiance: float = Field(1.0, ge=0)
     top_y: float = 8.0
     top_half_extent: float = Field(10.0, gt=0)
@@ -239,7 +241,7 @@ class Profile(Section):
 PROFILES = {
     "demo": Profile(
         name="demo",
-        gan=GanSettings(epochs=4, n_layouts=24, spp=8),
+        gan=GanSettings(epochs=4, n_layouts=24, spp=9),
         synthesis=SynthesisSettings(n_images=60, spp=16),
         segmentation=SegmentationSettings(trainer="compact", iterations=250, batch_size=4, features=16, stages=6),
         patches={"max_train": 24, "n_background": 10},
@@ -308,7 +310,9 @@ def load_experiment(
             runs=Path(runs or os.environ.get("DRGAN_RUNS", "runs")),
         )
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or material}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or material}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
+        ]
         raise ConfigError("settings refused:\n  " + "\n  ".join(lines)) from None
 
 

@@ -1,0 +1,160 @@
+"""The command `drgan`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from drgan_lib.config import PROFILES, load_experiment, materials
+
+# The packages of the stages take seconds to import (torch, mitsuba), so each command imports what it needs.
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; 0 if it succeeded, 1 if a notebook failed, 2 for what the user can correct."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.command(arguments)
+    except (ValueError, OSError, RuntimeError) as error:
+        # ConfigError and DataError are ValueErrors; a missing renderer back end is a RuntimeError.
+        print(f"drgan: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ndrgan: interrupted; the same command resumes", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from drgan_lib import pipeline, report
+    from drgan_lib.execute import NotebookFailed
+
+    try:
+        results = pipeline.run(
+            arguments.material,
+            arguments.profile,
+            arguments.set,
+            seed=arguments.seed,
+            runs=arguments.runs,
+            only=arguments.stage,
+        )
+    except NotebookFailed as error:
+        print(
+            f"drgan: {error}\n"
+            f"The page as far as it came, with the whole traceback: {error.copy}\n"
+            f"Finished stages are kept. When the cause is mended, resume with:\n  {_resume(arguments)}",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"\n{report.table(report.load_results(results.parent), width=_width())}")
+    print(f"\nreport: {report.write_report(results.parent)}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from drgan_lib import report
+
+    print(report.table(report.load_results(arguments.run), width=_width()))
+    print(f"\nreport: {report.write_report(arguments.run)}")
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from drgan_lib.data import fetch
+
+    print(fetch(arguments.name, folder=arguments.folder))
+    return 0
+
+
+def _pages(arguments: argparse.Namespace) -> int:
+    from drgan_lib.pages import copy_pages
+
+    for path in copy_pages(arguments.run, arguments.folder):
+        print(path)
+    return 0
+
+
+def _materials(arguments: argparse.Namespace) -> int:
+    for name in materials():
+        material = load_experiment(name).material
+        print(f"{name:<12} {material.title} ({material.dataset.licence})")
+    return 0
+
+
+def _meshes(arguments: argparse.Namespace) -> int:
+    from drgan_lib.scene import write_meshes
+
+    material = load_experiment(arguments.material).material
+    for path in write_meshes(material, arguments.folder):
+        print(path)
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> str:
+    words = [
+        "drgan",
+        "run",
+        arguments.material,
+        "--profile",
+        arguments.profile,
+        "--seed",
+        str(arguments.seed),
+    ]
+    for setting in arguments.set:
+        words += ["-P", setting]
+    for stage in arguments.stage:
+        words += ["--stage", stage]
+    if arguments.runs is not None:
+        words += ["--runs", str(arguments.runs)]
+    return shlex.join(words)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((110, 24)).columns
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="drgan", description="Learn the look of nanoparticles, render, segment.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run all stages that are not up to date, and print the figures")
+    run.add_argument("material", help="a name that `drgan materials` prints, or the path of a YAML file")
+    run.add_argument("--profile", default="demo", help=f"how much work: {', '.join(PROFILES)} (default: demo)")
+    run.add_argument(
+        "-P", dest="set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"
+    )
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--runs", type=Path, help="where runs are kept (default: $DRGAN_RUNS or runs)")
+    run.add_argument(
+        "--stage", action="append", default=[], metavar="NAME", help="run only this stage; may be repeated"
+    )
+    run.set_defaults(command=_run)
+
+    report = commands.add_parser("report", help="print the figures of a run")
+    report.add_argument("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
+    report.set_defaults(command=_report)
+
+    fetch = commands.add_parser("fetch", help="download a dataset and verify it")
+    fetch.add_argument("name", help="a folder in data/")
+    fetch.add_argument("--folder", type=Path, help="where the images go (default: $DRGAN_DATA or the user's cache)")
+    fetch.set_defaults(command=_fetch)
+
+    pages = commands.add_parser("pages", help="copy the executed notebooks of a run into the book")
+    pages.add_argument("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
+    pages.add_argument("--folder", type=Path, default=Path("book/executed"), help="default: book/executed")
+    pages.set_defaults(command=_pages)
+
+    listing = commands.add_parser("materials", help="list the materials")
+    listing.set_defaults(command=_materials)
+
+    meshes = commands.add_parser("meshes", help="write the meshes of a material")
+    meshes.add_argument("material")
+    meshes.add_argument("--folder", type=Path, help="default: meshes/<material>")
+    meshes.set_defaults(command=_meshes)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Runs one notebook through papermill; only a clean, finished copy is ever found under its final name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import psutil
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from tqdm.auto import tqdm
+
+from drgan_lib.files import atomic_path
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised; `copy` is the executed copy kept aside for reading."""
+
+    def __init__(self, message: str, copy: Path):
+        super().__init__(message)
+        self.copy = copy
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts kernels with the running interpreter, whatever `python3` means in the user's kernel specs."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
+        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+
+
+class PeakMemory:
+    """Peak of the summed resident memory of all child processes while the context is open, in MiB.
+
+    Memory that processes share is counted once for each of them.
+    """
+
+    def __init__(self, interval_s: float = 0.5):
+        self.peak_mb = 0.0
+        self._interval_s = interval_s
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        this = psutil.Process()
+        while True:
+            total = 0
+            for child in this.children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:  # ended meanwhile
+                    continue
+            self.peak_mb = max(self.peak_mb, total / 2**20)
+            if self._done.wait(self._interval_s):
+                return
+
+
+class _Terminal:
+    """A stream that shows a notebook's printed lines, indented, above the progress bar."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            tqdm.write(f"      {line}", file=sys.stdout)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    """Raises `ValueError` unless the notebook's `parameters` cell names exactly `parameters`.
+
+    papermill itself only warns.
+    """
+    known = set(papermill.inspect_notebook(str(notebook)))
+    if known != set(parameters):
+        raise ValueError(
+            f"{notebook}: expected a cell tagged 'parameters' that sets {', '.join(sorted(parameters))}; "
+            f"it sets {', '.join(sorted(known)) or 'nothing'}; "
+            f"correct {notebook.stem}.py and run `make notebooks`"
+        )
+
+
+def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, description: str) -> float:
+    """Runs `notebook` with `parameters`, leaves the executed copy at `copy`, returns the peak memory in MiB.
+
+    There is no time limit. If a cell raises or the kernel dies, the copy is kept as `<name>.failed.ipynb`
+    instead and `NotebookFailed` is raised.
+    """
+    failed = copy.with_suffix(".failed.ipynb")
+    bar = (
+        {"desc": f"      {description}", "leave": False, "file": sys.stderr} if sys.stderr.isatty() else False
+    )
+    with atomic_path(copy) as unfinished, PeakMemory() as memory:
+        try:
+            executed = papermill.execute_notebook(
+                str(notebook),
+                str(unfinished),
+                parameters,
+                kernel_name="python3",
+                kernel_manager_class=ThisInterpreter,
+                progress_bar=bar,
+                stdout_file=_Terminal(),
+                cwd=os.getcwd(),
+            )
+            if errors := error_outputs(executed):
+                raise NotebookFailed(errors[0], failed)
+        except papermill.PapermillExecutionError as error:
+            os.replace(unfinished, failed)
+            raise NotebookFailed(f"{error.ename}: {error.evalue}", failed) from None
+        except DeadKernelError:
+            os.replace(unfinished, failed)
+            raise NotebookFailed(
+                "the Python process of the notebook died; most often the machine ran out of memory", failed
+            ) from None
+        except NotebookFailed:
+            os.replace(unfinished, failed)
+            raise
+    failed.unlink(missing_ok=True)
+    return memory.peak_mb
+
+
+def append_stamp(copy: Path, stamp: dict[str, str]) -> None:
+    """Adds a last cell to an executed copy that says how the page was made."""
+    book = nbformat.read(copy, as_version=4)
+    rows = "\n".join(f"| {name} | {value} |" for name, value in stamp.items())
+    cell = nbformat.v4.new_markdown_cell(f"**How this page was made**\n\n| | |\n| --- | --- |\n{rows}")
+    cell.metadata["tags"] = ["stamp"]
+    book.cells.append(cell)
+    with atomic_path(copy) as temporary:
+        nbformat.write(book, temporary)
+
+
+def error_outputs(book: nbformat.NotebookNode) -> list[str]:
+    """Error outputs in cells, also those of cells that were allowed to raise."""
+    outputs = (output for cell in book.cells for output in cell.get("outputs", ()))
+    return [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]

@@ -1,0 +1,34 @@
+"""Takes the executed notebooks of a run over into the book."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+
+from drgan_lib.execute import error_outputs
+from drgan_lib.files import atomic_path
+from drgan_lib.stages import STAGES
+
+
+def copy_pages(run: str | Path, folder: str | Path) -> list[Path]:
+    """Copies the executed notebook of every stage from `run/notebooks` to `folder`, emptying it first.
+
+    Raises `FileNotFoundError` if a page is missing and `ValueError` if one holds an error output, which the
+    build of the book would print without failing.
+    """
+    run, folder = Path(run), Path(folder)
+    sources = [run / "notebooks" / f"{stage.notebook}.ipynb" for stage in STAGES]
+    for source in sources:
+        if not source.is_file():
+            raise FileNotFoundError(
+                f"{source} is missing; finish the run first: `drgan run MATERIAL --profile PROFILE`"
+            )
+        if errors := error_outputs(nbformat.read(source, as_version=4)):
+            raise ValueError(f"{source} holds an error: {errors[0]}; run the stage again")
+    shutil.rmtree(folder, ignore_errors=True)
+    for source in sources:
+        with atomic_path(folder / source.name) as temporary:
+            shutil.copyfile(source, temporary)
+    return [folder / source.name for source in sources]

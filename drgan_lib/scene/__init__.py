@@ -1,0 +1,28 @@
+"""Chapter 02: meshes, layouts, and the virtual scene that renders them.
+
+parameters [n] --Renderer.image--> image [h, w]        (differentiable)
+layout         --Renderer.instance_ids--> ids [h, w]   (exact partition)
+"""
+
+from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
+from drgan_lib.scene.liveness import liveness
+from drgan_lib.scene.meshes import MeshError, make_meshes, read_mesh, write_meshes
+from drgan_lib.scene.prepare import load_layouts, prepare
+from drgan_lib.scene.render import Renderer, make_renderer
+from drgan_lib.scene.twin import make_twin
+
+__all__ = [
+    "Layout",
+    "LayoutError",
+    "MeshError",
+    "Renderer",
+    "liveness",
+    "load_layouts",
+    "make_meshes",
+    "make_renderer",
+    "make_twin",
+    "prepare",
+    "read_mesh",
+    "sample_layout",
+    "write_meshes",
+]

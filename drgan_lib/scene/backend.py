@@ -1,0 +1,59 @@
+"""Finding a Mitsuba variant that runs here: CUDA where there is a GPU, else LLVM with the wheel's own library.
+
+Importing this module prepares Dr.Jit (which reads `DRJIT_LIBLLVM_PATH` when it is first imported) and sets the variant;
+every other module takes `mi` and `dr` from here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from ctypes.util import find_library
+from pathlib import Path
+
+import torch
+
+
+def find_llvm() -> str | None:
+    """Path of libLLVM: the user's `DRJIT_LIBLLVM_PATH`, the wheel's, the system's; None if there is none."""
+    named = os.environ.get("DRJIT_LIBLLVM_PATH")
+    if named:
+        if not Path(named).is_file():
+            raise RuntimeError(f"DRJIT_LIBLLVM_PATH names {named}, which is not a file; correct or unset it")
+        return named
+    try:
+        files = importlib.metadata.files("karellen-llvm-core") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    # The versioned file is the library itself; the other names are links to it.
+    candidates = sorted((f for f in files if f.name.startswith("libLLVM")), key=lambda f: len(f.name), reverse=True)
+    for candidate in candidates:
+        path = Path(str(candidate.locate())).resolve()
+        if path.is_file():
+            return str(path)
+    return find_library("LLVM")
+
+
+def choose_variant() -> str:
+    """`cuda_ad_mono` with an NVIDIA GPU, else `llvm_ad_mono`; `RuntimeError` if neither can work."""
+    if torch.cuda.is_available():
+        return "cuda_ad_mono"
+    llvm = find_llvm()
+    if llvm is None:
+        raise RuntimeError(
+            "no renderer back end: there is no NVIDIA GPU and no libLLVM; "
+            "install the package karellen-llvm-core or point DRJIT_LIBLLVM_PATH at libLLVM"
+        )
+    os.environ["DRJIT_LIBLLVM_PATH"] = llvm
+    return "llvm_ad_mono"
+
+
+VARIANT = choose_variant()
+
+import drjit as dr  # noqa: E402
+import mitsuba as mi  # noqa: E402
+
+mi.set_variant(VARIANT)
+mi.set_log_level(mi.LogLevel.Error)
+
+__all__ = ["VARIANT", "choose_variant", "dr", "find_llvm", "mi"]

@@ -1,0 +1,88 @@
+"""From parameters to image, differentiably, and from layout to instance ids, exactly."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+import trimesh
+
+from drgan_lib.config import Experiment, Material
+from drgan_lib.scene.backend import VARIANT, dr, mi
+from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene
+from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.meshes import make_meshes
+
+
+def gradient_seed(seed: int) -> int:
+    """Seed of the samples that the backward pass of `Renderer.image(..., seed=seed)` uses."""
+    return int(mi.sample_tea_32(mi.UInt32(seed), 1)[0][0])
+
+
+class Renderer:
+    """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`.
+
+    The scene of a layout is built on its first use; the last one is kept, so that an image and its ids share it.
+    """
+
+    variant = VARIANT
+
+    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int):
+        self.material, self.meshes, self.spp = material, meshes, spp
+        self._built: OrderedDict[int, tuple[Layout, BuiltScene]] = OrderedDict()
+
+    def scene(self, layout: Layout) -> BuiltScene:
+        """The Mitsuba scene that holds `layout`."""
+        # Keyed by identity: a layout is immutable, and holding it in the value keeps its id from being reused.
+        if id(layout) not in self._built:
+            self._built[id(layout)] = (layout, build_scene(self.material, self.meshes, layout, spp=self.spp))
+            if len(self._built) > 1:
+                self._built.popitem(last=False)
+        return self._built[id(layout)][1]
+
+    def image(self, parameters: torch.Tensor, layout: Layout, *, seed: int) -> torch.Tensor:
+        """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters`.
+
+        `parameters` are physical values [n_parameters] in the order of `material.parameters`; `noise_sigma` belongs to
+        the detector and has no effect here. `seed` chooses the Monte Carlo samples.
+        """
+        names = self.material.parameters
+        if parameters.shape != (len(names),):
+            raise ValueError(f"expected one value for each of {names}, got shape {tuple(parameters.shape)}")
+        built = self.scene(layout)
+        keys = {i: SCENE_KEYS[name] for i, name in enumerate(names) if name in SCENE_KEYS}
+
+        @dr.wrap(source="torch", target="drjit")
+        def render(values):
+            for i, key in keys.items():
+                built.params[key] = dr.gather(mi.Float, values.array, i)
+            built.params.update()
+            # The backward pass draws other samples (`gradient_seed`): with the same ones, the product of the loss's
+            # derivative and the image's would be biased.
+            return mi.render(built.scene, built.params, spp=self.spp, seed=seed, seed_grad=gradient_seed(seed))
+
+        # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
+        return render(parameters * 1.0)[..., 0]
+
+    def instance_ids(self, layout: Layout) -> np.ndarray:
+        """uint16 [h, w]: the particle (k + 1 for layout entry k) that each pixel's centre ray hits, 0 elsewhere.
+
+        One ray per pixel and no filter, so ids are whole and partition the image exactly.
+        """
+        built = self.scene(layout)
+        size = self.material.scene.size_px
+        index = dr.arange(mi.UInt32, size * size)
+        centre = mi.Point2f(mi.Float(index % size) + 0.5, mi.Float(index // size) + 0.5) / size
+        ray, _ = built.scene.sensors()[0].sample_ray(0.0, 0.5, centre, mi.Point2f(0.5))
+        hit = built.scene.ray_intersect_preliminary(ray, coherent=True)
+        particles = next(s for s in built.scene.shapes() if s.id() == "particles")
+        on_particle = hit.is_valid() & (hit.shape == mi.ShapePtr(particles))
+        ids = dr.gather(mi.UInt32, mi.UInt32(built.owners), hit.prim_index, on_particle)
+        return np.array(dr.select(on_particle, ids, 0)).reshape(size, size).astype(np.uint16)
+
+
+def make_renderer(exp: Experiment, *, stage: str) -> Renderer:
+    """The renderer of the experiment's material for stage "gan" or "synthesis", with that stage's samples per pixel."""
+    spp = {"gan": exp.profile.gan.spp, "synthesis": exp.profile.synthesis.spp}[stage]
+    return Renderer(exp.material, make_meshes(exp.material), spp=spp or exp.material.scene.spp)
