@@ -1,0 +1,30 @@
+"""Micrographs: fetched, read, split, and cut into the patches that the GAN learns from."""
+
+from drgan_lib.data.dataset import Dataset, Source, open_dataset
+from drgan_lib.data.detect import Detection, detect_particles
+from drgan_lib.data.fetch import default_folder, fetch, read_registry, registries
+from drgan_lib.data.patches import PatchSelection, select_patches
+from drgan_lib.data.prepare import Patches, load_patches, prepare
+from drgan_lib.data.read import DataError, Micrograph, read_mask, read_micrograph, read_micrographs
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Detection",
+    "Micrograph",
+    "PatchSelection",
+    "Patches",
+    "Source",
+    "default_folder",
+    "detect_particles",
+    "fetch",
+    "load_patches",
+    "open_dataset",
+    "prepare",
+    "read_mask",
+    "read_micrograph",
+    "read_micrographs",
+    "read_registry",
+    "registries",
+    "select_patches",
+]

@@ -1,0 +1,98 @@
+"""Which files are for training and which for testing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from drgan_lib.config import DatasetSettings
+from drgan_lib.data.fetch import read_registry
+from drgan_lib.data.read import SUFFIXES, DataError
+
+TEST_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """One micrograph's file and its mask's, if it has one."""
+
+    image: Path
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The files of a dataset. No mask is learned from; those of `test` are for scoring."""
+
+    name: str
+    folder: Path
+    train: list[Source]
+    test: list[Source]
+
+
+def open_dataset(settings: DatasetSettings, folder: str | Path) -> Dataset:
+    """Files in `folder`, split into train and test.
+
+    The split is that of `folder/registry.tsv` (columns path, kind: image, mask or instances, split: train or
+    test); without one, every fifth image in name order is for testing (the last one, if there are fewer than
+    five). Images lie in `folder/images` or in `folder`, masks in `folder/masks` as `<image>.*` or
+    `<image>_m.*`, if there are any.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; check dataset.path, or fetch the dataset")
+    registry = folder / "registry.tsv"
+    train, test = _from_registry(registry) if registry.is_file() else _from_names(folder)
+    return Dataset(settings.registry or folder.name, folder, train, test)
+
+
+def _from_registry(registry: Path) -> tuple[list[Source], list[Source]]:
+    table = read_registry(registry)
+    absent = [path for path in table["path"] if not (registry.parent / path).is_file()]
+    if absent:
+        raise DataError(
+            f"{registry} lists {len(table)} files, of which {len(absent)} are missing (first: {absent[0]}); "
+            "fetch the dataset again, or delete registry.tsv to use the folder as it is"
+        )
+    files = {kind: [registry.parent / p for p in rows["path"]] for kind, rows in table.groupby("kind")}
+    masks = _by_stem(files.get("mask", []) + files.get("instances", []))
+    parts = []
+    for split in ("train", "test"):
+        rows = table[(table["kind"] == "image") & (table["split"] == split)]
+        if rows.empty:
+            raise DataError(f"{registry}: no image has split {split}; expected rows of kind image for train and test")
+        parts.append([_source(registry.parent / path, masks) for path in rows["path"]])
+    return parts[0], parts[1]
+
+
+def _from_names(folder: Path) -> tuple[list[Source], list[Source]]:
+    place = folder / "images" if (folder / "images").is_dir() else folder
+    images = _images(place)
+    if len(images) < 2:
+        found = sorted({p.suffix for p in place.iterdir() if p.is_file()} - set(SUFFIXES))
+        others = f" (it also has files ending in {', '.join(found)})" if found else ""
+        raise DataError(
+            f"{place}: expected at least 2 images ending in {', '.join(SUFFIXES)} (one to learn from, one "
+            f"to test on), got {len(images)}{others}; add images, or convert them to TIFF or PNG"
+        )
+    masks = _by_stem(_images(folder / "masks")) if (folder / "masks").is_dir() else {}
+    sources = [_source(image, masks) for image in images]
+    tested = set(range(TEST_EVERY - 1, len(sources), TEST_EVERY)) or {len(sources) - 1}
+    return (
+        [s for i, s in enumerate(sources) if i not in tested],
+        [s for i, s in enumerate(sources) if i in tested],
+    )
+
+
+def _images(folder: Path) -> list[Path]:
+    files = (p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in files if p.suffix.lower() in SUFFIXES)
+
+
+def _by_stem(masks: list[Path]) -> dict[str, Path]:
+    """Masks by the stem of their image."""
+    return {path.stem.removesuffix("_m"): path for path in masks} | {path.stem: path for path in masks}
+
+
+def _source(image: Path, masks: dict[str, Path]) -> Source:
+    return Source(image.absolute(), masks[image.stem].absolute() if image.stem in masks else None)

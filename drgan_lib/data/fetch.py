@@ -1,0 +1,123 @@
+"""Public datasets: downloaded once, verified by SHA-256, from their pinned URL or from a local mirror."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pooch
+import yaml
+from tqdm import tqdm
+
+from drgan_lib.config import MATERIALS, ROOT
+from drgan_lib.data.read import DataError
+from drgan_lib.files import atomic_path, require_free_space
+
+REGISTRIES = ROOT / "data"
+
+
+def registries() -> list[str]:
+    """Names of the datasets that can be fetched."""
+    return sorted(path.parent.name for path in REGISTRIES.glob("*/registry.tsv"))
+
+
+def read_registry(path: str | Path) -> pd.DataFrame:
+    """Table of a `registry.tsv`; it must have the columns path, kind and split."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    missing = {"path", "kind", "split"} - set(table.columns)
+    if missing:
+        raise DataError(f"{path}: columns {', '.join(sorted(missing))} are missing; got {', '.join(table.columns)}")
+    return table
+
+
+def default_folder(name: str) -> Path:
+    """Where `fetch` puts a dataset: below `DRGAN_DATA` if set, else below the user's cache folder."""
+    return Path(os.environ.get("DRGAN_DATA") or pooch.os_cache("drgan")) / name
+
+
+def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:
+    """Folder of the dataset `name`, complete and verified; `folder` defaults to `default_folder(name)`.
+
+    Files that are there with the right SHA-256 are kept, so that an interrupted download goes on where it
+    stopped; a file gets its final name only after verification. With `DRGAN_MIRROR` set, files come from
+    `$DRGAN_MIRROR/<name>/<path>` and are verified alike. Raises `DataError` for an unknown name, a wrong
+    mirror, a failed download or a wrong hash, and `OSError` if the disk has too little space.
+    """
+    source = REGISTRIES / name / "registry.tsv"
+    if not source.is_file():
+        raise DataError(f"unknown dataset {name!r}; expected one of {', '.join(registries())}")
+    table = read_registry(source)
+    folder = Path(folder) if folder is not None else default_folder(name)
+    mirror = _mirror(name)
+    if progress:
+        print(f"{name}: {_terms(name)}")
+    waiting = [row for row in table.itertuples() if not _is_there(folder / row.path, row.sha256)]
+    require_free_space(folder, sum(int(row.bytes) for row in waiting), f"fetching {name}")
+    pooch.get_logger().setLevel("ERROR")
+    shop = pooch.create(
+        path=folder,
+        base_url="",
+        registry={row.path: f"sha256:{row.sha256}" for row in table.itertuples()},
+        urls={row.path: row.url for row in table.itertuples()},
+        retry_if_failed=0 if mirror else 2,
+    )
+    for row in tqdm(waiting, desc=f"fetching {name}", unit="file", disable=not progress or not waiting):
+        try:
+            shop.fetch(row.path, downloader=_copy_from(mirror / row.path) if mirror else None)
+        except DataError:
+            raise
+        except ValueError as error:  # pooch's message holds the expected and the found hash
+            origin = mirror / row.path if mirror else row.url
+            raise DataError(f"{origin}: not the file that the registry names, nothing was kept. {error}") from error
+        except OSError as error:
+            done = sum((folder / r.path).is_file() for r in table.itertuples())
+            raise DataError(
+                f"{row.path} could not be fetched from {mirror or row.url} ({error}). {done} of "
+                f"{len(table)} files are in {folder} and are kept: run again to go on, or set DRGAN_MIRROR "
+                f"to a folder that holds {name}/{row.path}"
+            ) from error
+    with atomic_path(folder / "registry.tsv") as temporary:  # last, so that it marks a complete dataset
+        shutil.copyfile(source, temporary)
+    return folder
+
+
+def _is_there(path: Path, sha256: str) -> bool:
+    return path.is_file() and pooch.file_hash(str(path)) == sha256
+
+
+def _mirror(name: str) -> Path | None:
+    """`$DRGAN_MIRROR/<name>`, or None where no mirror is set."""
+    if not os.environ.get("DRGAN_MIRROR"):
+        return None
+    mirror = Path(os.environ["DRGAN_MIRROR"]).expanduser().resolve()
+    if not (mirror / name).is_dir():
+        raise DataError(
+            f"DRGAN_MIRROR is {mirror}, but there is no folder {mirror / name}; expected the files at "
+            "$DRGAN_MIRROR/<dataset>/<path>, for example $DRGAN_MIRROR/tio2_sem/images/1908248.tif; "
+            "correct it or unset it"
+        )
+    return mirror / name
+
+
+def _copy_from(path: Path):
+    """A pooch downloader that copies `path` in place of downloading."""
+
+    def copy(url: str, output_file: str, shop: pooch.Pooch) -> None:
+        if not path.is_file():
+            raise DataError(
+                f"the mirror has no {path}; expected $DRGAN_MIRROR/<dataset>/<path>; correct or unset DRGAN_MIRROR"
+            )
+        shutil.copyfile(path, output_file)
+
+    return copy
+
+
+def _terms(name: str) -> str:
+    """Licence and citation, as written in the material that uses the dataset."""
+    for path in sorted(MATERIALS.glob("*.yaml")):
+        dataset = yaml.safe_load(path.read_text()).get("dataset", {})
+        if dataset.get("registry") == name:
+            return f"licence {dataset.get('licence', 'unknown')}; cite {dataset.get('citation', 'its source')}"
+    return "licence unknown; see data/README.md"

@@ -1,0 +1,219 @@
+"""Micrographs and masks from files: gray levels in [0, 1], pixel sizes in nm, instance labels.
+
+How gray levels are scaled: 8-bit images by 255. Deeper images by the smallest of the usual detector depths
+(8, 10, 12, 14, 16 bit) that holds their brightest pixel, so that nothing clips, zero stays zero, and a 12-bit
+image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`read_micrographs`).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+from scipy import ndimage
+
+SUFFIXES = (".tif", ".tiff", ".png")
+DEPTHS = (8, 10, 12, 14, 16)
+UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
+_BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
+
+
+class DataError(ValueError):
+    """Images that cannot be used; the message names the file, what was expected, and what to do."""
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown).
+
+    `full_scale` is the stored gray level that became 1.
+    """
+
+    name: str
+    image: np.ndarray
+    pixel_size_nm: float | None
+    path: Path
+    full_scale: float = 255.0
+
+
+def read_micrograph(
+    path: str | Path, *, sample_rows: int | None = None, pixel_size_nm: float | None = None
+) -> Micrograph:
+    """Micrograph of a TIFF (8 or 16 bit, palette, Zeiss and FEI tags) or PNG file.
+
+    `sample_rows` keeps the rows above a burnt-in data bar; `pixel_size_nm` overrides what the file says.
+    Colour, alpha channels, stacks, and missing or damaged files raise `DataError`.
+    """
+    path = Path(path)
+    pixels, size_nm = _read_pixels(path)
+    pixels = _crop(_single_channel(pixels, path), sample_rows, path)
+    scale = _full_scale(pixels, path)
+    image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(scale)
+    return Micrograph(path.stem, image, pixel_size_nm or size_nm, path, scale)
+
+
+def read_micrographs(
+    paths: Sequence[str | Path], *, sample_rows: int | None = None, pixel_size_nm: float | None = None
+) -> list[Micrograph]:
+    """Micrographs of one dataset, on one common gray scale (see the module's first lines)."""
+    read = [read_micrograph(p, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm) for p in paths]
+    scale = max((m.full_scale for m in read if m.image.size), default=255.0)
+    return [replace(m, image=m.image * np.float32(m.full_scale / scale), full_scale=scale) for m in read]
+
+
+def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray:
+    """Instance labels int32 [h, w], 0 background: ids are kept, binary masks labelled with 4-connectivity.
+
+    Two values count as binary, except in a 16-bit map, which is taken as one instance (unless the value is
+    65535).
+    """
+    path = Path(path)
+    pixels = _crop(_single_channel(_read_pixels(path, palette=False)[0], path), sample_rows, path)
+    if not np.issubdtype(pixels.dtype, np.integer) and pixels.dtype != bool:
+        raise DataError(f"{path}: expected a mask of integers, got {pixels.dtype}; save it as 8- or 16-bit TIFF or PNG")
+    values = np.unique(pixels)
+    foreground = values[values != 0]
+    instance_map = pixels.dtype.itemsize > 1 and foreground.size == 1 and foreground[0] != 65535
+    if foreground.size <= 1 and not instance_map:
+        return ndimage.label(pixels)[0].astype(np.int32)
+    return pixels.astype(np.int32)
+
+
+def _read_pixels(path: Path, *, palette: bool = True) -> tuple[np.ndarray, float | None]:
+    """Stored pixels of a file and its pixel size in nm; palettes that are a gray ramp are resolved."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path, or fetch the dataset again")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
+    reader = _read_png if path.suffix.lower() == ".png" else _read_tiff
+    try:
+        return reader(path, palette)
+    except DataError:
+        raise
+    except _BROKEN as error:
+        raise DataError(
+            f"{path}: cannot be read as an image, it seems truncated or damaged ({error}); delete it and "
+            "fetch it again, or export it again"
+        ) from error
+
+
+def _read_png(path: Path, palette: bool) -> tuple[np.ndarray, None]:
+    with Image.open(path) as image:
+        if "A" in image.getbands() or "transparency" in image.info:
+            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
+        pixels = np.asarray(image)
+        if image.mode == "P" and palette:
+            colours = np.reshape(image.getpalette("RGB"), (-1, 3))
+            pixels = _resolve_palette(pixels, colours.T, path)
+    return pixels, None
+
+
+def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, float | None]:
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        if len(tiff.series[0].shape) > 2 and len(tiff.series[0].pages) > 1:
+            raise DataError(
+                f"{path}: expected one image, got a stack of shape {tiff.series[0].shape}; save its images one by one"
+            )
+        _require_whole(page, path.stat().st_size)
+        pixels = page.asarray()
+        if page.extrasamples:
+            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette:
+            pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
+        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
+        return pixels, _pixel_size_nm(tiff)
+
+
+def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:
+    """Raises `ValueError` if the file ends before the pixels do (tifffile would fill the rest with zeros)."""
+    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+    if (expected := max(ends, default=0)) > n_bytes:
+        raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
+
+
+def _resolve_palette(pixels: np.ndarray, colours: np.ndarray, path: Path) -> np.ndarray:
+    """Gray levels of a palette image; `colours` [3, n] in 0..255.
+
+    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of
+    them white). The scanned image avoids them, but should a pixel hold one, it gets the level that the
+    neighbouring entries on the ramp imply.
+    """
+    n = colours.shape[1]
+    index = np.arange(n)
+    on_ramp = (colours == colours[0]).all(axis=0)
+    if on_ramp.sum() < 0.75 * n:
+        raise DataError(
+            f"{path}: expected a gray palette, got one with {n - on_ramp.sum()} coloured entries of {n}; "
+            "save it in gray"
+        )
+    levels = colours[0].astype(float)
+    gray, smooth = index[on_ramp], ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
+    kept = np.abs(levels[gray] - smooth) <= 4
+    ramp = np.interp(index, gray[kept], levels[gray[kept]])
+    return np.rint(ramp).astype(np.uint8)[pixels]
+
+
+def _single_channel(pixels: np.ndarray, path: Path) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        raise DataError(f"{path}: expected a gray image, got shape {pixels.shape} with an alpha channel; remove it")
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        if (pixels == pixels[..., :1]).all():
+            return pixels[..., 0]
+        raise DataError(
+            f"{path}: expected a gray image, got colour of shape {pixels.shape}; micrographs have one "
+            "channel: export without overlays or false colour"
+        )
+    raise DataError(f"{path}: expected a 2-D gray image, got shape {pixels.shape}")
+
+
+def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray:
+    if sample_rows is not None and sample_rows > pixels.shape[0]:
+        raise DataError(
+            f"{path}: dataset.sample_rows is {sample_rows}, but the image has only {pixels.shape[0]} rows; "
+            "set it to the rows above the data bar, or to null"
+        )
+    return pixels[:sample_rows]
+
+
+def _full_scale(pixels: np.ndarray, path: Path) -> float:
+    if pixels.dtype == bool:
+        return 1.0
+    if pixels.dtype == np.uint8:
+        return 255.0
+    low, high = float(pixels.min()), float(pixels.max())
+    if np.issubdtype(pixels.dtype, np.floating):
+        if not (low >= 0 and high <= 1):
+            raise DataError(f"{path}: expected a floating-point image in [0, 1], got {low:g} to {high:g}; rescale it")
+        return 1.0
+    if low < 0 or high > 65535:
+        raise DataError(f"{path}: expected gray levels of 0 to 65535, got {low:g} to {high:g}; export it as 16 bit")
+    return float(next(2**depth - 1 for depth in DEPTHS if high < 2**depth))
+
+
+def _pixel_size_nm(tiff: tifffile.TiffFile) -> float | None:
+    """From Zeiss, FEI or ImageJ tags; dots per inch are no pixel size of a micrograph."""
+    zeiss = tiff.sem_metadata or {}
+    for key in ("ap_pixel_size", "ap_image_pixel_size"):
+        entry = zeiss.get(key, ())
+        if len(entry) == 3 and entry[2] in UNITS_NM and entry[1] > 0:
+            return float(entry[1]) * UNITS_NM[entry[2]]
+    if len(zeiss.get("", ())) > 3 and zeiss[""][3] > 0:  # the nameless first block holds SI units
+        return float(zeiss[""][3]) * 1e9
+    fei = (tiff.fei_metadata or {}).get("Scan", {}).get("PixelWidth")
+    if fei:
+        return float(fei) * 1e9
+    unit = (tiff.imagej_metadata or {}).get("unit", "").replace("\\u00B5", "µ")
+    resolution = tiff.pages[0].tags.get("XResolution")
+    if unit in UNITS_NM and resolution is not None and resolution.value[0] > 0:
+        return resolution.value[1] / resolution.value[0] * UNITS_NM[unit]
+    return None

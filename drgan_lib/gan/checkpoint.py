@@ -1,0 +1,152 @@
+"""One checkpoint per epoch, from which training resumes exactly and every epoch's generator can be had.
+
+A checkpoint holds both networks, both optimisers and what the epoch measured. Random numbers need no stored
+state: each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed
+run must share. Discriminator and optimisers, 99 % of the size, stay in the last two checkpoints only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from drgan_lib.config import Experiment
+from drgan_lib.files import atomic_path
+from drgan_lib.scene.layout import Layout
+
+FULL = 2  # the newest checkpoints that keep what resuming needs
+RESUME_KEYS = ("discriminator", "optimiser_generator", "optimiser_discriminator")
+# These may change between two runs: how long to train, and how to measure.
+FREE_SETTINGS = {"epochs", "features", "inception_weights"}
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that belongs to another run, or none that can be read."""
+
+
+def generator_identity(exp: Experiment) -> dict[str, Any]:
+    """What a checkpoint's generator must share with the experiment to be used in it."""
+    return {
+        "material": exp.material.name,
+        "parameters": list(exp.material.parameters),
+        "bounds": [list(bounds) for bounds in exp.material.bounds.values()],
+        "layout.n_particles": list(exp.material.layout.n_particles),
+        "gan.hidden": exp.profile.gan.hidden,
+        "gan.dropout": exp.profile.gan.dropout,
+    }
+
+
+def identity(exp: Experiment, images: np.ndarray, layouts: Iterable[Layout]) -> dict[str, Any]:
+    """What a resumed run must share with the one before: also scene, settings, seed, images and layouts."""
+    sections = {"meshes": exp.material.meshes, "scene": exp.material.scene, "gan": exp.profile.gan}
+    values = {
+        f"{section}.{key}": value
+        for section, settings in sections.items()
+        for key, value in settings.model_dump(mode="json").items()
+        if section != "gan" or key not in FREE_SETTINGS
+    }
+    return {
+        **generator_identity(exp),
+        **values,
+        "seed": exp.seed,
+        "training patches": _digest([images]),
+        "layouts": _digest(part for x in layouts for part in (x.transforms, x.rotations, x.mesh_index)),
+    }
+
+
+def _digest(arrays: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def require_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+    """Raises `CheckpointError` naming every entry in which `found` differs from `expected`."""
+    keys = [key for key in expected if found.get(key) != expected[key]]
+    if keys:
+        lines = "\n  ".join(f"{key}: {found.get(key)} there, {expected[key]} now" for key in keys)
+        raise CheckpointError(
+            f"{path} belongs to another run:\n  {lines}\nuse those settings again, or another `runs` folder, "
+            f"or delete {path.parent} to train anew"
+        )
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """File of one epoch; epoch 0 is the untrained generator."""
+    return folder / f"epoch_{epoch:03d}.pt"
+
+
+def save(folder: Path, checkpoint: dict[str, Any]) -> None:
+    """Writes the checkpoint of its epoch, then lightens the one that resuming no longer needs."""
+    epoch = checkpoint["epoch"]
+    _write(checkpoint_path(folder, epoch), checkpoint)
+    old = checkpoint_path(folder, epoch - FULL)
+    if old.is_file():
+        content = read(old)
+        _write(old, {key: value for key, value in content.items() if key not in RESUME_KEYS})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint on the CPU; `CheckpointError` if it is missing or cannot be read."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist; train the GAN first (chapter 03)")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a truncated file raises whatever the unpickler stumbles over
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}); it is damaged") from error
+    if not isinstance(content, dict) or not {"identity", "epoch", "generator", "record"} <= content.keys():
+        raise CheckpointError(f"{path} is not a checkpoint of this library")
+    return content
+
+
+def available(folder: Path) -> list[Path]:
+    """Checkpoint files in the order of their epochs."""
+    return sorted(folder.glob("epoch_[0-9][0-9][0-9].pt"))
+
+
+def newest(folder: Path, expected: dict[str, Any], log: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest checkpoint from which training can resume; None where there is none at all.
+
+    A damaged one is passed over with a note. Raises `CheckpointError` for a checkpoint of another run, and if
+    none of the existing ones can be resumed from.
+    """
+    paths = available(folder)
+    for path in reversed(paths):
+        try:
+            content = read(path)
+        except CheckpointError as error:
+            log(f"{error}; going back to the epoch before")
+            continue
+        require_same(content["identity"], expected, path)
+        if all(key in content for key in RESUME_KEYS):
+            return content
+    if paths:
+        raise CheckpointError(
+            f"training cannot be resumed from {folder}: the last {FULL} of {len(paths)} checkpoints are "
+            "damaged or missing; delete the folder to train anew"
+        )
+    return None
+
+
+def records(folder: Path, *, last: int) -> list[dict[str, Any]]:
+    """What each epoch up to `last` measured, in order, with `positions` [n, p]; leaves damaged files out."""
+    rows = []
+    for path in available(folder):
+        try:
+            content = read(path)
+        except CheckpointError:
+            continue
+        if content["epoch"] <= last:
+            rows.append({**content["record"], "positions": content["positions"].numpy()})
+    return rows

@@ -1,0 +1,133 @@
+"""The networks of DiffRenderGAN and their loss: a regressor of scene parameters, and a PatchGAN.
+
+The generator is the regressor with the renderer behind it: a layout goes in, scene parameters come out, the
+renderer makes the image. Its randomness is the dropout of the regressor, so dropout stays active whenever
+images are sampled. All random numbers come from a generator on the CPU, so that a seed means the same on
+every device.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from drgan_lib.config import GanSettings, Material
+
+HIDDEN_LAYERS = 4
+
+
+class LayoutLike(Protocol):
+    def vector(self, n_max: int) -> np.ndarray:
+        """Transforms (x, y, z, scale) of all particles, flattened and padded with zeros to [4 * n_max]."""
+
+
+class RendererLike(Protocol):
+    variant: str
+
+    def image(self, parameters: Tensor, layout: LayoutLike, *, seed: int) -> Tensor:
+        """Linear image [h, w] of physical parameters [n], differentiable with respect to them."""
+
+
+def xavier(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
+    """`layer` with the paper's initialisation: Xavier (Glorot and Bengio 2010) weights, no bias."""
+    nn.init.xavier_normal_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Generator(nn.Module):
+    """Regressor from a layout to scene parameters, and the image that the renderer makes of them.
+
+    4 x (dropout, linear, ReLU) + linear + sigmoid with weight normalisation, as in the paper; the last bias
+    is set so that every parameter starts near `settings.initial_position` of its bounds.
+    """
+
+    def __init__(self, material: Material, settings: GanSettings) -> None:
+        super().__init__()
+        self.names = material.parameters
+        self.n_max = material.layout.n_particles[1]
+        self.dropout = settings.dropout
+        low, high = torch.tensor(list(material.bounds.values())).T
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
+        widths = [4 * self.n_max] + HIDDEN_LAYERS * [settings.hidden] + [len(self.names)]
+        layers = [xavier(nn.Linear(n, m)) for n, m in pairwise(widths)]
+        nn.init.constant_(layers[-1].bias, math.log(settings.initial_position / (1 - settings.initial_position)))
+        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
+
+    def regress(self, vectors: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]."""
+        x = vectors
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(self._drop(x, generator)))
+        return torch.sigmoid(self.layers[-1](x))
+
+    def _drop(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        keep = torch.empty(x.shape).bernoulli_(1 - self.dropout, generator=generator)
+        return x * keep.to(x.device) / (1 - self.dropout)
+
+    def to_physical(self, positions: Tensor) -> Tensor:
+        """Parameters in the units of their bounds, from positions in [0, 1]; both [..., n_parameters]."""
+        return self.low + positions * (self.high - self.low)
+
+    def to_positions(self, parameters: Tensor) -> Tensor:
+        """Inverse of `to_physical`."""
+        return (parameters - self.low) / (self.high - self.low)
+
+    def parameters_for(self, layout: LayoutLike, *, generator: torch.Generator) -> Tensor:
+        """One draw of the physical parameters [n_parameters] for `layout`."""
+        vector = torch.as_tensor(layout.vector(self.n_max), dtype=torch.float32, device=self.low.device)
+        return self.to_physical(self.regress(vector[None], generator=generator)[0])
+
+    def sample(self, renderer: RendererLike, layout: LayoutLike, *, seed: int) -> tuple[Tensor, Tensor]:
+        """One synthetic micrograph [1, 1, h, w] in [0, 1] and its physical parameters [n_parameters].
+
+        The image is clamped before and after the Gaussian noise, whose sigma is the learned `noise_sigma`.
+        `seed` (0 to 2**32 - 1) fixes dropout, ray tracing and noise.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        parameters = self.parameters_for(layout, generator=generator)
+        clean = renderer.image(parameters, layout, seed=seed).clamp(0, 1)
+        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        sigma = parameters[self.names.index("noise_sigma")]
+        return (clean + sigma * noise).clamp(0, 1)[None, None], parameters
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN as CycleGAN uses it (Isola et al. 2017): one score per patch, 70 px with 3 layers.
+
+    Instance instead of batch normalisation, since the batch is one image. Images [b, 1, h, w] in [0, 1] in;
+    scores [b, 1, h', w'] out, 1 for real and 0 for synthetic.
+    """
+
+    def __init__(self, *, layers: int = 3, channels: int = 64) -> None:
+        super().__init__()
+        widths = [channels * min(2**i, 8) for i in range(layers + 1)]
+        blocks = [nn.Conv2d(1, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for i in range(1, layers + 1):
+            stride = 2 if i < layers else 1
+            blocks += [
+                nn.Conv2d(widths[i - 1], widths[i], 4, stride=stride, padding=1),
+                nn.InstanceNorm2d(widths[i]),
+                nn.LeakyReLU(0.2),
+            ]
+        blocks.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
+        self.model = nn.Sequential(*blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                xavier(module)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(2 * images - 1)
+
+
+def lsgan_loss(scores: Tensor, target: float) -> Tensor:
+    """Mean squared distance of the scores to `target` (1 real, 0 synthetic), Mao et al. (2017)."""
+    return (scores - target).square().mean()

@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Data preparation
+#
+# The network will never see an annotation. What it sees are small crops of real micrographs, and it can only learn what
+# those show. In this chapter we fetch the micrographs, read them without losing a gray level or the pixel size, keep some
+# aside for testing, and choose the crops: some with particles, some without.
+#
+# **What you will learn**
+#
+# - what is inside a micrograph's file besides the picture
+# - why test images are put aside before anything else happens
+# - how particles are found well enough to choose crops by, without annotations
+# - what makes a good set of training and background patches
+#
+# **What you need**: nothing. The material `twin` renders its own micrographs; `tio2_sem` downloads 40 public ones.
+#
+# **How long it takes**: half a minute on two cores, plus the download or the rendering.
+
+# %% tags=["parameters"]
+material = "twin"
+profile = "demo"
+seed = 0
+runs = "runs"
+overrides = {}
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Image
+from myst_nb import glue
+
+from drgan_lib import data
+from drgan_lib.config import load_experiment
+from drgan_lib.files import read_json
+from drgan_lib.sources import dataset_folder
+
+exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
+settings = exp.material.dataset
+folder = dataset_folder(exp)
+dataset = data.open_dataset(settings, folder)
+print(f"{exp.material.title}: {len(dataset.train)} micrographs to learn from, {len(dataset.test)} to test on")
+print(f"licence: {settings.licence}" + (f"; cite {settings.citation}" if settings.citation else ""))
+
+# %% [markdown]
+# ## The split comes first
+#
+# Every fifth micrograph is for testing. It is not looked at in this chapter, nor in the two that follow: a method that
+# has seen its test images, even without their annotations, has an advantage that new images will not give it.
+#
+# ## Reading a micrograph
+#
+# Microscopes write more than a picture: the pixel size stands in tags of the vendor's own, a data bar may be burnt into
+# the lowest rows, and the gray levels may be a palette with coloured entries for overlays. The reader returns gray
+# levels in [0, 1], the rows above the data bar, and the pixel size in nm. It refuses what it cannot be sure of: colour,
+# transparency, stacks, damaged files.
+
+# %%
+micrographs = data.read_micrographs(
+    [source.image for source in dataset.train],
+    sample_rows=settings.sample_rows,
+    pixel_size_nm=settings.pixel_size_nm,
+)
+first = micrographs[0]
+glue("pixel_size", first.pixel_size_nm or "unknown", display=False)
+print(f"{first.name}: {first.image.shape[0]} x {first.image.shape[1]} px, pixel size {first.pixel_size_nm} nm")
+
+# %% mystnb={"figure": {"caption": "The first micrographs of the training split, as read.", "name": "fig-micrographs"}, "image": {"alt": "Micrographs with bright particles on a dark stage"}}
+shown = micrographs[:4]
+figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3.2), layout="constrained", squeeze=False)
+for ax, micrograph in zip(axes[0], shown, strict=True):
+    ax.imshow(micrograph.image, cmap="gray", vmin=0, vmax=1)
+    ax.set_title(micrograph.name, size=9)
+    ax.axis("off")
+
+# %% [markdown]
+# Most of an image is background, so its histogram has one high peak. Particles are the long tail to the right. Levels
+# near 1 are saturated: there the detector could not tell bright from brighter.
+
+# %% mystnb={"figure": {"caption": "Gray levels of all training micrographs; the vertical axis is logarithmic.", "name": "fig-gray-levels"}, "image": {"alt": "Histogram with a peak of dark background and a tail of bright particles"}}
+levels = np.concatenate([m.image[::2, ::2].ravel() for m in micrographs])
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+ax.hist(levels, bins=128, range=(0, 1), color="0.3", log=True)
+ax.set_xlabel("gray level")
+ax.set_ylabel("pixels")
+glue("saturated", f"{(levels > 0.99).mean():.2%}", display=False)
+
+# %% [markdown]
+# ## Choosing patches without annotations
+#
+# Particles are found in four classical steps: smooth, subtract a slowly varying background, apply one threshold to all
+# micrographs (Otsu's, but never below the noise), and cut agglomerates at their necks and dark gaps. The result is no
+# segmentation to be proud of, but it counts well enough to choose by:
+#
+# - a **training patch** holds at least three whole particles, none of them cut by its border. The micrographs take
+#   turns, each giving the window with most particles not shown yet; windows that repeat a chosen one are left out.
+# - a **background patch** holds no particle, nor anything that might be one. Chapter 04 adds these patches to the
+#   rendered images, so that the segmentation network learns what real dirt and scratches look like.
+
+# %%
+stage = data.prepare(exp, folder)
+record = read_json(stage / "dataset.json")
+counts = record["counts"]
+glue("n_train", counts["train"], display=False)
+glue("n_background", counts["background"], display=False)
+glue("n_particles", counts["particles_found"], display=False)
+pd.Series(counts, name="count").rename(lambda key: key.replace("_", " ")).to_frame()
+
+# %% [markdown]
+# Out of {glue:text}`n_particles` particles found, the choice shows {glue:text}`n_train` training patches and
+# {glue:text}`n_background` background patches. If there are fewer than the settings ask for, the micrographs have no
+# more to give.
+
+# %% mystnb={"figure": {"caption": "What was found (yellow outlines) and chosen: training patches in green, background patches in blue.", "name": "fig-selection"}, "image": {"alt": "All training micrographs with boxes around the chosen patches"}}
+Image(stage / "selection.png")
+
+# %% mystnb={"figure": {"caption": "Training patches with their counts of whole particles (green), and background patches, three times brighter than they are (blue).", "name": "fig-patches"}, "image": {"alt": "Contact sheet of the chosen patches"}}
+Image(stage / "patches.png")
+
+# %% [markdown]
+# Look at the sheet before you go on: ten seconds here can save an hour of training. Is there a patch without
+# particles among the green ones? A particle among the blue ones? A data bar?
+#
+# The table says where each patch came from and why it was taken.
+
+# %%
+table = pd.read_csv(stage / "patches.csv")
+table.groupby("kind")[["whole_particles", "overlap"]].describe().T.round(2)
+
+# %%
+table.head()
+
+# %% [markdown]
+# ## A first look at sizes
+#
+# The areas found give equivalent diameters: the diameter of the circle of the same area. Hidden parts of particles are
+# missing and touching ones may be merged, so take this as a plausibility check for the sizes that the next chapter
+# puts into its layouts, not as a measurement.
+
+# %% mystnb={"figure": {"caption": "Equivalent diameters of the particles found in the training micrographs.", "name": "fig-found-sizes"}, "image": {"alt": "Histogram of diameters with one peak"}}
+scale, unit = (record["pixel_size_nm"], "nm") if record["pixel_size_nm"] else (1, "px")
+diameters = scale * pd.read_csv(stage / "particles.csv")["diameter_px"]
+glue("median_diameter", f"{np.median(diameters):.0f} {unit}", display=False)
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+ax.hist(diameters, bins=40, color="0.3")
+ax.axvline(np.median(diameters), color="C1", label=f"median {np.median(diameters):.0f} {unit}")
+ax.set_xlabel(f"equivalent diameter, {unit}")
+ax.set_ylabel("particles")
+figure.legend(loc="outside upper right", frameon=False)
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Use your own images: put them into a folder and give it as `dataset.path`. Which of your images give no
+#    training patch, and why?
+# 2. Ask for at least ten whole particles (`patches.min_particles`). What happens to the number of patches, and what
+#    would the network no longer see?
+#
+# ```{dropdown} Solutions
+# 1. Those with fewer than three whole particles in any window, and those whose particles are darker than their
+#    surroundings: the search takes bright for particle. The figure shows what was found in each image.
+# 2. Fewer windows qualify, and they lie in dense regions. Single particles on an empty stage, which show the outline and
+#    the edge brightness best, would become rare.
+# ```
+#
+# ## Quiz
+#
+# *Why must a training patch not show the same region as another one?* The discriminator would meet that region more
+# often and could learn it by heart instead of learning what particles look like.
+#
+# *May annotations of the training micrographs be used here?* They exist for `tio2_sem`, but a method that claims to
+# need none must not touch them. Tests use them to check the choice, the library does not.
+#
+# ## Takeaways
+#
+# - The split is made first, by file, and the test images stay closed.
+# - Pixel size and gray levels come from the file; whatever is doubtful is refused with a reason.
+# - {glue:text}`n_train` training and {glue:text}`n_background` background patches were chosen without annotations, and
+#   the figure shows every choice. The median diameter found is {glue:text}`median_diameter`.

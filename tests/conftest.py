@@ -1,0 +1,30 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from drgan_lib.config import ROOT
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Folder with copies of the public datasets: `DRGAN_MIRROR`, or `../shared/data` beside the
+    repository.
+    """
+    places = [Path(os.environ["DRGAN_MIRROR"])] if os.environ.get("DRGAN_MIRROR") else []
+    places.append(ROOT.parent / "shared" / "data")
+    for place in places:
+        if (place / "tio2_sem").is_dir():
+            return place.resolve()
+    pytest.skip(f"no real micrographs: set DRGAN_MIRROR to a folder holding tio2_sem (looked in {places})")
+
+
+@pytest.fixture
+def use_mirror(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The mirror, with `DRGAN_MIRROR` set to it."""
+    monkeypatch.setenv("DRGAN_MIRROR", str(mirror))
+    return mirror

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import tifffile
+
+from drgan_lib.config import DatasetSettings
+from drgan_lib.data import DataError, open_dataset
+
+SETTINGS = DatasetSettings(registry="anything")
+
+
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
+
+
+def test_registry_split_and_masks(mirror):
+    dataset = open_dataset(DatasetSettings(registry="tio2_sem"), mirror / "tio2_sem")
+    assert (len(dataset.train), len(dataset.test)) == (32, 8)
+    assert all(source.mask.stem == source.image.stem + "_m" for source in dataset.train + dataset.test)
+
+
+def test_registry_with_more_columns_and_instances(mirror):
+    dataset = open_dataset(SETTINGS, mirror / "emps")
+    assert all(source.mask.parent.name == "segmaps" for source in dataset.train + dataset.test)
+
+
+def test_plain_folder_tests_every_fifth_image(tmp_path):
+    for k in range(11):
+        write(tmp_path / f"image_{k:02}.tif")
+    dataset = open_dataset(SETTINGS, tmp_path)
+    assert [source.image.stem for source in dataset.test] == ["image_04", "image_09"]
+    assert len(dataset.train) == 9
+    assert all(source.mask is None for source in dataset.test)
+
+
+def test_folder_with_masks_and_few_images(tmp_path):
+    for name in (
+        "images/a.tif",
+        "images/b.tif",
+        "images/c_m.tif",
+        "masks/a.tif",
+        "masks/b_m.tif",
+        "masks/c_m.tif",
+    ):
+        write(tmp_path / name)
+    dataset = open_dataset(SETTINGS, tmp_path)
+    assert [source.mask.name for source in dataset.train] == ["a.tif", "b_m.tif"]
+    assert [source.mask.name for source in dataset.test] == ["c_m.tif"]
+
+
+@pytest.mark.parametrize("names", [[], ["a.tif"], ["a.tif", "b.jpg", "notes.txt"]])
+def test_too_few_images_are_refused(tmp_path, names):
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="expected at least 2 images"):
+        open_dataset(SETTINGS, tmp_path)
+
+
+def test_missing_folder_and_incomplete_registry(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        open_dataset(SETTINGS, tmp_path / "gone")
+    (tmp_path / "registry.tsv").write_text("path\tkind\tsplit\nimages/a.tif\timage\ttrain\n")
+    with pytest.raises(DataError, match=r"1 are missing \(first: images/a.tif\); fetch the dataset again"):
+        open_dataset(SETTINGS, tmp_path)
+    write(tmp_path / "images/a.tif")
+    with pytest.raises(DataError, match="no image has split test"):
+        open_dataset(SETTINGS, tmp_path)
+    (tmp_path / "registry.tsv").write_text("path\tsplit\nimages/a.tif\ttrain\n")
+    with pytest.raises(DataError, match="columns kind are missing"):
+        open_dataset(SETTINGS, tmp_path)

@@ -1,0 +1,127 @@
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pooch
+import pytest
+
+from drgan_lib.data import DataError, default_folder, fetch, read_registry, registries
+
+fetch_module = sys.modules[fetch.__module__]  # the package shows the function under the module's name
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A registry of three small files, and a mirror that holds them."""
+    source = tmp_path / "mirror" / "small"
+    rows = []
+    for name in ("images/a.tif", "images/b.tif", "masks/a_m.tif"):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {name}")
+        kind = "mask" if "mask" in name else "image"
+        url = (source / name).as_uri()
+        rows.append((name, kind, "train", path.stat().st_size, pooch.file_hash(str(path)), url))
+    registry = tmp_path / "registries" / "small" / "registry.tsv"
+    registry.parent.mkdir(parents=True)
+    table = pd.DataFrame(rows, columns=["path", "kind", "split", "bytes", "sha256", "url"])
+    table.to_csv(registry, sep="\t", index=False)
+    monkeypatch.setattr(fetch_module, "REGISTRIES", tmp_path / "registries")
+    monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path / "mirror"))
+    return source
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_files_are_copied_verified_and_kept(small, tmp_path):
+    folder = fetch("small", folder=tmp_path / "out", progress=False)
+    assert files(folder) == ["images/a.tif", "images/b.tif", "masks/a_m.tif", "registry.tsv"]
+    times = {path: (folder / path).stat().st_mtime_ns for path in files(folder) if path != "registry.tsv"}
+    (folder / "images/b.tif").write_text("damaged since")
+    fetch("small", folder=folder, progress=False)
+    assert (folder / "images/b.tif").read_text() == "content of images/b.tif"
+    assert (folder / "images/a.tif").stat().st_mtime_ns == times["images/a.tif"]
+
+
+def test_corrupt_file_in_the_mirror_is_refused_with_both_hashes(small, tmp_path):
+    right = pooch.file_hash(str(small / "images/b.tif"))
+    (small / "images/b.tif").write_text("something else")
+    with pytest.raises(DataError) as caught:
+        fetch("small", folder=tmp_path / "out", progress=False)
+    assert right in str(caught.value)
+    assert pooch.file_hash(str(small / "images/b.tif")) in str(caught.value)
+    assert files(tmp_path / "out") == ["images/a.tif"]  # no registry: the dataset is not complete
+
+
+def test_interrupted_copy_leaves_no_half_file_and_goes_on(small, tmp_path, monkeypatch):
+    copied, copy = [], shutil.copyfile
+
+    def stop_at_the_second(source, target):
+        copied.append(source)
+        if len(copied) == 2:
+            Path(target).write_text("cont")
+            raise KeyboardInterrupt
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        fetch("small", folder=tmp_path / "out", progress=False)
+    assert files(tmp_path / "out") == ["images/a.tif"]
+    fetch("small", folder=tmp_path / "out", progress=False)
+    assert len(files(tmp_path / "out")) == 4
+    assert sum(path.name == "a.tif" for path in copied) == 1
+
+
+def test_wrong_mirror_names_the_expected_layout(small, tmp_path, monkeypatch):
+    (small / "masks/a_m.tif").unlink()
+    with pytest.raises(DataError, match=r"\$DRGAN_MIRROR/<dataset>/<path>"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+    monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"\$DRGAN_MIRROR/<dataset>/<path>"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+
+
+def test_failed_download_says_how_to_go_on(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("DRGAN_MIRROR")
+
+    def no_network(*arguments, **settings):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", no_network)
+    registry = fetch_module.REGISTRIES / "small" / "registry.tsv"
+    registry.write_text(registry.read_text().replace("file://", "https://example.org"))
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    with pytest.raises(DataError, match=r"0 of 3 files are in .* run again to go on, or set DRGAN_MIRROR"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+
+
+def test_full_disk_is_noticed_before_the_first_file(small, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(OSError, match="free"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+    assert files(tmp_path / "out") == []
+
+
+def test_unknown_dataset_and_default_folder(monkeypatch, tmp_path):
+    with pytest.raises(DataError, match=r"unknown dataset 'gold'; expected one of .*tio2_sem"):
+        fetch("gold")
+    monkeypatch.setenv("DRGAN_DATA", str(tmp_path))
+    assert default_folder("tio2_sem") == tmp_path / "tio2_sem"
+
+
+def test_registry_of_tio2_sem_holds_no_image_and_a_fixed_split():
+    assert "tio2_sem" in registries()
+    table = read_registry(fetch_module.REGISTRIES / "tio2_sem" / "registry.tsv")
+    images = table[table["kind"] == "image"]
+    assert images["split"].value_counts().to_dict() == {"train": 32, "test": 8}
+    assert (images.sort_values("path")["split"].iloc[4::5] == "test").all()
+
+
+def test_tio2_sem_from_the_mirror(use_mirror, tmp_path, capsys):
+    folder = fetch("tio2_sem", folder=tmp_path / "tio2_sem")
+    assert "CC BY-NC-ND 4.0" in capsys.readouterr().out
+    assert len(files(folder)) == 81

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from drgan_lib.data import DataError, read_mask, read_micrograph, read_micrographs
+
+
+def zeiss_palette() -> np.ndarray:
+    """Gray ramp whose every ninth entry is an overlay colour (the last one is white), uint16 [3, 256]."""
+    ramp = np.repeat(np.arange(256)[None], 3, axis=0)
+    ramp[:, 9:243:9] = np.array([[255], [0], [0]])
+    ramp[:, 243] = 255
+    return (ramp * 257).astype(np.uint16)
+
+
+def test_palette_is_read_as_gray_levels(tmp_path):
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tifffile.imwrite(tmp_path / "a.tif", levels, photometric="palette", colormap=zeiss_palette())
+    micrograph = read_micrograph(tmp_path / "a.tif")
+    assert micrograph.image.dtype == np.float32
+    np.testing.assert_array_equal(np.rint(micrograph.image * 255), levels)
+
+
+def test_colour_palette_is_refused(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 65536, (3, 256)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 16), np.uint8), photometric="palette", colormap=colours)
+    with pytest.raises(DataError, match=r"a\.tif: expected a gray palette"):
+        read_micrograph(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_16_bit_keeps_all_levels_and_does_not_clip(tmp_path, scaled):
+    levels = np.linspace(0, 65535 if scaled else 4095, 400).astype(np.uint16).reshape(20, 20)
+    tifffile.imwrite(tmp_path / "a.tif", levels)
+    image = read_micrograph(tmp_path / "a.tif").image
+    assert (image.min(), image.max()) == (0, 1)
+    assert len(np.unique(image)) == 400
+
+
+def test_images_of_a_dataset_share_one_scale(tmp_path):
+    tifffile.imwrite(tmp_path / "bright.tif", np.full((8, 8), 4000, np.uint16))
+    tifffile.imwrite(tmp_path / "dark.tif", np.full((8, 8), 400, np.uint16))
+    bright, dark = read_micrographs([tmp_path / "bright.tif", tmp_path / "dark.tif"])
+    np.testing.assert_allclose(bright.image / dark.image, 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_equal_channels_are_gray_and_colour_is_refused(tmp_path, suffix):
+    gray = np.random.default_rng(0).integers(0, 255, (9, 7), dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.repeat(gray[..., None], 3, 2)).save(path)
+    np.testing.assert_allclose(read_micrograph(path).image, gray / 255, rtol=1e-6)
+    colour = np.stack([gray, gray, 255 - gray], axis=2)
+    Image.fromarray(colour).save(path)
+    with pytest.raises(DataError, match=r"expected a gray image, got colour of shape \(9, 7, 3\)"):
+        read_micrograph(path)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha_is_refused(tmp_path, mode):
+    Image.new(mode, (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="alpha channel"):
+        read_micrograph(tmp_path / "a.png")
+
+
+def test_stack_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 16, 20), np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match="stack"):
+        read_micrograph(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("kept", [0.9, 0.5, 0.01, 0.0])
+def test_truncated_file_is_named(tmp_path, suffix, kept):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 70), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(DataError, match=rf"a\.{suffix}.*fetch it again"):
+        read_micrograph(path)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.tif: no such file"):
+        read_micrograph(tmp_path / "gone.tif")
+    (tmp_path / "text.tif").write_text("not an image")
+    with pytest.raises(DataError, match=r"text\.tif: cannot be read"):
+        read_micrograph(tmp_path / "text.tif")
+    (tmp_path / "image.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"expected a file ending in \.tif"):
+        read_micrograph(tmp_path / "image.jpg")
+
+
+def test_sample_rows_crop_image_and_mask_alike(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 10), 255, np.uint8))
+    assert read_micrograph(tmp_path / "a.tif", sample_rows=15).image.shape == (15, 10)
+    assert read_mask(tmp_path / "a.tif", sample_rows=15).shape == (15, 10)
+    with pytest.raises(DataError, match="only 20 rows"):
+        read_micrograph(tmp_path / "a.tif", sample_rows=21)
+
+
+def test_pixel_size_of_imagej_and_override(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((8, 8), np.uint8),
+        imagej=True,
+        resolution=(0.5, 0.5),
+        metadata={"unit": "nm"},
+    )
+    assert read_micrograph(tmp_path / "a.tif").pixel_size_nm == pytest.approx(2.0)
+    assert read_micrograph(tmp_path / "a.tif", pixel_size_nm=3.5).pixel_size_nm == 3.5
+    Image.new("L", (8, 8)).save(tmp_path / "a.png", dpi=(300, 300))
+    assert read_micrograph(tmp_path / "a.png").pixel_size_nm is None
+
+
+def test_zeiss_micrograph(mirror):
+    micrograph = read_micrograph(mirror / "tio2_sem" / "images" / "1908248.tif", sample_rows=712)
+    assert micrograph.pixel_size_nm == pytest.approx(7.344)
+    assert micrograph.image.shape == (712, 1024)
+    stored = tifffile.imread(micrograph.path)[:712]
+    np.testing.assert_array_equal(np.rint(micrograph.image * 255), stored)  # overlay entries are not colour
+
+
+def test_binary_mask_is_labelled_with_4_connectivity(tmp_path):
+    mask = np.zeros((6, 6), np.uint8)
+    mask[1, 1] = mask[2, 2] = mask[4, 3:6] = 255  # the first two touch at a corner only
+    tifffile.imwrite(tmp_path / "m.tif", mask)
+    assert read_mask(tmp_path / "m.tif").max() == 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_instance_ids_are_kept(tmp_path, dtype):
+    mask = np.zeros((6, 6), dtype)
+    mask[0, :2], mask[0, 2:4], mask[5, 5] = 7, 9, 9
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    labels = read_mask(tmp_path / "m.png")
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, mask)
+
+
+def test_emps_maps_are_instances(mirror):
+    labels = read_mask(mirror / "emps" / "segmaps" / "0a55e7c93f.png")
+    assert len(np.unique(labels)) == 25
+    assert read_micrograph(mirror / "emps" / "images" / "0a55e7c93f.png").image.shape == labels.shape
