@@ -241,15 +241,15 @@ class Profile(Section):
 PROFILES = {
     "demo": Profile(
         name="demo",
-        gan=GanSettings(epochs=4, n_layouts=24, spp=9),
+        gan=GanSettings(epochs=5, n_layouts=48, spp=9),
         synthesis=SynthesisSettings(n_images=60, spp=16),
         segmentation=SegmentationSettings(trainer="compact", iterations=250, batch_size=4, features=16, stages=6),
-        patches={"max_train": 24, "n_background": 10},
+        patches={"max_train": 48, "n_background": 20},
     ),
     "laptop": Profile(
         name="laptop",
         gan=GanSettings(epochs=10, n_layouts=124, spp=16),
-        synthesis=SynthesisSettings(n_images=500, spp=16),
+        synthesis=SynthesisSettings(n_images=500, spp=36),
         segmentation=SegmentationSettings(trainer="compact", iterations=2000, batch_size=4, features=16, stages=6),
     ),
     "paper": Profile(name="paper"),
@@ -261,7 +261,7 @@ class Experiment(Section):
 
     material: Material
     profile: Profile
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     runs: Path = Path("runs")
 
     @property

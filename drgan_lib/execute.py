@@ -106,9 +106,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, descripti
     instead and `NotebookFailed` is raised.
     """
     failed = copy.with_suffix(".failed.ipynb")
-    bar = (
-        {"desc": f"      {description}", "leave": False, "file": sys.stderr} if sys.stderr.isatty() else False
-    )
+    bar = {"desc": f"      {description}", "leave": False, "file": sys.stderr} if sys.stderr.isatty() else False
     with atomic_path(copy) as unfinished, PeakMemory() as memory:
         try:
             executed = papermill.execute_notebook(
@@ -139,8 +137,9 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, descripti
 
 
 def append_stamp(copy: Path, stamp: dict[str, str]) -> None:
-    """Adds a last cell to an executed copy that says how the page was made."""
+    """Adds a last cell to an executed copy that says how the page was made, in place of papermill's metadata."""
     book = nbformat.read(copy, as_version=4)
+    book.metadata.pop("papermill", None)  # names the temporary file, and folders of this machine
     rows = "\n".join(f"| {name} | {value} |" for name, value in stamp.items())
     cell = nbformat.v4.new_markdown_cell(f"**How this page was made**\n\n| | |\n| --- | --- |\n{rows}")
     cell.metadata["tags"] = ["stamp"]

@@ -114,9 +114,7 @@ def _run_stage(
         {
             "notebook": f"`notebooks/{stage.notebook}.py`, commit {versions['commit']}",
             "parameters": f"`{ {name: value for name, value in parameters.items() if name != 'runs'} }`",
-            "versions": ", ".join(
-                f"{name} {version}" for name, version in versions.items() if name != "commit"
-            ),
+            "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if name != "commit"),
             "device": f"{device}, {variant}",
             "wall time": f"{seconds:.0f} s",
             "peak memory": f"{peak_mb:.0f} MiB",

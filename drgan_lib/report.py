@@ -28,9 +28,7 @@ def table(results: dict[str, Any], *, width: int = 110) -> str:
     ]
     lines = _aligned(("figure", "value", "split", "definition"), rows, width) if rows else ["no figures yet"]
     total = sum(results["stages"].values())
-    times = [
-        (name, f"{seconds:.0f} s") for name, seconds in (*results["stages"].items(), ("together", total))
-    ]
+    times = [(name, f"{seconds:.0f} s") for name, seconds in (*results["stages"].items(), ("together", total))]
     lines += ["", *_aligned(("stage", "time"), times, width)]
     return "\n".join([*lines, "", f"device: {results['device']}   seed: {results['seed']}"])
 
@@ -52,9 +50,7 @@ def write_report(run: str | Path) -> Path:
             path = picture.relative_to(run).as_posix()
             lines += ["", f"![{picture.stem} of the stage {picture.parent.name}]({path})", "", f"`{path}`"]
     lines += ["", "Executed pages:", ""]
-    lines += [
-        f"- [{page.stem}](notebooks/{page.name})" for page in sorted(run.glob("notebooks/[0-9]*.ipynb"))
-    ]
+    lines += [f"- [{page.stem}](notebooks/{page.name})" for page in sorted(run.glob("notebooks/[0-9]*.ipynb"))]
     path = run / "report.md"
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")

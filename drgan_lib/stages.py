@@ -49,9 +49,7 @@ STAGES = (
         settings=("material.dataset", "material.patches", *WORLD),
         sources=("data", "scene", "sources.py"),
     ),
-    Stage(
-        "scene", "02_scene_design", "scene", settings=(*WORLD, "profile.gan.n_layouts"), sources=("scene",)
-    ),
+    Stage("scene", "02_scene_design", "scene", settings=(*WORLD, "profile.gan.n_layouts"), sources=("scene",)),
     Stage("gan", "03_gan_training", "gan", ("data", "scene"), ("profile.gan",), ("gan",)),
     Stage(
         "synthesis",

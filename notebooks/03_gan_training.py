@@ -67,10 +67,10 @@ bounds
 # %% [markdown]
 # ## Training
 #
-# Each epoch visits each of the {glue:text}`03_gan_training.ipynb::n_real_patches` real patches once, randomly flipped
+# Each epoch visits each of the {glue:text}`n_real_patches` real patches once, randomly flipped
 # and turned by multiples of 90 degrees. Per patch a layout is drawn from the pool of
-# {glue:text}`03_gan_training.ipynb::n_layouts`, an image is rendered
-# (variant {glue:text}`03_gan_training.ipynb::renderer_variant`), the generator takes a step towards being taken for
+# {glue:text}`n_layouts`, an image is rendered
+# (variant {glue:text}`renderer_variant`), the generator takes a step towards being taken for
 # real, and the discriminator takes a step towards telling the two apart. The losses are those of LSGAN: the squared
 # distance of the scores to 1 for real and 0 for synthetic.
 #
@@ -105,11 +105,11 @@ glue("seconds_per_epoch", f"{history['seconds'].mean():.0f}", display=False)
 # - The **kernel inception distance** (KID) compares the clouds without assuming a shape. It is unbiased, so it can be
 #   trusted with few images, and it comes with a standard error.
 #
-# This run used {glue:text}`03_gan_training.ipynb::distance_name`. It was
-# {glue:text}`03_gan_training.ipynb::distance_untrained` before training and
-# {glue:text}`03_gan_training.ipynb::distance_selected` in the selected epoch, with a KID of
-# {glue:text}`03_gan_training.ipynb::kid_selected`. One epoch took
-# {glue:text}`03_gan_training.ipynb::seconds_per_epoch` seconds on average.
+# This run used {glue:text}`distance_name`. It was
+# {glue:text}`distance_untrained` before training and
+# {glue:text}`distance_selected` in the selected epoch, with a KID of
+# {glue:text}`kid_selected`. One epoch took
+# {glue:text}`seconds_per_epoch` seconds on average.
 
 # %% mystnb={"figure": {"name": "fig-gan-curves", "caption": "Losses, distances to the real patches, and parameter spread by epoch. The red line marks the selected epoch; epoch 0 is the untrained generator."}}
 Image(gan.plot_curves(exp), alt="Four curves by epoch: losses, Frechet distance, KID and parameter spread")
@@ -123,8 +123,8 @@ Image(gan.plot_curves(exp), alt="Four curves by epoch: losses, Frechet distance,
 # is the standard deviation of a parameter in units of the one that a uniform law over its bounds would have, averaged
 # over the parameters: 0 means one value, 1 means the whole range.
 #
-# Epoch {glue:text}`03_gan_training.ipynb::selected_epoch` was selected, with a spread of
-# {glue:text}`03_gan_training.ipynb::spread_selected`.
+# Epoch {glue:text}`selected_epoch` was selected, with a spread of
+# {glue:text}`spread_selected`.
 
 # %%
 pd.DataFrame(selected["candidates"]).set_index("epoch")

@@ -1,0 +1,86 @@
+"""nnU-Net's trainer, cut to a given number of iterations so that it fits two CPU cores.
+
+Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the
+length, the learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16 on the CPU, a seed, and
+checkpoints that are written after each epoch and moved into place.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+EPOCH = 50  # iterations between two checkpoints
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 in hardware; elsewhere autocast would cost time."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+class CompactTrainer(nnUNetTrainer):
+    """Runs the `iterations` that the plans' configuration names under `compact`, from its `seed`."""
+
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int | str,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008  (nnU-Net's signature)
+    ):
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        settings = self.configuration_manager.configuration["compact"]
+        self.iterations: int = settings["iterations"]
+        self.seed: int = settings["seed"]
+        self.num_epochs = math.ceil(self.iterations / EPOCH)
+        self.num_val_iterations_per_epoch = 1  # for the log only
+        self.save_every = 1
+        self.bfloat16 = device.type == "cpu" and cpu_has_bfloat16()
+        self._seed(0)
+
+    def configure_optimizers(self):
+        optimizer, _ = super().configure_optimizers()
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.iterations / EPOCH)
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self._seed(1 + self.current_epoch)
+        self.num_iterations_per_epoch = min(EPOCH, self.iterations - EPOCH * self.current_epoch)
+        self._iteration = EPOCH * self.current_epoch
+
+    def train_step(self, batch: dict) -> dict:
+        self.lr_scheduler.step(self._iteration / EPOCH)
+        self._iteration += 1
+        if self.device.type == "cuda":
+            return super().train_step(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16) if self.bfloat16 else nullcontext():
+            output = self.network(batch["data"].to(self.device))
+        loss = self.loss([scale.float() for scale in output], [t.to(self.device) for t in batch["target"]])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
+        self.optimizer.step()
+        return {"loss": loss.detach().cpu().numpy()}
+
+    def save_checkpoint(self, filename: str) -> None:
+        if os.path.basename(filename) == "checkpoint_best.pth":
+            return  # its score comes from one batch of training images: no ground to prefer an epoch
+        super().save_checkpoint(filename + ".part")
+        os.replace(filename + ".part", filename)
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Nothing: the test micrographs judge the network; predicting the training set costs minutes."""
+
+    def _seed(self, step: int) -> None:
+        # Per epoch, so that a resumed run draws what the uninterrupted one would have drawn.
+        numbers = np.random.SeedSequence([self.seed, step]).generate_state(2)
+        torch.manual_seed(int(numbers[0]))
+        np.random.seed(numbers[1])  # noqa: NPY002  (nnU-Net's data loader draws from NumPy's global state)

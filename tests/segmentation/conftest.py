@@ -1,0 +1,81 @@
+"""Fabricated disks on a noisy background: a training set in nnU-Net's format and test micrographs with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from skimage.io import imsave
+
+from drgan_lib.config import Experiment, load_experiment
+from drgan_lib.files import write_json
+from drgan_lib.segmentation import nnunet_raw
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def disks(size_px: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Image uint8 and instances int [size_px, size_px] of `n` disks that do not touch."""
+    instances, yy, xx = np.zeros((size_px, size_px), int), *np.mgrid[:size_px, :size_px]
+    for label in range(1, n + 1):
+        y, x, radius = *rng.uniform(0, size_px, 2), rng.uniform(5, 9)
+        disk = (yy - y) ** 2 + (xx - x) ** 2 < radius**2
+        if not (ndimage.binary_dilation(disk, iterations=2) & (instances > 0)).any():
+            instances[disk] = label
+    image = 60 + 120 * (instances > 0) + rng.normal(0, 10, instances.shape)
+    return image.clip(0, 255).astype(np.uint8), instances
+
+
+@pytest.fixture
+def fabricate(tmp_path: Path) -> Callable[..., Experiment]:
+    """Function that writes what the data and synthesis stages leave, and returns the experiment."""
+
+    def make(*, n_train: int = 4, with_masks: bool = True, seed: int = 0, **overrides: object) -> Experiment:
+        settings = {
+            "patches.size_px": 64,
+            "scene.size_px": 64,
+            "min_area_px": 20,
+            "dataset.sample_rows": 72,
+            "segmentation.features": 4,
+            "segmentation.stages": 3,
+            "segmentation.batch_size": 2,
+            **{key.replace("__", "."): value for key, value in overrides.items()},
+        }
+        exp = load_experiment("tio2_sem", "demo", settings, seed=seed, runs=tmp_path / "runs")
+        rng, tests, data = np.random.default_rng(0), [], exp.stage_dir("data").resolve()
+        for number in range(2):
+            image, instances = disks(80, 8, rng)
+            imsave(data / f"sem{number}.png", image, check_contrast=False)
+            imsave(data / f"mask{number}.png", ((instances > 0) * 255).astype(np.uint8), check_contrast=False)
+            mask = str(data / f"mask{number}.png") if with_masks else None
+            tests.append({"name": f"sem{number}", "image": str(data / f"sem{number}.png"), "mask": mask})
+        write_json(data / "dataset.json", {"test": tests, "sample_rows": 72, "pixel_size_nm": 7.0})
+        raw = nnunet_raw(exp)
+        for folder in ("imagesTr", "labelsTr"):
+            (raw / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(n_train):
+            image, instances = disks(64, 6, rng)
+            label = (instances > 0).astype(np.uint8)
+            label[ndimage.binary_dilation(label) & (label == 0)] = 2
+            imsave(raw / "imagesTr" / f"{number:05d}_0000.png", image, check_contrast=False)
+            imsave(raw / "labelsTr" / f"{number:05d}.png", label, check_contrast=False)
+        description = {
+            "channel_names": {"0": "intensity"},
+            "labels": {"background": 0, "particle": 1, "contour": 2},
+            "numTraining": n_train,
+            "file_ending": ".png",
+        }
+        write_json(raw / "dataset.json", description)
+        return exp
+
+    return make

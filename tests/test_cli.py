@@ -1,0 +1,148 @@
+"""The command line: what it prints, and the exit codes."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from drgan_lib import cli, pipeline
+from drgan_lib.execute import NotebookFailed
+from drgan_lib.files import write_json
+from drgan_lib.pages import copy_pages
+from drgan_lib.report import format_value, table, write_report
+from drgan_lib.stages import STAGES
+
+RESULTS = {
+    "figures": {
+        "dsc": {"value": 0.9061, "definition": "Dice coefficient of the foreground, mean over images", "split": "test"},
+        "acceptance_rate": {"value": 1.0, "definition": "share of images | that passed"},
+        "recovery_after": {"value": None, "definition": "not a twin"},
+    },
+    "stages": {"data": 12.4, "gan": 300.0},
+    "device": "a processor, 2 cores",
+    "seed": 3,
+}
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    folder = tmp_path / "runs/twin/demo"
+    write_json(folder / "results.json", RESULTS)
+    for name in ("gan/curves.png", "gan.previous/curves.png", "synthetic/images/00000.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_the_table_is_aligned_and_wrapped():
+    lines = table(RESULTS, width=60).splitlines()
+    assert lines[0] == "figure           value  split  definition"
+    assert lines[2].startswith("dsc              0.906  test   Dice coefficient")
+    assert lines[3] == " " * 31 + "foreground, mean over images"
+    assert max(map(len, lines)) <= 60
+    assert "together  312 s" in lines
+    assert lines[-1] == "device: a processor, 2 cores   seed: 3"
+
+
+def test_a_run_without_figures_has_a_table():
+    assert table({**RESULTS, "figures": {}}).startswith("no figures yet")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.90612, "0.906"), (12, "12"), (12345.6, "12346"), (None, "-"), ("fid", "fid"), (-2.5, "-2.5")]
+)
+def test_values_have_three_digits(value, text):
+    assert format_value(value) == text
+
+
+def test_report_prints_the_table_and_writes_the_page(run_folder, capsys):
+    assert cli.main(["report", str(run_folder)]) == 0
+    out = capsys.readouterr().out
+    assert "0.906" in out
+    assert f"report: {run_folder / 'report.md'}" in out
+    text = write_report(run_folder).read_text()
+    assert "| dsc | 0.906 | test |" in text
+    assert "share of images \\| that passed" in text
+    assert "](gan/curves.png)" in text
+    assert "previous" not in text
+    assert "00000.png" not in text
+
+
+def test_materials_are_listed(capsys):
+    assert cli.main(["materials"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"tio2_sem", "twin"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "twin", "-P", "gan.epoch=3"], "gan.epoch"),
+        (["run", "twin", "-P", "gan.epochs"], "expected section.key=value"),
+        (["run", "twin", "--profile", "huge"], "unknown profile 'huge'"),
+        (["run", "absent"], "unknown material 'absent'"),
+        (["run", "twin", "--stage", "gna"], "unknown stage 'gna'"),
+        (["run", "tio2_sem", "-P", "dataset.path=nowhere"], "expected a folder of images"),
+        (["report", "nowhere"], "results.json"),
+        (["fetch", "absent"], "unknown dataset 'absent'"),
+        (["pages", "nowhere"], "finish the run first"),
+    ],
+)
+def test_what_the_user_can_correct_is_one_message(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("drgan: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_a_failed_notebook_names_its_copy_and_the_way_on(monkeypatch, capsys, tmp_path):
+    def fail(*args, **kwargs):
+        raise NotebookFailed("ValueError: the reason", tmp_path / "03_gan_training.failed.ipynb")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    assert cli.main(["run", "twin", "-P", "gan.epochs=3", "--seed", "4"]) == 1
+    error = capsys.readouterr().err
+    assert "ValueError: the reason" in error
+    assert "03_gan_training.failed.ipynb" in error
+    assert "drgan run twin --profile demo --seed 4 -P gan.epochs=3" in error
+
+
+def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", interrupt)
+    assert cli.main(["run", "twin"]) == 130
+    assert "resumes" in capsys.readouterr().err
+
+
+def test_meshes_are_written(tmp_path, capsys):
+    assert cli.main(["meshes", "twin", "--folder", str(tmp_path)]) == 0
+    paths = capsys.readouterr().out.split()
+    assert len(paths) == len(list(tmp_path.iterdir())) > 0
+
+
+def write_page(folder, stage, outputs=()):
+    cell = nbformat.v4.new_code_cell("1 / 0", outputs=list(outputs))
+    (folder / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "notebooks" / f"{stage.notebook}.ipynb")
+
+
+def test_pages_of_a_finished_run_go_into_the_book(run_folder, tmp_path):
+    for stage in STAGES:
+        write_page(run_folder, stage)
+    book = tmp_path / "executed"
+    book.mkdir()
+    (book / "stale.ipynb").touch()
+    assert copy_pages(run_folder, book) == sorted(book.iterdir())
+    assert not (book / "stale.ipynb").exists()
+
+
+def test_a_page_with_an_error_stays_out_of_the_book(run_folder, tmp_path):
+    for stage in STAGES:
+        write_page(run_folder, stage)
+    error = nbformat.v4.new_output("error", ename="ZeroDivisionError", evalue="division by zero")
+    write_page(run_folder, STAGES[2], [error])
+    with pytest.raises(ValueError, match="ZeroDivisionError: division by zero"):
+        copy_pages(run_folder, tmp_path / "executed")
+    assert not (tmp_path / "executed").exists()

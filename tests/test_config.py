@@ -1,0 +1,118 @@
+"""Typed settings: what is accepted, what is refused, and by which name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from drgan_lib.config import (
+    MATERIALS,
+    PARAMETERS,
+    PROFILES,
+    ConfigError,
+    GanSettings,
+    load_experiment,
+    materials,
+    parse_overrides,
+)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("material", materials())
+def test_every_material_loads_at_every_profile(material, profile):
+    exp = load_experiment(material, profile)
+    assert exp.material.name == material
+    assert exp.run_dir == Path("runs") / material / profile
+    assert exp.material.parameters == tuple(name for name in PARAMETERS if name in exp.material.bounds)
+
+
+def test_the_paper_profile_is_the_paper():
+    exp = load_experiment("tio2_sem", "paper")
+    gan, scene = exp.profile.gan, exp.material.scene
+    assert (gan.epochs, gan.lr_generator, gan.lr_discriminator, gan.betas) == (50, 2e-4, 1e-4, (0.5, 0.999))
+    assert (gan.dropout, gan.hidden, gan.discriminator_layers, gan.discriminator_channels) == (0.2, 128, 3, 64)
+    assert (scene.camera_y, scene.fov_deg, scene.size_px) == (6.0, 40.0, 256)
+    assert (scene.stage_y, scene.stage_half_extent) == (-4.0, 10.0)
+    assert (scene.torus_radius, scene.torus_radiance) == (15.0, 1.0)
+    assert (scene.top_y, scene.top_half_extent, scene.top_radiance) == (8.0, 10.0, 0.1)
+    assert exp.material.bounds["base_color"] == (0.01, 5.0)
+    assert exp.profile.synthesis.n_images == 1000
+    assert exp.profile.segmentation.trainer == "default"
+
+
+def test_a_profile_changes_patches_and_an_override_has_the_last_word():
+    assert load_experiment("twin", "demo").material.patches.max_train == PROFILES["demo"].patches["max_train"]
+    exp = load_experiment("twin", "demo", ["patches.max_train=5", "gan.epochs=2", "bounds.sheen=[0, 1]"])
+    assert exp.material.patches.max_train == 5
+    assert exp.profile.gan.epochs == 2
+    assert exp.material.bounds["sheen"] == (0, 1)
+
+
+def test_overrides_are_read_as_yaml():
+    pairs = parse_overrides(["gan.lr_generator=0.001", "dataset.path=/images", "contour_px = 2"])
+    assert pairs == {"gan.lr_generator": 0.001, "dataset.path": "/images", "contour_px": 2}
+    assert parse_overrides({"a.b": "1"}) == {"a.b": "1"}
+    assert parse_overrides(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["gan.epoch=3"], "gan.epoch"),
+        (["gna.epochs=3"], "unknown section 'gna'"),
+        (["gan.epochs=many"], "gan.epochs"),
+        (["gan.epochs=0"], "gan.epochs"),
+        (["gan.epochs.first=1"], "goes deeper"),
+        (["gan.epochs"], "expected section.key=value"),
+        (["bounds.colour=[0, 1]"], "unknown parameter 'colour'"),
+        (["bounds.sheen=[2, 1]"], "0 <= low < high"),
+        (["patches.size_px=128"], "scene.size_px is 256"),
+        (["scene.camera_y=9"], "stage_y < camera_y < top_y"),
+        (["layout.n_particles=[0, 4]"], "expected at least 1"),
+        (["layout.n_particles=[9, 4]"], "swap them"),
+        (["dataset.twin=null"], "no source of images"),
+        (["meshes.max_triangles=6000"], "meshes.max_triangles"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(overrides, message):
+    with pytest.raises(ConfigError) as caught:
+        load_experiment("twin", "demo", overrides)
+    assert message in str(caught.value)
+
+
+def test_unknown_names_come_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"unknown material 'gold'.*tio2_sem, twin"):
+        load_experiment("gold")
+    with pytest.raises(ConfigError, match=r"unknown profile 'fast'.*demo, laptop, paper"):
+        load_experiment("twin", "fast")
+
+
+def test_a_material_of_ones_own_is_a_yaml_file(tmp_path):
+    tree = yaml.safe_load((MATERIALS / "twin.yaml").read_text())
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**tree, "name": "mine"}))
+    assert load_experiment(str(path)).material.name == "mine"
+    del tree["bounds"]["base_color"]
+    path.write_text(yaml.safe_dump(tree))
+    with pytest.raises(ConfigError, match="bounds are missing for base_color"):
+        load_experiment(str(path))
+
+
+def test_runs_come_from_the_argument_or_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("DRGAN_RUNS", str(tmp_path))
+    assert load_experiment("twin").runs == tmp_path
+    assert load_experiment("twin", runs="here").runs == Path("here")
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        GanSettings().epochs = 3
+
+
+def test_a_stage_folder_is_made_on_first_use(tmp_path):
+    exp = load_experiment("twin", runs=tmp_path)
+    assert not exp.run_dir.exists()
+    assert exp.stage_dir("gan").is_dir()

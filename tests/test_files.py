@@ -1,0 +1,50 @@
+"""Nothing half-made is ever found under its final name."""
+
+from __future__ import annotations
+
+import pytest
+
+from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+
+
+def test_a_file_appears_whole_with_its_suffix(tmp_path):
+    path = tmp_path / "new" / "image.png"
+    with atomic_path(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".png"
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_earlier_file_and_no_rest(tmp_path):
+    path = tmp_path / "state.json"
+    write_json(path, {"epoch": 1})
+
+    def fail_half_way():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert read_json(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_json_does_not_know_is_written_as_text(tmp_path):
+    write_json(tmp_path / "a.json", {"path": tmp_path, "value": 0.5})
+    assert read_json(tmp_path / "a.json") == {"path": str(tmp_path), "value": 0.5}
+
+
+def test_a_value_that_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {("a", "tuple"): 1})
+    assert not list(tmp_path.iterdir())
+
+
+def test_free_space_is_checked_before_work(tmp_path):
+    require_free_space(tmp_path / "made", 1, "a test")
+    with pytest.raises(OSError, match=r"a test needs about .* free some space"):
+        require_free_space(tmp_path, 2**60, "a test")
