@@ -241,7 +241,7 @@ class Profile(Section):
 PROFILES = {
     "demo": Profile(
         name="demo",
-        gan=GanSettings(epochs=5, n_layouts=48, spp=9),
+        gan=GanSettings(epochs=6, n_layouts=48, spp=9),
         synthesis=SynthesisSettings(n_images=60, spp=16),
         segmentation=SegmentationSettings(trainer="compact", iterations=250, batch_size=4, features=16, stages=6),
         patches={"max_train": 48, "n_background": 20},

@@ -45,10 +45,10 @@ def test_the_paper_profile_is_the_paper():
 
 def test_a_profile_changes_patches_and_an_override_has_the_last_word():
     assert load_experiment("twin", "demo").material.patches.max_train == PROFILES["demo"].patches["max_train"]
-    exp = load_experiment("twin", "demo", ["patches.max_train=5", "gan.epochs=2", "bounds.sheen=[0, 1]"])
+    exp = load_experiment("twin", "demo", ["patches.max_train=5", "gan.epochs=2", "bounds.roughness=[0, 1]"])
     assert exp.material.patches.max_train == 5
     assert exp.profile.gan.epochs == 2
-    assert exp.material.bounds["sheen"] == (0, 1)
+    assert exp.material.bounds["roughness"] == (0, 1)
 
 
 def test_overrides_are_read_as_yaml():
@@ -68,7 +68,7 @@ def test_overrides_are_read_as_yaml():
         (["gan.epochs.first=1"], "goes deeper"),
         (["gan.epochs"], "expected section.key=value"),
         (["bounds.colour=[0, 1]"], "unknown parameter 'colour'"),
-        (["bounds.sheen=[2, 1]"], "0 <= low < high"),
+        (["bounds.roughness=[2, 1]"], "0 <= low < high"),
         (["patches.size_px=128"], "scene.size_px is 256"),
         (["scene.camera_y=9"], "stage_y < camera_y < top_y"),
         (["layout.n_particles=[0, 4]"], "expected at least 1"),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from drgan_lib.config import Experiment
-from drgan_lib.data.dataset import open_dataset
+from drgan_lib.data.dataset import Source, open_dataset
 from drgan_lib.data.figures import plot_patches, plot_selection
 from drgan_lib.data.patches import PatchSelection, select_patches
 from drgan_lib.data.read import DataError, Micrograph, read_micrographs
@@ -69,8 +69,8 @@ def prepare(exp: Experiment, folder: str | Path) -> Path:
         {
             "name": dataset.name,
             "folder": dataset.folder.absolute(),
-            "train": [{"image": s.image, "mask": s.mask} for s in dataset.train],
-            "test": [{"image": s.image, "mask": s.mask} for s in dataset.test],
+            "train": [_entry(source) for source in dataset.train],
+            "test": [_entry(source) for source in dataset.test],
             "sample_rows": settings.sample_rows,
             "pixel_size_nm": pixel_size_nm,
             "licence": settings.licence,
@@ -126,3 +126,7 @@ def _particles(micrographs: Sequence[Micrograph], selection: PatchSelection) -> 
 
 def _to_uint8(images: np.ndarray) -> np.ndarray:
     return np.rint(images * 255).astype(np.uint8)
+
+
+def _entry(source: Source) -> dict[str, Path | str | None]:
+    return {"name": source.image.stem, "image": source.image, "mask": source.mask}

@@ -95,16 +95,16 @@ def _area_light(radiance: float, area: float) -> dict:
     }
 
 
-def bsdf_dicts(settings: SceneSettings) -> dict[str, dict]:
-    """The two principled BSDFs with the material's constants; learned parameters start at 0.5."""
+def bsdf_dicts(material: Material) -> dict[str, dict]:
+    """The two principled BSDFs: the material's constants, 0.5 for now where a value is learned, else Mitsuba's 0."""
+    settings = material.scene
+    learned = {name: _uniform(0.5) for name in ("sheen", "sheen_tint", "spec_tint") if name in material.bounds}
     particle = {
         "type": "principled",
         "base_color": _uniform(0.5),
         "roughness": _uniform(0.5),
         "specular": settings.particle_specular,
-        "sheen": _uniform(0.5),
-        "sheen_tint": _uniform(0.5),
-        "spec_tint": _uniform(0.5),
+        **learned,
     }
     stage = {
         "type": "principled",
@@ -139,7 +139,7 @@ def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layou
     """The material's scene holding the particles of `layout`."""
     settings = material.scene
     vertices, normals, faces, owners = merge_particles(layout, meshes)
-    bsdfs = {name: mi.load_dict(bsdf, optimize=False) for name, bsdf in bsdf_dicts(settings).items()}
+    bsdfs = {name: mi.load_dict(bsdf, optimize=False) for name, bsdf in bsdf_dicts(material).items()}
     ring = ring_light_mesh(settings)
     # Lights are sampled in proportion to their power.
     ring_light = mi.load_dict(_area_light(settings.torus_radiance, ring.area))

@@ -24,8 +24,8 @@ def at_position(material: Material, position: float) -> torch.Tensor:
 def liveness(renderer: Renderer, layout: Layout, *, position: float = 0.2, seed: int = 0) -> pd.DataFrame:
     """One row per learned parameter: the image's change when it alone goes from its lower to its upper bound.
 
-    `mean_change` and `max_change` are absolute differences of the unclamped image (1 is white), `alive` says whether
-    the mean is above `DEAD_BELOW`. Both images use the same samples, so Monte Carlo noise cancels. The noise level is
+    `mean_change` and `max_change` are absolute differences of the unclamped image (1 is white), `grey_levels` is the
+    mean in 8-bit grey levels, and `alive` says whether the mean is above `DEAD_BELOW`. Both images use the same samples, so Monte Carlo noise cancels. The noise level is
     not part of the render: its change is the mean absolute value of the noise it adds, sqrt(2 / pi) times its range.
     """
     material = renderer.material
@@ -42,5 +42,6 @@ def liveness(renderer: Renderer, layout: Layout, *, position: float = 0.2, seed:
                 ends.append(renderer.image(parameters, layout, seed=seed))
             change = (ends[1] - ends[0]).abs()
             mean, maximum = float(change.mean()), float(change.max())
-        rows.append((name, low, high, mean, maximum, mean > DEAD_BELOW))
-    return pd.DataFrame(rows, columns=["parameter", "low", "high", "mean_change", "max_change", "alive"])
+        rows.append((name, low, high, mean, maximum, 255 * mean, mean > DEAD_BELOW))
+    columns = ["parameter", "low", "high", "mean_change", "max_change", "grey_levels", "alive"]
+    return pd.DataFrame(rows, columns=columns)

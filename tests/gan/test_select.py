@@ -85,7 +85,7 @@ def test_generator_of_the_selected_epoch(trained, world, small):
     untrained = load_generator(trained, epoch=0)
     assert not torch.equal(generator.layers[0].bias, untrained.layers[0].bias)
     with pytest.raises(CheckpointError, match="bounds"):
-        load_generator(small(**{"gan.epochs": 2, "bounds.sheen": [0.0, 1.0]}))
+        load_generator(small(**{"gan.epochs": 2, "bounds.roughness": [0.0, 1.0]}))
     table = parameter_table(generator, world.layouts, n=9, seed=4)
     assert list(table.columns) == list(trained.material.parameters)
     assert len(table) == 9
