@@ -25,8 +25,9 @@ def liveness(renderer: Renderer, layout: Layout, *, position: float = 0.2, seed:
     """One row per learned parameter: the image's change when it alone goes from its lower to its upper bound.
 
     `mean_change` and `max_change` are absolute differences of the unclamped image (1 is white), `grey_levels` is the
-    mean in 8-bit grey levels, and `alive` says whether the mean is above `DEAD_BELOW`. Both images use the same samples, so Monte Carlo noise cancels. The noise level is
-    not part of the render: its change is the mean absolute value of the noise it adds, sqrt(2 / pi) times its range.
+    mean in 8-bit grey levels, and `alive` says whether the mean is above `DEAD_BELOW`. Both images use the same
+    samples, so Monte Carlo noise cancels. The noise level is not part of the render: its change is the mean absolute
+    value of the noise it adds, sqrt(2 / pi) times its range.
     """
     material = renderer.material
     rows = []
