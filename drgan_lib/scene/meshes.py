@@ -15,6 +15,8 @@ import trimesh
 from drgan_lib.config import ROOT, Material, MeshSettings
 from drgan_lib.files import atomic_path
 
+MESH_FILES = (".ply", ".obj", ".stl", ".glb", ".gltf")
+
 
 class MeshError(ValueError):
     """A mesh that cannot be a particle; the message says why and what to do."""
@@ -61,9 +63,12 @@ def normalise(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 
 
 def make_meshes(material: Material) -> list[trimesh.Trimesh]:
-    """The material's shapes, the same for the same settings."""
-    seeds = np.random.SeedSequence(material.meshes.seed).generate_state(material.meshes.count)
-    return [deformed_cube(material.meshes, seed=int(seed)) for seed in seeds]
+    """The material's shapes, the same for the same settings: generated, or read from the folder `meshes.path`."""
+    settings = material.meshes
+    if settings.path is not None:
+        return read_meshes(settings.path)
+    seeds = np.random.SeedSequence(settings.seed).generate_state(settings.count)
+    return [deformed_cube(settings, seed=int(seed)) for seed in seeds]
 
 
 def mesh_folder(material: Material) -> Path:
@@ -93,3 +98,11 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
         raise MeshError(f"{path}: {error}") from None
     except Exception as error:
         raise MeshError(f"{path} is not a readable mesh ({error}); expected PLY, OBJ, STL or glTF") from error
+
+
+def read_meshes(folder: Path) -> list[trimesh.Trimesh]:
+    """All mesh files of a folder in name order; `MeshError` names the first that cannot be used."""
+    paths = sorted(path for path in folder.expanduser().glob("*") if path.suffix.lower() in MESH_FILES)
+    if not paths:
+        raise MeshError(f"{folder} holds no mesh files ({', '.join(MESH_FILES)}); correct meshes.path")
+    return [read_mesh(path) for path in paths]

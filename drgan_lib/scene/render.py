@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import numpy as np
 import torch
 import trimesh
@@ -13,6 +11,8 @@ from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import make_meshes
+
+DEVICE = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
 def gradient_seed(seed: int) -> int:
@@ -30,22 +30,20 @@ class Renderer:
 
     def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int):
         self.material, self.meshes, self.spp = material, meshes, spp
-        self._built: OrderedDict[int, tuple[Layout, BuiltScene]] = OrderedDict()
+        self._built: tuple[Layout, BuiltScene] | None = None
 
     def scene(self, layout: Layout) -> BuiltScene:
         """The Mitsuba scene that holds `layout`."""
-        # Keyed by identity: a layout is immutable, and holding it in the value keeps its id from being reused.
-        if id(layout) not in self._built:
-            self._built[id(layout)] = (layout, build_scene(self.material, self.meshes, layout, spp=self.spp))
-            if len(self._built) > 1:
-                self._built.popitem(last=False)
-        return self._built[id(layout)][1]
+        if self._built is None or self._built[0] is not layout:
+            self._built = layout, build_scene(self.material, self.meshes, layout, spp=self.spp)
+        return self._built[1]
 
     def image(self, parameters: torch.Tensor, layout: Layout, *, seed: int) -> torch.Tensor:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters`.
 
-        `parameters` are physical values [n_parameters] in the order of `material.parameters`; `noise_sigma` belongs to
-        the detector and has no effect here. `seed` chooses the Monte Carlo samples.
+        `parameters` are physical values [n_parameters] in the order of `material.parameters`, on any device, and the
+        image comes back on theirs; `noise_sigma` belongs to the detector and has no effect here. `seed`
+        chooses the Monte Carlo samples.
         """
         names = self.material.parameters
         if parameters.shape != (len(names),):
@@ -63,7 +61,7 @@ class Renderer:
             return mi.render(built.scene, built.params, spp=self.spp, seed=seed, seed_grad=gradient_seed(seed))
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
-        return render(parameters * 1.0)[..., 0]
+        return render((parameters * 1.0).to(DEVICE))[..., 0].to(parameters.device)
 
     def instance_ids(self, layout: Layout) -> np.ndarray:
         """uint16 [h, w]: the particle (k + 1 for layout entry k) that each pixel's centre ray hits, 0 elsewhere.

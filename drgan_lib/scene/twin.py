@@ -44,6 +44,15 @@ def true_parameters(material: Material, n: int, *, seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def recipe(material: Material) -> str:
+    """Name of the twin's folder: a digest of all that its images depend on, settings and the code of the scene."""
+    parts = {"dataset": {"twin"}, "meshes": True, "layout": True, "scene": True, "bounds": True}
+    digest = hashlib.sha256(material.model_dump_json(include=parts).encode())
+    for module in ("build", "layout", "meshes", "render", "twin"):
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def make_twin(exp: Experiment, folder: Path) -> Path:
     """Renders the twin's dataset into `folder`, unless it is complete, and returns the folder.
 
@@ -51,8 +60,7 @@ def make_twin(exp: Experiment, folder: Path) -> Path:
     law) and last, as the sign of completeness, registry.tsv. The same settings give the same files.
     """
     material, twin = exp.material, exp.material.dataset.twin
-    recipe = hashlib.sha256(material.model_dump_json(exclude={"title", "bounds", "patches"}).encode()).hexdigest()[:16]
-    folder = folder / recipe
+    folder = folder / recipe(material)
     if (folder / "registry.tsv").is_file():
         return folder
     scene_material = twin_material(material)

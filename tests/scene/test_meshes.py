@@ -64,6 +64,25 @@ def test_unusable_meshes_are_refused(tmp_path):
         read_mesh(tmp_path / "points.ply")
 
 
+def test_a_users_meshes_replace_the_generated_ones(tmp_path):
+    trimesh.creation.icosphere(2).export(tmp_path / "ball.stl")
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "brick.obj")
+    material = load_experiment("twin", overrides={"meshes.path": str(tmp_path)}).material
+    ball, brick = make_meshes(material)
+    assert ball.extents == pytest.approx(1, rel=0.05)
+    assert brick.extents / brick.extents.min() == pytest.approx([1, 2, 3])
+    (tmp_path / "open.ply").write_bytes(
+        trimesh.Trimesh(ball.vertices, ball.faces[:-1], process=False).export(file_type="ply")
+    )
+    with pytest.raises(MeshError, match=r"open\.ply: the mesh is open"):
+        make_meshes(material)
+
+
+def test_a_folder_without_meshes_is_refused(tmp_path):
+    with pytest.raises(MeshError, match="holds no mesh files"):
+        make_meshes(load_experiment("twin", overrides={"meshes.path": str(tmp_path)}).material)
+
+
 def test_inside_out_mesh_is_turned():
     cube = trimesh.creation.box()
     turned = normalise(trimesh.Trimesh(cube.vertices, cube.faces[:, ::-1], process=False))

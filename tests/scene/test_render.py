@@ -34,7 +34,8 @@ def layout(material, renderer):
 
 def test_the_loaded_scene_holds_the_materials_constants(material, renderer, layout):
     built = renderer.scene(layout)
-    value = {key: float(np.ravel(built.params[key])[0]) for key in built.params if "bsdf" in key or "radiance" in key}
+    keys = [key for key in built.params.keys() if "bsdf" in key or "radiance" in key]  # noqa: SIM118  (no iterator)
+    value = {key: float(np.ravel(built.params[key])[0]) for key in keys}
     scene = material.scene
     assert value["stage.bsdf.roughness.value"] == pytest.approx(scene.stage_roughness)
     assert value["stage.bsdf.specular"] == pytest.approx(scene.stage_specular, abs=1e-6)
@@ -93,16 +94,17 @@ def test_roughness_gradient_agrees_with_prb(material, renderer, layout):
     import drjit as dr
 
     parameters = at_position(material, 0.1).requires_grad_()
+    converged = Renderer(material, renderer.meshes, spp=256)
     ours = []
-    for seed in range(4):
+    for seed in range(6):
         parameters.grad = None
-        renderer.image(parameters, layout, seed=seed).mean().backward()
+        converged.image(parameters, layout, seed=seed).mean().backward()
         ours.append(float(parameters.grad[material.parameters.index("roughness")]))
-    built = renderer.scene(layout)
+    built = converged.scene(layout)
     key = SCENE_KEYS["roughness"]
     judge = mi.load_dict({"type": "prb", "max_depth": 2, "rr_depth": 100})
     theirs = []
-    for seed in range(4):
+    for seed in range(6):
         value = mi.Float(float(parameters[material.parameters.index("roughness")].detach()))
         dr.enable_grad(value)
         built.params[key] = value
@@ -110,7 +112,8 @@ def test_roughness_gradient_agrees_with_prb(material, renderer, layout):
         image = mi.render(built.scene, built.params, integrator=judge, spp=256, seed=seed)
         dr.backward(dr.mean(image, axis=None))
         theirs.append(float(dr.grad(value)[0]))
-    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.05)
+    # standard errors of the two means, measured: about 1.5 % each
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.06)
 
 
 def test_the_image_is_linear_in_base_colour(material, renderer, layout):
@@ -178,3 +181,13 @@ def test_liveness_finds_the_dead_parameter(renderer, layout):
 def test_wrong_number_of_parameters_is_refused(renderer, layout):
     with pytest.raises(ValueError, match="one value for each"):
         renderer.image(torch.zeros(3), layout, seed=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_image_and_gradient_come_back_on_the_parameters_device(material, renderer, layout):
+    for device in ("cpu", "cuda"):
+        parameters = at_position(material, 0.2).to(device).requires_grad_()
+        image = renderer.image(parameters, layout, seed=0)
+        image.mean().backward()
+        assert image.device.type == parameters.grad.device.type == device

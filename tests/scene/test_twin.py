@@ -5,7 +5,7 @@ import pandas as pd
 import tifffile
 
 from drgan_lib.config import load_experiment
-from drgan_lib.scene.twin import make_twin, true_parameters
+from drgan_lib.scene.twin import make_twin, recipe, true_parameters
 
 TINY = ["dataset.twin.n_train=1", "dataset.twin.n_test=1", "dataset.twin.size_px=256", "dataset.twin.spp=1"]
 TINY += ["dataset.twin.n_particles=[5, 9]", "dataset.twin.clusters=[1, 2]"]
@@ -36,6 +36,12 @@ def test_other_settings_go_to_another_folder(tmp_path):
     assert make_twin(load_experiment("twin", "demo", TINY), tmp_path) != make_twin(
         load_experiment("twin", "demo", [*TINY, "dataset.twin.seed=8"]), tmp_path
     )
+
+
+def test_the_bounds_belong_to_the_recipe_and_the_contour_does_not():
+    twin = load_experiment("twin", "demo", TINY).material
+    assert recipe(load_experiment("twin", "demo", [*TINY, "contour_px=3"]).material) == recipe(twin)
+    assert recipe(load_experiment("twin", "demo", [*TINY, "bounds.roughness=[0.1, 1]"]).material) != recipe(twin)
 
 
 def test_true_parameters_follow_the_recorded_law():
