@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp
 UV := uv==0.13.9
-MIRROR := $(wildcard ../shared/data)
+MIRROR := $(patsubst %/tio2_sem,%,$(wildcard ../shared/data/tio2_sem))
 ifneq ($(MIRROR),)
 export DRGAN_MIRROR ?= $(abspath $(MIRROR))
 endif

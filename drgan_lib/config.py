@@ -31,7 +31,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+def _count_range(value: IntRange) -> IntRange:
+    if value[0] < 1:
+        raise ValueError(f"expected at least 1, got {value[0]}")
     if value[0] > value[1]:
         raise ValueError(f"expected (low, high) with low <= high, got {value}; swap them")
     return value
@@ -70,6 +72,16 @@ class TwinSettings(Section):
     seed: int = 7
     truth: dict[str, tuple[float, float]]
 
+    _counts = field_validator("n_particles", "clusters")(_count_range)
+
+    @field_validator("truth")
+    @classmethod
+    def _has_a_width(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (_, std) in value.items():
+            if std <= 0:
+                raise ValueError(f"{name}: expected (mean, standard deviation) with a deviation above 0, got {std}")
+        return value
+
 
 class PatchSettings(Section):
     """Which crops of the micrographs train the GAN (with particles) and supplement nnU-Net (without)."""
@@ -83,9 +95,10 @@ class PatchSettings(Section):
 
 
 class MeshSettings(Section):
-    """Deformed, smoothed cubes: unit equivalent diameter, `count` different shapes from one seed."""
+    """Deformed, smoothed cubes, `count` different ones from one seed; or the mesh files of the folder `path`."""
 
     shape: Literal["cube"] = "cube"
+    path: Path | None = Field(None, description="folder of PLY, OBJ, STL or glTF files to use instead")
     count: int = Field(40, ge=1)
     deformation: float = Field(0.3, ge=0, le=1)
     roundness: float = Field(0.65, ge=0, le=1)
@@ -105,12 +118,7 @@ class LayoutSettings(Section):
     stacking: float = Field(0.3, ge=0, le=1, description="share of particles that land partly on a neighbour")
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
 
-    @field_validator("n_particles", "clusters")
-    @classmethod
-    def _range(cls, value: IntRange) -> IntRange:
-        if value[0] < 1:
-            raise ValueError(f"expected at least 1, got {value[0]}")
-        return _ordered(value)  # type: ignore[return-value]
+    _counts = field_validator("n_particles", "clusters")(_count_range)
 
 
 class SceneSettings(Section):
@@ -148,7 +156,7 @@ class SceneSettings(Section):
 class Material(Section):
     """What is imaged. One YAML file per material in `drgan_lib/materials/`."""
 
-    name: str
+    name: str = Field(pattern=r"^\w[\w.-]*$", description="names folders: letters, digits, _ . -")
     title: str
     dataset: DatasetSettings
     patches: PatchSettings = PatchSettings()
@@ -185,8 +193,15 @@ class Material(Section):
                 "the discriminator compares the two, so set both to the same size"
             )
         twin = self.dataset.twin
-        if twin is not None and (unknown := twin.truth.keys() ^ self.bounds.keys()):
+        if twin is None:
+            return self
+        if unknown := twin.truth.keys() ^ self.bounds.keys():
             raise ValueError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
+        if twin.size_px < self.patches.size_px:
+            raise ValueError(
+                f"dataset.twin.size_px: expected at least patches.size_px, which is {self.patches.size_px}, "
+                f"got {twin.size_px}; patches are cut from the twin's images, so enlarge these"
+            )
         return self
 
 
@@ -217,8 +232,14 @@ class SynthesisSettings(Section):
     spp: int | None = Field(None, ge=1)
 
 
+COMPACT_ONLY = ("iterations", "batch_size", "features", "stages")
+
+
 class SegmentationSettings(Section):
-    """nnU-Net v2: its own defaults (`nnUNetTrainer`) or the CPU-sized trainer of this library."""
+    """nnU-Net v2: its own defaults (`nnUNetTrainer`) or the CPU-sized trainer of this library.
+
+    `iterations`, `batch_size`, `features` and `stages` are those of the compact trainer; nnU-Net plans its own.
+    """
 
     trainer: Literal["default", "compact"] = "default"
     iterations: int = Field(250_000, ge=1)
@@ -226,6 +247,17 @@ class SegmentationSettings(Section):
     features: int = Field(32, ge=4)
     stages: int = Field(7, ge=3)
     fold: Literal["all", "0", "1", "2", "3", "4"] = "all"
+
+    @model_validator(mode="after")
+    def _default_trainer_plans_itself(self) -> SegmentationSettings:
+        fields = SegmentationSettings.model_fields
+        changed = [name for name in COMPACT_ONLY if getattr(self, name) != fields[name].default]
+        if self.trainer == "default" and changed:
+            raise ValueError(
+                f"segmentation.{', segmentation.'.join(changed)}: nnU-Net's default trainer plans this itself; "
+                "leave the setting out, or set segmentation.trainer=compact"
+            )
+        return self
 
 
 class Profile(Section):
@@ -264,6 +296,18 @@ class Experiment(Section):
     seed: int = Field(0, ge=0)
     runs: Path = Path("runs")
 
+    @model_validator(mode="after")
+    def _patch_can_be_halved(self) -> Experiment:
+        settings, size_px = self.profile.segmentation, self.material.patches.size_px
+        factor = 2 ** (settings.stages - 1)
+        if settings.trainer == "compact" and size_px % factor:
+            raise ValueError(
+                f"patches.size_px: expected a multiple of {factor}, since a U-Net with segmentation.stages="
+                f"{settings.stages} halves the patch {settings.stages - 1} times, got {size_px}; "
+                "lower segmentation.stages, or choose another size"
+            )
+        return self
+
     @property
     def run_dir(self) -> Path:
         return self.runs / self.material.name / self.profile.name
@@ -290,34 +334,36 @@ def load_experiment(
 ) -> Experiment:
     """Settings of `material` (a name or the path of a YAML file) at `profile`, with `section.key` overrides.
 
-    Raises `ConfigError` naming the key for anything unknown, of the wrong type, or impossible together.
+    With `dataset.path`, only the `dataset` settings among the overrides apply: those of the material describe other
+    images. With `segmentation.trainer=default`, the profile's settings of the compact trainer do not apply. Raises
+    `ConfigError` naming the key for anything unknown, of the wrong type, or impossible together.
     """
     path = Path(material) if str(material).endswith((".yaml", ".yml")) else MATERIALS / f"{material}.yaml"
     if not path.is_file():
         raise ConfigError(f"unknown material {material!r}; expected one of {', '.join(materials())} or a YAML file")
     if profile not in PROFILES:
         raise ConfigError(f"unknown profile {profile!r}; expected one of {', '.join(PROFILES)}")
-    profile_tree = PROFILES[profile].model_dump()
-    tree = {"material": yaml.safe_load(path.read_text()), "profile": profile_tree}
-    tree["material"].setdefault("patches", {}).update(profile_tree.pop("patches"))
-    for key, value in parse_overrides(overrides).items():
+    values = parse_overrides(overrides)
+    tree = _tree(path, profile, values)
+    for key, value in values.items():
         _set(tree, key, value)
     try:
         return Experiment(
-            material=Material(**tree["material"]),
-            profile=Profile(**tree["profile"]),
+            material=Material.model_validate(tree["material"]),
+            profile=Profile.model_validate(tree["profile"]),
             seed=seed,
             runs=Path(runs or os.environ.get("DRGAN_RUNS", "runs")),
         )
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or material}: {e['msg']} (got {e['input']!r:.80})" for e in error.errors()
-        ]
+        lines = [f"{'.'.join(map(str, e['loc'])) or material}: {e['msg']}{_got(e['input'])}" for e in error.errors()]
         raise ConfigError("settings refused:\n  " + "\n  ".join(lines)) from None
 
 
 def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, Any]:
-    """`["gan.epochs=3"]` or `{"gan.epochs": 3}` as a dict; the values of strings are read as YAML."""
+    """`["gan.epochs=3"]` or `{"gan.epochs": 3}` as a dict; the values of strings are read as YAML.
+
+    Raises `ConfigError` for an item without `=` and for a value that is not valid YAML.
+    """
     if isinstance(overrides, dict):
         return overrides
     pairs = {}
@@ -325,17 +371,48 @@ def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, A
         key, separator, value = item.partition("=")
         if not separator:
             raise ConfigError(f"expected section.key=value, got {item!r}")
-        pairs[key.strip()] = yaml.safe_load(value)
+        pairs[key.strip()] = _read_yaml(value, repr(item))
     return pairs
+
+
+def _tree(path: Path, profile: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the material file and the profile as dicts, without those that `overrides` make meaningless."""
+    material = _read_yaml(path.read_text(), str(path))
+    if not isinstance(material, dict):
+        raise ConfigError(f"{path}: expected settings `key: value`, got {material!r:.80}; see {MATERIALS}/twin.yaml")
+    patches = material.setdefault("patches", {})
+    if not isinstance(patches, dict):
+        raise ConfigError(f"{path}: patches: expected settings `key: value`, got {patches!r:.80}; correct or remove it")
+    if overrides.get("dataset.path") is not None:
+        # Rows of the data bar, licence, citation, registry and twin are those of other images than the user's.
+        material["dataset"] = {}
+    work = PROFILES[profile].model_dump()
+    patches.update(work.pop("patches"))
+    if overrides.get("segmentation.trainer") == "default":
+        for name in COMPACT_ONLY:
+            del work["segmentation"][name]
+    return {"material": material, "profile": work}
+
+
+def _read_yaml(text: str, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise ConfigError(f"{origin}: not valid YAML ({' '.join(str(error).split())}); correct it") from None
+
+
+def _got(value: Any) -> str:
+    """The refused value, unless it is a whole section, which the message itself speaks about."""
+    return "" if isinstance(value, dict | BaseModel) else f" (got {value!r:.80})"
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     """Puts an override into the half of the tree that knows its section."""
     section, *rest = key.split(".")
+    sections = {*Material.model_fields, *Profile.model_fields} - {"name"}
+    if section not in sections:
+        raise ConfigError(f"unknown section {section!r} in {key!r}; expected one of {', '.join(sorted(sections))}")
     half = "profile" if section in Profile.model_fields and section != "patches" else "material"
-    if section not in Material.model_fields and half == "material":
-        sections = sorted({*Material.model_fields, *Profile.model_fields} - {"name"})
-        raise ConfigError(f"unknown section {section!r} in {key!r}; expected one of {', '.join(sections)}")
     node = tree[half]
     for part in [section, *rest][:-1]:
         node = node.setdefault(part, {}) if isinstance(node, dict) else None

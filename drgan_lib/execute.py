@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 import papermill
 import psutil
@@ -84,6 +86,23 @@ class _Terminal:
     def flush(self) -> None:
         sys.stdout.flush()
 
+    def close(self) -> None:
+        """Shows a last line that no newline ended."""
+        if self._rest:
+            self.write("\n")
+
+
+def check_pair(source: Path) -> None:
+    """Raises `ValueError` unless the `.ipynb` beside the `.py` file `source` has the same cells.
+
+    The keys come from the one, and the other is run.
+    """
+    pair = source.with_suffix(".ipynb")
+    books = jupytext.read(source, fmt="py:percent"), nbformat.read(pair, as_version=4)
+    ours, theirs = ([(cell.cell_type, cell.source) for cell in book.cells] for book in books)
+    if ours != theirs:
+        raise ValueError(f"{pair}: expected the cells of {source.name}, got others; run `make notebooks`")
+
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
     """Raises `ValueError` unless the notebook's `parameters` cell names exactly `parameters`.
@@ -107,7 +126,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, descripti
     """
     failed = copy.with_suffix(".failed.ipynb")
     bar = {"desc": f"      {description}", "leave": False, "file": sys.stderr} if sys.stderr.isatty() else False
-    with atomic_path(copy) as unfinished, PeakMemory() as memory:
+    with atomic_path(copy) as unfinished, PeakMemory() as memory, closing(_Terminal()) as terminal:
         try:
             executed = papermill.execute_notebook(
                 str(notebook),
@@ -116,7 +135,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, descripti
                 kernel_name="python3",
                 kernel_manager_class=ThisInterpreter,
                 progress_bar=bar,
-                stdout_file=_Terminal(),
+                stdout_file=terminal,
                 cwd=os.getcwd(),
             )
             if errors := error_outputs(executed):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from drgan_lib import execute, stages
+from drgan_lib import execute, keys, stages
 from drgan_lib.config import ROOT, ConfigError, Experiment, load_experiment, parse_overrides
 from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.stages import STAGES, Stage
@@ -45,34 +45,39 @@ def run(
     chosen = _chosen(only)
     _check_dataset(exp)
     _check_notebooks(chosen, notebooks, parameters)
-    keys = stages.stage_keys(exp, notebooks)
-    todo = [stage for stage in chosen if not _is_current(exp, stage, keys, notebooks)]
-    _check_needs(exp, chosen, keys)
+    # Taken before anything runs: what is edited meanwhile is found changed by the next call.
+    stage_keys, pages = keys.stage_keys(exp, notebooks), keys.stage_pages(exp, notebooks)
+    todo = [stage for stage in chosen if not _is_current(exp, stage, stage_keys[stage.name], pages[stage.name])]
+    _check_needs(exp, chosen, stage_keys)
     require_free_space(exp.run_dir, expected_bytes(exp), f"a {profile} run")
     if todo:
         device, variant = stages.device()
         echo(f"{exp.material.title}, profile {profile}, seed {seed}, on {device} ({variant})")
         echo(f"writing to {exp.run_dir}")
         _fetch(exp)
-    for number, stage in enumerate(chosen, start=1):
-        place = f"[{number}/{len(chosen)}] {stage.name}"
-        if stage not in todo:
-            echo(f"{place}: up to date")
-            continue
-        echo(f"{place}: {stage.notebook}.ipynb")
-        seconds = _run_stage(exp, stage, keys[stage.name], notebooks, parameters, echo)
-        echo(f"{place}: done in {seconds:.0f} s")
-    return write_results(exp, keys)
+    try:
+        for number, stage in enumerate(chosen, start=1):
+            place = f"[{number}/{len(chosen)}] {stage.name}"
+            if stage not in todo:
+                echo(f"{place}: up to date")
+                continue
+            echo(f"{place}: {stage.notebook}.ipynb")
+            start = time.perf_counter()
+            _run_stage(exp, stage, stage_keys[stage.name], pages[stage.name], notebooks, parameters, echo)
+            echo(f"{place}: done in {time.perf_counter() - start:.0f} s")
+    finally:
+        results = write_results(exp, stage_keys)  # also after a failure: without the figures that no longer stand
+    return results
 
 
-def write_results(exp: Experiment, keys: dict[str, str]) -> Path:
+def write_results(exp: Experiment, stage_keys: dict[str, str]) -> Path:
     """Gathers the `figures.json` of the finished stages into `results.json`, whose path is returned."""
     figures: dict[str, Any] = {}
     seconds: dict[str, float] = {}
     device = "unknown"
     for stage in STAGES:
         folder = exp.run_dir / stage.folder
-        if not stages.is_complete(folder, keys[stage.name]):
+        if not stages.is_complete(folder, stage_keys[stage.name]):
             continue
         record = stages.read_record(folder)
         seconds[stage.name], device = record["seconds"], record["device"]
@@ -96,19 +101,28 @@ def _run_stage(
     exp: Experiment,
     stage: Stage,
     key: str,
+    page: str,
     notebooks: Path,
     parameters: dict[str, Any],
     echo: Callable[[str], None],
-) -> float:
-    folder = exp.run_dir / stage.folder
-    if moved := stages.begin(folder, stage, key):
-        echo(f"      its settings or code changed; the earlier results are now in {moved}")
-    copy = executed_copy(exp.run_dir, stage)
+) -> None:
+    folder, copy = exp.run_dir / stage.folder, executed_copy(exp.run_dir, stage)
+    if message := stages.begin(folder, stage, key):
+        echo(f"      {message}")
+    record = stages.read_record(folder)
+    renews_page_only = stages.is_finished(record)  # then the record tells how the results were made, and stays
     start = time.perf_counter()
-    peak_mb = execute.execute(notebooks / f"{stage.notebook}.ipynb", copy, parameters, description=stage.name)
-    seconds = round(time.perf_counter() - start, 1)
+    try:
+        peak_mb = execute.execute(notebooks / f"{stage.notebook}.ipynb", copy, parameters, description=stage.name)
+    finally:
+        if not renews_page_only:
+            record["seconds"] = round(record.get("seconds", 0) + time.perf_counter() - start, 1)
+            write_json(folder / "stage.json", record)
     device, variant = stages.device()
     versions = stages.versions()
+    if not renews_page_only:
+        record |= {"parameters": parameters, "versions": versions, "device": device, "variant": variant}
+        record["peak_memory_mb"] = round(peak_mb)
     execute.append_stamp(
         copy,
         {
@@ -116,26 +130,12 @@ def _run_stage(
             "parameters": f"`{ {name: value for name, value in parameters.items() if name != 'runs'} }`",
             "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if name != "commit"),
             "device": f"{device}, {variant}",
-            "wall time": f"{seconds:.0f} s",
-            "peak memory": f"{peak_mb:.0f} MiB",
+            "wall time": f"{record['seconds']:.0f} s",
+            "peak memory": f"{record['peak_memory_mb']} MiB",
         },
     )
-    write_json(
-        folder / "stage.json",
-        {
-            "stage": stage.name,
-            "state": "complete",
-            "key": key,
-            "page": stages.page_hash(stage, notebooks),
-            "parameters": parameters,
-            "versions": versions,
-            "device": device,
-            "variant": variant,
-            "seconds": seconds,
-            "peak_memory_mb": round(peak_mb),
-        },
-    )
-    return seconds
+    finished = {"state": "complete", "page": page, "figures": stages.figures_digest(folder)}
+    write_json(folder / "stage.json", record | finished)
 
 
 def executed_copy(run_dir: Path, stage: Stage) -> Path:
@@ -151,21 +151,21 @@ def _chosen(only: Sequence[str]) -> list[Stage]:
     return [stage for stage in STAGES if not only or stage.name in only]
 
 
-def _is_current(exp: Experiment, stage: Stage, keys: dict[str, str], notebooks: Path) -> bool:
+def _is_current(exp: Experiment, stage: Stage, key: str, page: str) -> bool:
     folder = exp.run_dir / stage.folder
     return (
-        stages.is_complete(folder, keys[stage.name])
-        and stages.read_record(folder)["page"] == stages.page_hash(stage, notebooks)
+        stages.is_complete(folder, key)
+        and stages.read_record(folder)["page"] == page
         and executed_copy(exp.run_dir, stage).is_file()
     )
 
 
-def _check_needs(exp: Experiment, chosen: list[Stage], keys: dict[str, str]) -> None:
+def _check_needs(exp: Experiment, chosen: list[Stage], stage_keys: dict[str, str]) -> None:
     folders = {stage.name: exp.run_dir / stage.folder for stage in STAGES}
     names = {stage.name for stage in chosen}
     for stage in chosen:
         for need in stage.needs:
-            if need not in names and not stages.is_complete(folders[need], keys[need]):
+            if need not in names and not stages.is_complete(folders[need], stage_keys[need]):
                 raise ConfigError(
                     f"stage {stage.name!r} needs {need!r}, which is not up to date; "
                     f"add --stage {need}, or leave --stage out to run all"
@@ -178,14 +178,18 @@ def _check_notebooks(chosen: list[Stage], notebooks: Path, parameters: dict[str,
             path = notebooks / f"{stage.notebook}{suffix}"
             if not path.is_file():
                 raise FileNotFoundError(f"{path} is missing; run `make notebooks` to make the pairs")
+        execute.check_pair(notebooks / f"{stage.notebook}.py")
         execute.check_parameters(notebooks / f"{stage.notebook}.ipynb", parameters)
 
 
 def _check_dataset(exp: Experiment) -> None:
-    """Raises where the micrographs cannot be had, as far as that shows without reading them."""
+    """Raises where micrographs or meshes cannot be had, as far as that shows without reading them."""
     dataset = exp.material.dataset
     if dataset.path is not None and not dataset.path.expanduser().is_dir():
         raise ConfigError(f"dataset.path: expected a folder of images, got {dataset.path}; correct the path")
+    meshes = exp.material.meshes.path
+    if meshes is not None and not meshes.expanduser().is_dir():
+        raise ConfigError(f"meshes.path: expected a folder of mesh files, got {meshes}; correct the path")
     if dataset.path is None and dataset.registry is not None:
         registry = ROOT / "data" / dataset.registry / "registry.tsv"
         if not registry.is_file():

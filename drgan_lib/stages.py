@@ -1,11 +1,8 @@
-"""The stages of a run: what each depends on, the key that follows from it, and its `stage.json`."""
+"""The stages of a run: what each depends on, and the `stage.json` that says what its folder holds."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -15,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from drgan_lib.config import ROOT, Experiment
+from drgan_lib.config import ROOT
+from drgan_lib.digest import file_digest
 from drgan_lib.files import read_json, write_json
 
-LIBRARY = Path(__file__).parent
 VERSIONS_OF = ("drgan", "torch", "mitsuba", "drjit", "nnunetv2", "numpy")
 
 
@@ -26,8 +23,11 @@ VERSIONS_OF = ("drgan", "torch", "mitsuba", "drjit", "nnunetv2", "numpy")
 class Stage:
     """One chapter of the run.
 
-    `settings` are dotted names within the `Experiment`, `sources` paths within `drgan_lib`; both, and the
-    keys of the stages that it `needs`, make its key.
+    `settings` are dotted names within the `Experiment`, `sources` paths within `drgan_lib`, `data` splits of the
+    dataset (train: images; test: images and masks); these, and the keys of the stages that it `needs`, make its
+    key. `page_data` are splits that the page lists but that no result depends on. `keeps` are files and folders
+    that the stage itself recognises as still usable or not: under a new key it starts with copies of them, made in
+    this order.
     """
 
     name: str
@@ -36,6 +36,9 @@ class Stage:
     needs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    page_data: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
 
 
 WORLD = ("material.meshes", "material.layout", "material.scene", "material.bounds")
@@ -48,6 +51,8 @@ STAGES = (
         "data",
         settings=("material.dataset", "material.patches", *WORLD),
         sources=("data", "scene", "sources.py"),
+        data=("train",),
+        page_data=("test",),
     ),
     Stage("scene", "02_scene_design", "scene", settings=(*WORLD, "profile.gan.n_layouts"), sources=("scene",)),
     Stage("gan", "03_gan_training", "gan", ("data", "scene"), ("profile.gan",), ("gan",)),
@@ -57,7 +62,7 @@ STAGES = (
         "synthetic",
         needs=("gan",),
         settings=("profile.synthesis", "material.contour_px"),
-        sources=("synthesis",),
+        sources=("synthesis", "classes.py"),
     ),
     Stage(
         "segmentation",
@@ -65,45 +70,36 @@ STAGES = (
         "segmentation",
         needs=("synthesis",),
         settings=("profile.segmentation", "material.min_area_px"),
-        sources=("segmentation",),
+        sources=("segmentation", "classes.py"),
+        data=("test",),
+        keeps=("nnunet.log", "nnUNet_preprocessed", "nnUNet_results", "trained_on.json"),
     ),
 )
 
 
-def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
-    """Key of every stage: a hash of its settings, the seed, its notebook, sources, data, and its needs' keys.
-
-    Prose, comments and layout do not count: see `page_hash`.
-    """
-    keys: dict[str, str] = {}
-    for stage in stages:
-        parts: dict[str, Any] = {
-            "seed": exp.seed,
-            "settings": {name: _setting(exp, name) for name in stage.settings},
-            "notebook": _meaning(notebook_source(stage, notebooks)),
-            "sources": {name: _source_hash(LIBRARY / name) for name in stage.sources},
-            "needs": {name: keys[name] for name in stage.needs},
-        }
-        if "material.dataset" in stage.settings:
-            parts["data"] = _data_identity(exp)
-        keys[stage.name] = _digest(json.dumps(parts, sort_keys=True, default=str))
-    return keys
-
-
-def page_hash(stage: Stage, notebooks: Path) -> str:
-    """Changes with every letter of the notebook: then the results may stand, the page does not."""
-    return _digest(notebook_source(stage, notebooks))
-
-
-def notebook_source(stage: Stage, notebooks: Path) -> str:
-    """Text of the stage's py:percent notebook."""
-    return (notebooks / f"{stage.notebook}.py").read_text()
-
-
 def is_complete(folder: Path, key: str) -> bool:
-    """Whether the stage in `folder` was finished under `key`."""
+    """Whether the stage in `folder` was finished under `key`, and its figures are still those of then."""
     record = read_record(folder)
-    return record is not None and record["state"] == "complete" and record["key"] == key
+    return record is not None and record["state"] == "complete" and stands(folder, key)
+
+
+def stands(folder: Path, key: str) -> bool:
+    """Whether what `folder` holds was made under `key`, wholly or in part, and not by hand since."""
+    record = read_record(folder)
+    if record is None or record["key"] != key:
+        return False
+    return record["state"] == "running" or record["figures"] == figures_digest(folder)
+
+
+def is_finished(record: dict[str, Any] | None) -> bool:
+    """Whether the results were finished once; their page may be in the making again."""
+    return record is not None and "figures" in record
+
+
+def figures_digest(folder: Path) -> str | None:
+    """Digest of the `figures.json` of `folder`, None if there is none. It gives away a chapter run by hand."""
+    path = folder / "figures.json"
+    return file_digest(path) if path.is_file() else None
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -112,20 +108,54 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def begin(folder: Path, stage: Stage, key: str) -> Path | None:
-    """Makes `folder` ready for work under `key` and marks it as running.
+def begin(folder: Path, stage: Stage, key: str) -> str | None:
+    """Makes `folder` ready for work under `key`, marks it as running; says what became of other work there.
 
-    Work that was interrupted under the same key stays, for the stage to resume. Anything made under another
-    key, or by hand, is moved to `<folder>.previous`, which is returned; an older `.previous` is removed.
+    Work under the same key stays, for the stage to resume, or comes back from `<folder>.previous`. Other work
+    moves to `<folder>.previous`, in place of what is there; only unfinished work is dropped rather than that it
+    replaces finished work.
     """
-    record = read_record(folder)
-    moved = None
-    if folder.is_dir() and any(folder.iterdir()) and (record is None or record["key"] != key):
-        moved = folder.with_name(folder.name + ".previous")
-        shutil.rmtree(moved, ignore_errors=True)
-        os.replace(folder, moved)
-    write_json(folder / "stage.json", {"stage": stage.name, "state": "running", "key": key})
-    return moved
+    message = None if stands(folder, key) else _make_room(folder, stage, key)
+    record = read_record(folder) or {}
+    write_json(folder / "stage.json", {**record, "stage": stage.name, "state": "running", "key": key})
+    return message
+
+
+def _make_room(folder: Path, stage: Stage, key: str) -> str | None:
+    previous = folder.with_name(f"{folder.name}.previous")
+    if stands(previous, key):
+        _swap(folder, previous)
+        return f"its earlier results were made like this: they are back from {previous}, in exchange"
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    if is_finished(read_record(previous)) and not is_finished(read_record(folder)):
+        for path in folder.iterdir():
+            if path.name not in stage.keeps:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return f"its settings or code changed; the unfinished results are dropped, the finished ones in {previous} stay"
+    shutil.rmtree(previous, ignore_errors=True)
+    os.replace(folder, previous)
+    for name in stage.keeps:
+        _copy(previous / name, folder / name)
+    return f"its settings or code changed; the earlier results are now in {previous}"
+
+
+def _swap(folder: Path, previous: Path) -> None:
+    """Exchanges two folders, of which `folder` may be absent; after an interruption a second call ends it."""
+    aside = folder.with_name(f"{folder.name}.aside")
+    if folder.is_dir():
+        os.replace(folder, aside)
+    os.replace(previous, folder)
+    if aside.is_dir():
+        os.replace(aside, previous)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
 
 
 def versions() -> dict[str, str]:
@@ -173,36 +203,3 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _setting(exp: Experiment, name: str) -> Any:
-    value: Any = exp.model_dump(mode="json")
-    for part in name.split("."):
-        value = value[part]
-    return value
-
-
-def _data_identity(exp: Experiment) -> Any:
-    """Changes when the micrographs do: the registry's text, or names, sizes and times of the user's files."""
-    dataset = exp.material.dataset
-    if dataset.path is not None:
-        folder = dataset.path.expanduser()
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    if dataset.registry is not None:
-        return (ROOT / "data" / dataset.registry / "registry.tsv").read_text()
-    return None
-
-
-def _source_hash(path: Path) -> str:
-    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return _digest("\0".join(f"{f.relative_to(LIBRARY)}\0{_meaning(f.read_text())}" for f in files))
-
-
-def _meaning(source: str) -> str:
-    """`source` without comments and layout."""
-    return ast.unparse(ast.parse(source))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -75,14 +75,16 @@ bounds
 # distance of the scores to 1 for real and 0 for synthetic.
 #
 # After each epoch everything is saved: both networks, both optimisers, and the measurements. Interrupt this cell
-# whenever you like and run it again. It goes on from the last complete epoch and ends in the same weights as if it had
-# never stopped.
+# whenever you like and run it again. It goes on from the last complete epoch, with the random numbers that it would have
+# drawn had it never stopped. The weights are then the same up to float rounding (of a rendered image, a grey level at
+# most), since the renderer's threads sum in no fixed order.
 
 # %%
 gan.train(exp, patches, renderer, layouts)
 selected = gan.select_epoch(exp)
 history = pd.read_csv(exp.stage_dir("gan") / "history.csv")
 chosen = history.set_index("epoch").loc[selected["epoch"]]
+print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)
 glue("distance_name", selected["features"], display=False)
 glue("distance_untrained", f"{history['fd'].iloc[0]:.1f}", display=False)
@@ -119,9 +121,9 @@ Image(gan.plot_curves(exp), alt="Four curves by epoch: losses, Frechet distance,
 #
 # The epoch of the lowest distance is not always the best one. A generator may learn one setting that is always
 # accepted, and then all its images look alike; a segmentation network trained on them would know one look only. So the
-# rule is: among the five epochs of lowest distance take the one whose parameters are spread most broadly. The *spread*
-# is the standard deviation of a parameter in units of the one that a uniform law over its bounds would have, averaged
-# over the parameters: 0 means one value, 1 means the whole range.
+# rule is: among the five epochs of lowest distance (of fewer than ten trained epochs, among the better half) take the
+# one whose parameters are spread most broadly. The *spread* is the standard deviation of a parameter in units of the one
+# that a uniform law over its bounds would have, averaged over the parameters: 0 means one value, 1 means the whole range.
 #
 # Epoch {glue:text}`selected_epoch` was selected, with a spread of
 # {glue:text}`spread_selected`.
@@ -173,7 +175,7 @@ pd.DataFrame(recovered["parameters"]).T if recovered else "The true parameters o
 #
 # ```{dropdown} Solution
 # The one that was interrupted: it starts again from its beginning, since checkpoints are written between epochs. Its
-# random numbers depend only on seed, epoch and iteration, so it ends as it would have ended.
+# random numbers depend only on seed, epoch and iteration, so it ends as it would have ended, up to float rounding.
 # ```
 #
 # ## Quiz

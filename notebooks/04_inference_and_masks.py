@@ -44,6 +44,7 @@ from pycocotools.coco import COCO
 from drgan_lib import synthesis
 from drgan_lib.config import load_experiment
 from drgan_lib.data import load_patches
+from drgan_lib.files import atomic_path
 from drgan_lib.gan import load_generator
 from drgan_lib.scene import make_renderer
 from drgan_lib.synthesis import figures
@@ -59,7 +60,7 @@ background = load_patches(exp).background
 # For each image a fresh layout is drawn, the generator chooses the parameters, and the renderer makes the image and, in a
 # second pass, its instance ids. Image number *k* gets its own seed from the seed of the experiment and from *k* alone. So
 # it does not matter whether the set is made in one go or in ten: an interrupted run goes on where it stopped, and ends
-# with the same files.
+# with the same images up to float rounding (a grey level at most), since the renderer's threads sum in no fixed order.
 
 # %%
 folder = synthesis.synthesize(exp, generator, renderer, renderer.meshes, background)
@@ -71,6 +72,8 @@ glue("acceptance_percent", f"{acceptance['rate']:.0%}", display=False)
 
 # %% mystnb={"figure": {"caption": "Synthetic micrographs (top), the particle behind each pixel (middle) and the three classes that the segmentation network learns (bottom).", "name": "fig-annotated"}, "image": {"alt": "Grid of synthetic images with their annotations"}}
 figure = figures.gallery(made)
+with atomic_path(folder / "gallery.png") as temporary:
+    figure.savefig(temporary, dpi=100)
 # %% [markdown]
 # ## From instances to three classes
 #
@@ -130,8 +133,9 @@ print(dataset["description"])
 #
 # 1. Why are the instance ids taken from one ray through the centre of each pixel, and not from the many rays that make
 #    the image?
-# 2. Make the contour four pixels wide with `overrides = {"contour_px": 4}`. What happens to the gaps between
-#    neighbouring particles, and what does that mean for particles that lie close but do not touch?
+# 2. Make the contour four pixels wide with `overrides = {"contour_px": 4}` and another `runs` folder (a copy of this one
+#    does: the generator need not be trained again, and this run's results stay as they are). What happens to the gaps
+#    between neighbouring particles, and what does that mean for particles that lie close but do not touch?
 # 3. Suppose the particles of a material are darker than what they lie on. What would the contrast rule do?
 #
 # ```{dropdown} Solutions
@@ -146,7 +150,7 @@ print(dataset["description"])
 # ## Quiz
 #
 # *Image 17 of a set of 100 is deleted by accident, and the stage is run again. What happens?* Only image 17 is made
-# again, with the same seed, and the new file is equal to the lost one.
+# again, with the same seed, and the new image is equal to the lost one up to float rounding (a grey level at most).
 #
 # *Does a particle that is hidden behind others count?* No. The instance map holds what is visible, and so does the label.
 #

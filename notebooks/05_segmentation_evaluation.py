@@ -12,7 +12,7 @@
 # micrographs that it has never seen, and how to read the figures that say how good it is.
 #
 # **What you need.** The annotated set of chapter 04 and the test micrographs of chapter 01. Masks of the test
-# micrographs are used here and nowhere else: to judge.
+# micrographs are used here and nowhere else: to judge. (Chapter 01 only saw to it that they fit their images.)
 #
 # **How long it takes.** Nearly all of it is training: the number of iterations stands in the log below. The full
 # training of nnU-Net (`paper`) needs a GPU.
@@ -31,8 +31,10 @@ from myst_nb import glue
 
 from drgan_lib import segmentation
 from drgan_lib.config import load_experiment
+from drgan_lib.sources import dataset_folder
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
+folder = dataset_folder(exp)
 settings = exp.profile.segmentation
 glue("segmentation_trainer", settings.trainer, display=False)
 glue("min_area_px", exp.material.min_area_px, display=False)
@@ -52,7 +54,7 @@ glue("min_area_px", exp.material.min_area_px, display=False)
 # checkpoint.
 
 # %%
-predictions = segmentation.segment(exp)
+predictions = segmentation.segment(exp, folder)
 
 # %% [markdown]
 # ## From classes to particles
@@ -76,7 +78,7 @@ predictions = segmentation.segment(exp)
 # drawn masks hold many specks of a few pixels.
 
 # %%
-figures = segmentation.evaluate(exp)
+figures = segmentation.evaluate(exp, folder)
 pd.DataFrame(figures, index=["value", "std", "n_images", "min_area_px", "definition"]).T
 
 # %%
@@ -103,7 +105,9 @@ pd.read_csv(table) if figures else "no masks, no scores"
 #
 # 1. Two touching particles are predicted as one, and every pixel is right. What are DSC, AP50 and PQ of this image?
 # 2. The DSC of an image is 0.9. What is its `pq_semantic`?
-# 3. Set the smallest area to 1 with `overrides = {"min_area_px": 1}`. Which figures change, and why do the others not?
+# 3. Set the smallest area to 1 with `overrides = {"min_area_px": 1}` and another `runs` folder (a copy of this one does,
+#    so that nothing is trained again and this run's results stay as they are). Which figures change, and why do the
+#    others not?
 #
 # ```{dropdown} Solutions
 # 1. The DSC is 1. If both particles are of one size, each covers exactly half of the union, which is not more than

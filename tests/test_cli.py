@@ -79,6 +79,8 @@ def test_materials_are_listed(capsys):
         (["run", "twin", "-P", "gan.epoch=3"], "gan.epoch"),
         (["run", "twin", "-P", "gan.epochs"], "expected section.key=value"),
         (["run", "twin", "--profile", "huge"], "unknown profile 'huge'"),
+        (["run", "twin", "-P", "gan.epochs=[1"], "not valid YAML"),
+        (["run", "twin", "-P", "meshes.path=nowhere"], "expected a folder of mesh files"),
         (["run", "absent"], "unknown material 'absent'"),
         (["run", "twin", "--stage", "gna"], "unknown stage 'gna'"),
         (["run", "tio2_sem", "-P", "dataset.path=nowhere"], "expected a folder of images"),
@@ -146,3 +148,14 @@ def test_a_page_with_an_error_stays_out_of_the_book(run_folder, tmp_path):
     with pytest.raises(ValueError, match="ZeroDivisionError: division by zero"):
         copy_pages(run_folder, tmp_path / "executed")
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_folder_with_anything_but_notebooks_is_left_alone(run_folder, tmp_path):
+    for stage in STAGES:
+        write_page(run_folder, stage)
+    home = tmp_path / "home"
+    (home / "thesis.ipynb").mkdir(parents=True)
+    (home / "old.ipynb").touch()
+    with pytest.raises(ValueError, match=r"one with thesis\.ipynb; name a new folder"):
+        copy_pages(run_folder, home)
+    assert len(list(home.iterdir())) == 2

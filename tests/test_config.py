@@ -13,7 +13,9 @@ from drgan_lib.config import (
     PARAMETERS,
     PROFILES,
     ConfigError,
+    DatasetSettings,
     GanSettings,
+    SegmentationSettings,
     load_experiment,
     materials,
     parse_overrides,
@@ -75,12 +77,52 @@ def test_overrides_are_read_as_yaml():
         (["layout.n_particles=[9, 4]"], "swap them"),
         (["dataset.twin=null"], "no source of images"),
         (["meshes.max_triangles=6000"], "meshes.max_triangles"),
+        (["gan.epochs=[1"], "'gan.epochs=[1': not valid YAML"),
+        (["licence=2020-13-45"], "not valid YAML"),
+        (["dataset.twin.n_particles=[80, 25]"], "swap them"),
+        (["dataset.twin.clusters=[0, 3]"], "expected at least 1"),
+        (["dataset.twin.truth.roughness=[0.6, 0]"], "deviation above 0"),
+        (["dataset.twin.size_px=256", "patches.size_px=512", "scene.size_px=512"], "dataset.twin.size_px"),
+        (["patches.size_px=80", "scene.size_px=80"], "expected a multiple of 32"),
+        (["segmentation.trainer=default", "segmentation.iterations=9"], "segmentation.iterations"),
+        (["name=../up"], "unknown section 'name'"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(overrides, message):
     with pytest.raises(ConfigError) as caught:
         load_experiment("twin", "demo", overrides)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("material", materials())
+def test_a_folder_of_ones_own_takes_nothing_from_the_materials_images(material):
+    settings = load_experiment(material, "demo", ["dataset.path=mine", "dataset.pixel_size_nm=2"]).material.dataset
+    assert settings == DatasetSettings(path="mine", pixel_size_nm=2)
+    assert load_experiment(material, "demo", ["dataset.path=null"]) == load_experiment(material)
+
+
+def test_the_default_trainer_leaves_the_profiles_compact_settings_out():
+    settings = load_experiment("twin", "demo", ["segmentation.trainer=default"]).profile.segmentation
+    assert settings == SegmentationSettings(trainer="default")
+    with pytest.raises(ConfigError, match=r"segmentation\.features.*segmentation\.trainer=compact"):
+        load_experiment("twin", "paper", ["segmentation.features=16"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected settings"),
+        ("just words", "expected settings"),
+        ("name: [", "not valid YAML"),
+        ("patches: null", "patches: expected settings"),
+        ("1: 2", "dataset: Field required"),
+    ],
+)
+def test_a_malformed_material_file_is_one_message(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(str(path))
 
 
 def test_unknown_names_come_with_the_known_ones():
@@ -95,6 +137,10 @@ def test_a_material_of_ones_own_is_a_yaml_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**tree, "name": "mine"}))
     assert load_experiment(str(path)).material.name == "mine"
+    for name in ("../up", ".hidden", "a b", ""):
+        path.write_text(yaml.safe_dump({**tree, "name": name}))
+        with pytest.raises(ConfigError, match="name: String should match pattern"):
+            load_experiment(str(path))
     del tree["bounds"]["base_color"]
     path.write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match="bounds are missing for base_color"):

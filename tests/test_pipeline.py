@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 
-from drgan_lib import pipeline, stages
+from drgan_lib import keys, pipeline, stages
 from drgan_lib.config import ConfigError
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import read_json, write_json
@@ -42,7 +41,7 @@ count = len(list(folder.glob("ran_*")))
 figure = {"value": seed, "definition": "the seed", "split": "test"}
 (folder / "figures.json").write_text(json.dumps({"NAME": figure}))
 (folder / "seen.json").write_text(json.dumps([sys.executable, os.getcwd(), overrides]))
-print("NAME is running")
+print("NAME is running", end="")
 """
 
 
@@ -65,7 +64,7 @@ def notebooks(tmp_path, monkeypatch):
         source = library / name if name.endswith(".py") else library / name / "module.py"
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text("value = 1\n")
-    monkeypatch.setattr(stages, "LIBRARY", library)
+    monkeypatch.setattr(keys, "LIBRARY", library)
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for stage in STAGES:
@@ -134,10 +133,10 @@ def test_a_changed_setting_reruns_what_depends_on_it_and_keeps_the_earlier_resul
 
 
 def test_changed_prose_renews_the_page_only(go, tmp_path, notebooks):
-    go(only=["scene"])
+    before, _ = go(only=["scene"])
     stage = find("scene")
     write_notebook(notebooks, stage, header=HEADER.replace("A chapter", "The same chapter"))
-    go(only=["scene"])
+    assert go(only=["scene"])[0] == before, "the time is that of the results, not of the page"
     assert times_run(tmp_path, "scene") == 2
     assert not (tmp_path / "runs/twin/demo/scene.previous").exists()
     write_notebook(notebooks, stage, BODY + "\nx = 1\n")
@@ -157,13 +156,15 @@ def test_a_failing_notebook_leaves_nothing_half_made_and_the_next_run_resumes(go
         "01_data_preparation.ipynb",
         caught.value.copy.name,
     ]
-    assert read_json(tmp_path / "runs/twin/demo/scene/stage.json")["state"] == "running"
+    record = read_json(tmp_path / "runs/twin/demo/scene/stage.json")
+    assert record["state"] == "running"
 
     (tmp_path / "runs/mended").touch()
     results, _ = go(only=["data", "scene"])
     assert list(results["stages"]) == ["data", "scene"]
     assert times_run(tmp_path, "data") == 1
     assert times_run(tmp_path, "scene") == 2, "interrupted work under the same key stays for the stage to resume"
+    assert results["stages"]["scene"] > record["seconds"] > 0, "the time before the interruption counts"
     assert not caught.value.copy.exists()
 
 
@@ -218,34 +219,43 @@ def test_a_full_disk_is_found_first(go, monkeypatch):
 
 def test_every_source_that_a_stage_names_exists():
     for stage in STAGES:
-        assert all((stages.LIBRARY / name).exists() for name in stage.sources)
+        assert all((keys.LIBRARY / name).exists() for name in stage.sources)
 
 
-def test_keys_see_data_and_library_and_ignore_comments(notebooks, tmp_path):
-    from drgan_lib.config import load_experiment
-
-    images = tmp_path / "images"
-    images.mkdir()
-    (images / "a.tif").write_bytes(b"1")
-    exp = load_experiment("twin", overrides={"dataset.path": str(images)})
-    before = stages.stage_keys(exp, notebooks)
-    scene = notebooks / "02_scene_design.py"
-    scene.write_text(scene.read_text() + "\n# a remark\n")
-    assert stages.stage_keys(exp, notebooks) == before
-    (images / "b.tif").write_bytes(b"2")
-    changed = {name for name, key in stages.stage_keys(exp, notebooks).items() if key != before[name]}
-    assert changed == {"data", "gan", "synthesis", "segmentation"}
-
-    before = stages.stage_keys(exp, notebooks)
-    (tmp_path / "library/segmentation/module.py").write_text("value = 2\n")
-    assert {name for name, key in stages.stage_keys(exp, notebooks).items() if key != before[name]} == {"segmentation"}
+def test_an_unsynchronised_pair_is_refused(go, notebooks, tmp_path):
+    source = notebooks / "02_scene_design.py"
+    source.write_text(source.read_text() + "\n# %%\nx = 1\n")
+    with pytest.raises(ValueError, match=r"02_scene_design\.ipynb.*make notebooks"):
+        go()
+    assert not (tmp_path / "runs/twin/demo/data").exists(), "refused before the first stage"
 
 
-def test_a_folder_made_by_hand_is_moved_aside(tmp_path):
-    stage = find("gan")
-    folder = tmp_path / "gan"
-    write_json(folder / "checkpoint.json", {})
-    assert stages.begin(folder, stage, "key") == tmp_path / "gan.previous"
-    assert json.loads((folder / "stage.json").read_text())["state"] == "running"
-    assert stages.begin(folder, stage, "key") is None
-    assert not stages.is_complete(folder, "key")
+def test_a_failed_run_leaves_no_figures_that_do_not_stand(go, tmp_path, notebooks):
+    go(only=["data", "scene"])
+    write_notebook(notebooks, find("scene"), "\n# %%\nraise ValueError('the reason')\n")
+    with pytest.raises(NotebookFailed):
+        go(only=["data", "scene"])
+    assert list(read_json(tmp_path / "runs/twin/demo/results.json")["figures"]) == ["data"]
+
+
+def test_a_chapter_run_by_hand_does_not_count(go, tmp_path):
+    go(only=["scene"])
+    folder = tmp_path / "runs/twin/demo/scene"
+    write_json(folder / "figures.json", {"scene": {"value": 99}})
+    results, _ = go(only=["scene"])
+    assert results["figures"]["scene"]["value"] == 0
+    assert times_run(tmp_path, "scene") == 1
+    assert read_json(tmp_path / "runs/twin/demo/scene.previous/figures.json")["scene"]["value"] == 99
+
+
+def test_what_an_interruption_left_gives_way_to_the_finished_results(go, tmp_path, notebooks):
+    interrupted = BODY + "\nif overrides:\n    raise KeyboardInterrupt\n"
+    write_notebook(notebooks, find("scene"), interrupted)
+    before, _ = go(only=["scene"])
+    with pytest.raises((NotebookFailed, KeyboardInterrupt)):
+        go({"gan.n_layouts": 5}, only=["scene"])
+    assert not (tmp_path / "runs/twin/demo/scene/ran_1").exists()
+    after, messages = go(only=["scene"])
+    assert any("are back from" in message for message in messages)
+    assert after == before
+    assert times_run(tmp_path, "scene") == 2, "the finished folder came back, and its page was made again"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +21,11 @@ from drgan_lib.stages import STAGES
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
+LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
+ORDER = (
+    *("config", "files", "digest", "classes", "data", "scene", "gan", "synthesis", "segmentation", "sources"),
+    *("stages", "keys", "execute", "pages", "report", "pipeline", "cli"),
+)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -57,6 +64,18 @@ def test_the_makefile_installs_the_locked_uv():
     (pinned,) = re.findall(r"^UV := (uv==\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert pinned in PYPROJECT["project"]["optional-dependencies"]["dev"]
     assert f"\n{pinned} " in (ROOT / "requirements.lock").read_text()
+
+
+@pytest.mark.parametrize(("there", "expected"), [("shared/data/tio2_sem", "shared/data"), ("shared/data", "")])
+def test_the_mirror_is_used_only_if_it_holds_the_images(tmp_path, there, expected):
+    (tmp_path / there).mkdir(parents=True)
+    (tmp_path / "drgan").mkdir()
+    command = ["make", "--silent", "-f", ROOT / "Makefile", "--eval", "show: ; @echo $$DRGAN_MIRROR", "show"]
+    environment = {"PATH": os.environ["PATH"]}
+    answer = subprocess.run(
+        command, cwd=tmp_path / "drgan", env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == (str(tmp_path / expected) if expected else "")
 
 
 def test_versions_agree():
@@ -105,3 +124,25 @@ def test_the_book_is_not_executed_at_build_time():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert config["execute"]["execute_notebooks"] == "off"
     assert config["only_build_toc_files"] is True
+
+
+def imported(path: Path) -> set[str]:
+    """First parts, below `drgan_lib`, of what a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("drgan_lib.")}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in LIBRARY if path.stem != "__init__"))
+def test_imports_point_one_way(name):
+    """A module imports only what stands before it; the packages of the stages stand in the order of their running."""
+    paths = [path for path in LIBRARY if path.stem == name]
+    files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py"))]
+    allowed = {name, "__version__", *ORDER[: ORDER.index(name)]}
+    wrong = {file.name: names for file in files if (names := imported(file) - allowed)}
+    assert not wrong

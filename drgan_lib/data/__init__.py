@@ -3,14 +3,16 @@
 from drgan_lib.data.dataset import Dataset, Source, open_dataset
 from drgan_lib.data.detect import Detection, detect_particles
 from drgan_lib.data.fetch import default_folder, fetch, read_registry, registries
+from drgan_lib.data.held_out import held_out_sources, read_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
 from drgan_lib.data.prepare import Patches, load_patches, prepare
-from drgan_lib.data.read import DataError, Micrograph, read_mask, read_micrograph, read_micrographs
+from drgan_lib.data.read import DataError, GrayLevels, Micrograph, read_mask, read_micrograph, read_micrographs
 
 __all__ = [
     "DataError",
     "Dataset",
     "Detection",
+    "GrayLevels",
     "Micrograph",
     "PatchSelection",
     "Patches",
@@ -18,9 +20,11 @@ __all__ = [
     "default_folder",
     "detect_particles",
     "fetch",
+    "held_out_sources",
     "load_patches",
     "open_dataset",
     "prepare",
+    "read_held_out",
     "read_mask",
     "read_micrograph",
     "read_micrographs",

@@ -31,18 +31,19 @@ class Dataset:
 
 
 def open_dataset(settings: DatasetSettings, folder: str | Path) -> Dataset:
-    """Files in `folder`, split into train and test.
+    """Files in `folder`, split into train and test; `DataError` for what cannot be split.
 
     The split is that of `folder/registry.tsv` (columns path, kind: image, mask or instances, split: train or
     test); without one, every fifth image in name order is for testing (the last one, if there are fewer than
     five). Images lie in `folder/images` or in `folder`, masks in `folder/masks` as `<image>.*` or
-    `<image>_m.*`, if there are any.
+    `<image>_m.*`, if there are any. Names of images, without their suffixes, must differ.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; check dataset.path, or fetch the dataset")
     registry = folder / "registry.tsv"
     train, test = _from_registry(registry) if registry.is_file() else _from_names(folder)
+    _require_different_names([source.image for source in train + test])
     return Dataset(settings.registry or folder.name, folder, train, test)
 
 
@@ -82,6 +83,17 @@ def _from_names(folder: Path) -> tuple[list[Source], list[Source]]:
         [s for i, s in enumerate(sources) if i not in tested],
         [s for i, s in enumerate(sources) if i in tested],
     )
+
+
+def _require_different_names(images: list[Path]) -> None:
+    """Masks and predictions go by the name of their image, so two images of one name would share them."""
+    by_name: dict[str, Path] = {}
+    for image in images:
+        if (other := by_name.setdefault(image.stem, image)) is not image:
+            raise DataError(
+                f"{other} and {image} have the same name but for the suffix or the folder; rename one of them, or "
+                "remove it if it is a copy"
+            )
 
 
 def _images(folder: Path) -> list[Path]:

@@ -89,7 +89,7 @@ def _split(mask: np.ndarray, contrast: np.ndarray, otsu: float) -> np.ndarray:
     """Labels of `mask`, agglomerates cut between the peaks of the distance to background and to dark gaps.
 
     The gaps matter: on the TiO2 training micrographs they raise the share of particles found (IoU > 0.5 with
-    the annotation) from 0.26 to 0.47.
+    the annotation) from 0.26 to 0.47. The code itself reads no annotation.
     """
     components, _ = ndimage.label(mask)
     gaps = contrast - ndimage.gaussian_filter(contrast, GAP_WIDTH_PX) < -0.25 * otsu

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from drgan_lib.config import Experiment
-from drgan_lib.data.dataset import Source, open_dataset
+from drgan_lib.data.dataset import Dataset, Source, open_dataset
 from drgan_lib.data.figures import plot_patches, plot_selection
+from drgan_lib.data.held_out import check_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
 from drgan_lib.data.read import DataError, Micrograph, read_micrographs
 from drgan_lib.files import atomic_path, require_free_space, write_json
@@ -35,8 +36,9 @@ def prepare(exp: Experiment, folder: str | Path) -> Path:
     """Runs the data stage on the dataset in `folder`; returns the stage's folder.
 
     Writes patches.npz (8 bit), patches.csv (where each patch came from and why it was chosen), particles.csv
-    (what was found), selection.png and patches.png (the choice as figures), dataset.json (the split as
-    absolute paths, pixel size in nm, counts) and figures.json (numbers of patches).
+    (what was found), selection.png and patches.png (the choice as figures), dataset.json (the split as paths
+    relative to `folder`, gray levels, pixel size in nm, counts) and figures.json (numbers of patches). Test
+    files are checked, so that a bad one is not found hours later; nothing of their content is kept.
     """
     stage, settings = exp.stage_dir("data"), exp.material.dataset
     dataset = open_dataset(settings, folder)
@@ -46,7 +48,8 @@ def prepare(exp: Experiment, folder: str | Path) -> Path:
         pixel_size_nm=settings.pixel_size_nm,
     )
     pixel_size_nm = common_pixel_size(micrographs)
-    patches = exp.material.patches
+    levels, patches = micrographs[0].levels, exp.material.patches
+    check_held_out(dataset.test, levels=levels, sample_rows=settings.sample_rows, size_px=patches.size_px)
     n_patches = patches.max_train + patches.n_background
     require_free_space(stage, n_patches * patches.size_px**2 + 20 * 2**20, "the data stage")
     selection = select_patches(micrographs, patches, seed=exp.seed)
@@ -68,9 +71,9 @@ def prepare(exp: Experiment, folder: str | Path) -> Path:
         stage / "dataset.json",
         {
             "name": dataset.name,
-            "folder": dataset.folder.absolute(),
-            "train": [_entry(source) for source in dataset.train],
-            "test": [_entry(source) for source in dataset.test],
+            "train": [_entry(dataset, source) for source in dataset.train],
+            "test": [_entry(dataset, source) for source in dataset.test],
+            "gray_levels": asdict(levels),
             "sample_rows": settings.sample_rows,
             "pixel_size_nm": pixel_size_nm,
             "licence": settings.licence,
@@ -128,5 +131,8 @@ def _to_uint8(images: np.ndarray) -> np.ndarray:
     return np.rint(images * 255).astype(np.uint8)
 
 
-def _entry(source: Source) -> dict[str, Path | str | None]:
-    return {"name": source.image.stem, "image": source.image, "mask": source.mask}
+def _entry(dataset: Dataset, source: Source) -> dict[str, str | None]:
+    image, mask = (
+        path and path.relative_to(dataset.folder.absolute()).as_posix() for path in (source.image, source.mask)
+    )
+    return {"name": source.image.stem, "image": image, "mask": mask}

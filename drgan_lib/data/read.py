@@ -2,7 +2,8 @@
 
 How gray levels are scaled: 8-bit images by 255. Deeper images by the smallest of the usual detector depths
 (8, 10, 12, 14, 16 bit) that holds their brightest pixel, so that nothing clips, zero stays zero, and a 12-bit
-image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`read_micrographs`).
+image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`read_micrographs`), and so
+must be stored in one way: all in 8 bit, all deeper, or all in floating point.
 """
 
 from __future__ import annotations
@@ -29,42 +30,68 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class Micrograph:
-    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown).
+class GrayLevels:
+    """How a file stores gray: `kind` ("8-bit", "16-bit", ...), and `full_scale`, the stored level that becomes 1."""
 
-    `full_scale` is the stored gray level that became 1.
-    """
+    kind: str = "8-bit"
+    full_scale: float = 255.0
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown)."""
 
     name: str
     image: np.ndarray
     pixel_size_nm: float | None
     path: Path
-    full_scale: float = 255.0
+    levels: GrayLevels = GrayLevels()
 
 
 def read_micrograph(
-    path: str | Path, *, sample_rows: int | None = None, pixel_size_nm: float | None = None
+    path: str | Path,
+    *,
+    sample_rows: int | None = None,
+    pixel_size_nm: float | None = None,
+    levels: GrayLevels | None = None,
 ) -> Micrograph:
     """Micrograph of a TIFF (8 or 16 bit, palette, Zeiss and FEI tags) or PNG file.
 
-    `sample_rows` keeps the rows above a burnt-in data bar; `pixel_size_nm` overrides what the file says.
-    Colour, alpha channels, stacks, and missing or damaged files raise `DataError`.
+    `sample_rows` keeps the rows above a burnt-in data bar; `pixel_size_nm` overrides what the file says; `levels` is
+    the gray scale to use, that of the images which this one goes with (None: its own). Colour, alpha channels,
+    stacks, missing or damaged files, and gray levels that `levels` cannot hold raise `DataError`.
     """
     path = Path(path)
     pixels, size_nm = _read_pixels(path)
     pixels = _crop(_single_channel(pixels, path), sample_rows, path)
-    scale = _full_scale(pixels, path)
-    image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(scale)
-    return Micrograph(path.stem, image, pixel_size_nm or size_nm, path, scale)
+    own = GrayLevels(_kind(pixels), _full_scale(pixels, path))
+    if levels is not None and (own.kind != levels.kind or own.full_scale > levels.full_scale):
+        raise DataError(
+            f"{path}: expected {levels.kind} gray levels up to {levels.full_scale:g}, as in the training images, got "
+            f"{own.kind} up to {float(pixels.max()):g}; export all images of a dataset with one depth"
+        )
+    levels = levels or own
+    image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(levels.full_scale)
+    return Micrograph(path.stem, image, pixel_size_nm or size_nm, path, levels)
 
 
 def read_micrographs(
     paths: Sequence[str | Path], *, sample_rows: int | None = None, pixel_size_nm: float | None = None
 ) -> list[Micrograph]:
-    """Micrographs of one dataset, on one common gray scale (see the module's first lines)."""
+    """Micrographs of one dataset, on one common gray scale (see the module's first lines).
+
+    Raises `DataError` for what `read_micrograph` refuses, and for images that are not stored alike.
+    """
     read = [read_micrograph(p, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm) for p in paths]
-    scale = max((m.full_scale for m in read if m.image.size), default=255.0)
-    return [replace(m, image=m.image * np.float32(m.full_scale / scale), full_scale=scale) for m in read]
+    for m in read:
+        if m.levels.kind != read[0].levels.kind:
+            raise DataError(
+                f"{read[0].path} has {read[0].levels.kind} gray levels, {m.path} {m.levels.kind}; gray levels of "
+                "different depth cannot be compared: export all images of a dataset with one depth"
+            )
+    common = max((m.levels for m in read), key=lambda levels: levels.full_scale, default=GrayLevels())
+    factors = [np.float32(m.levels.full_scale / common.full_scale) for m in read]
+    return [replace(m, image=m.image * factor, levels=common) for m, factor in zip(read, factors, strict=True)]
 
 
 def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray:
@@ -183,6 +210,14 @@ def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray
             "set it to the rows above the data bar, or to null"
         )
     return pixels[:sample_rows]
+
+
+def _kind(pixels: np.ndarray) -> str:
+    if np.issubdtype(pixels.dtype, np.floating):
+        return "floating-point"
+    if pixels.dtype == bool:
+        return "1-bit"
+    return "8-bit" if pixels.dtype == np.uint8 else "16-bit"
 
 
 def _full_scale(pixels: np.ndarray, path: Path) -> float:

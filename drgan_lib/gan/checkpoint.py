@@ -1,4 +1,4 @@
-"""One checkpoint per epoch, from which training resumes exactly and every epoch's generator can be had.
+"""One checkpoint per epoch, from which training resumes and every epoch's generator can be had.
 
 A checkpoint holds both networks, both optimisers and what the epoch measured. Random numbers need no stored
 state: each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed

@@ -37,9 +37,10 @@ def train(
     """Trains the experiment's GAN; path of its history.csv, one row per epoch from 0 (untrained) on.
 
     `patches.train` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are
-    drawn from. A run that was interrupted goes on from its last complete epoch and gives the same losses and
-    weights as an uninterrupted one on the same device. `stop_after` ends this call after that epoch. `log`
-    gets a line per epoch.
+    drawn from. A run that was interrupted goes on from its last complete epoch and draws the same random
+    numbers as an uninterrupted one, so that it gives the same losses and weights up to float rounding: the
+    renderer's threads sum in no fixed order (a gray level per image at most). `stop_after` ends this call after
+    that epoch. `log` gets a line per epoch.
 
     Raises `TrainingError` for unusable input and for losses that are not finite, `CheckpointError` for
     checkpoints of another run, `FeatureError` for features that cannot be had, `OSError` for too little space

@@ -15,6 +15,7 @@ import torch
 from scipy.stats import truncnorm
 
 from drgan_lib.config import Experiment, Material
+from drgan_lib.digest import code_digest, digest
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.layout import sample_layout
 from drgan_lib.scene.meshes import make_meshes
@@ -47,10 +48,9 @@ def true_parameters(material: Material, n: int, *, seed: int) -> pd.DataFrame:
 def recipe(material: Material) -> str:
     """Name of the twin's folder: a digest of all that its images depend on, settings and the code of the scene."""
     parts = {"dataset": {"twin"}, "meshes": True, "layout": True, "scene": True, "bounds": True}
-    digest = hashlib.sha256(material.model_dump_json(include=parts).encode())
-    for module in ("build", "layout", "meshes", "render", "twin"):
-        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
-    return digest.hexdigest()[:16]
+    here = Path(__file__).parent
+    code = [here / f"{module}.py" for module in ("build", "layout", "meshes", "render", "twin")]
+    return digest(material.model_dump_json(include=parts) + code_digest(code, root=here))
 
 
 def make_twin(exp: Experiment, folder: Path) -> Path:
@@ -80,8 +80,8 @@ def make_twin(exp: Experiment, folder: Path) -> Path:
             path = folder / ("images" if kind == "image" else "masks") / f"twin_{k:03d}.tif"
             with atomic_path(path) as temporary:
                 tifffile.imwrite(temporary, array, compression="zlib")
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            rows.append((str(path.relative_to(folder)), kind, split, path.stat().st_size, digest, ""))
+            checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+            rows.append((str(path.relative_to(folder)), kind, split, path.stat().st_size, checksum, ""))
     truth.insert(0, "split", ["train"] * twin.n_train + ["test"] * twin.n_test)
     with atomic_path(folder / "truth.csv") as temporary:
         truth.to_csv(temporary, index=False)

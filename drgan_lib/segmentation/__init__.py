@@ -4,7 +4,7 @@ from drgan_lib.segmentation.checks import SegmentationError
 from drgan_lib.segmentation.evaluate import Prediction, evaluate, load_predictions, overlays
 from drgan_lib.segmentation.instances import plain
 from drgan_lib.segmentation.metrics import coco_ap50, match, score
-from drgan_lib.segmentation.nnunet import nnunet_raw, segment
+from drgan_lib.segmentation.nnunet import segment
 
 __all__ = [
     "Prediction",
@@ -13,7 +13,6 @@ __all__ = [
     "evaluate",
     "load_predictions",
     "match",
-    "nnunet_raw",
     "overlays",
     "plain",
     "score",

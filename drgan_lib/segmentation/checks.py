@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from skimage.io import imread
 
-CLASSES = {"background": 0, "particle": 1, "contour": 2}
+from drgan_lib.classes import LABELS, PARTICLE
 
 
 class SegmentationError(RuntimeError):
@@ -39,9 +39,9 @@ def check_raw(folder: Path, *, patch_px: int) -> int:
             )
         if min(image.shape) < patch_px:
             raise SegmentationError(f"{name}: expected at least {patch_px} x {patch_px} pixels, got {image.shape}")
-        if label.max() > 2:
-            raise SegmentationError(f"{name}: expected labels {CLASSES}, got values {np.unique(label)[:8].tolist()}")
-        with_particles += bool((label == CLASSES["particle"]).any())
+        if label.max() > max(LABELS.values()):
+            raise SegmentationError(f"{name}: expected labels {LABELS}, got values {np.unique(label)[:8].tolist()}")
+        with_particles += bool((label == PARTICLE).any())
     if not with_particles:
         raise SegmentationError(
             f"none of the {len(images)} label images in {folder / 'labelsTr'} holds a particle (class 1); "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from skimage.io import imread
 from skimage.segmentation import find_boundaries
 
 from drgan_lib.config import Experiment
-from drgan_lib.data import read_mask
-from drgan_lib.files import atomic_path, read_json, write_json
+from drgan_lib.data import held_out_sources, read_mask
+from drgan_lib.files import atomic_path, write_json
 from drgan_lib.segmentation.checks import SegmentationError
 from drgan_lib.segmentation.instances import plain
 from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap50, match, remove_small, score
@@ -36,28 +37,30 @@ class Prediction:
     probability: np.ndarray
 
 
-def load_predictions(exp: Experiment, *, instances: Callable[[np.ndarray], np.ndarray] = plain) -> list[Prediction]:
-    """The test micrographs with truth and prediction, in the order of `data/dataset.json`.
+def load_predictions(
+    exp: Experiment, folder: str | Path, *, instances: Callable[[np.ndarray], np.ndarray] = plain
+) -> list[Prediction]:
+    """The test micrographs of the dataset in `folder` with truth and prediction, in the order of the dataset.
 
     `instances` turns class labels into instance labels. Raises `SegmentationError` if a prediction is missing
     or of another shape than its mask.
     """
-    listing, stage = read_json(exp.stage_dir("data") / "dataset.json"), exp.stage_dir("segmentation")
-    predictions = []
-    for entry in listing["test"]:
-        path = stage / "predictions" / f"{entry['name']}.png"
+    stage, predictions = exp.stage_dir("segmentation"), []
+    for source in held_out_sources(exp, folder):
+        name = source.image.stem
+        path = stage / "predictions" / f"{name}.png"
         if not path.is_file():
-            raise SegmentationError(f"expected the prediction {path}, found none; run segment(exp) first")
+            raise SegmentationError(f"expected the prediction {path}, found none; run segment(exp, folder) first")
         classes = imread(path)
-        true = read_mask(entry["mask"], sample_rows=listing["sample_rows"]) if entry["mask"] else None
+        true = read_mask(source.mask, sample_rows=exp.material.dataset.sample_rows) if source.mask else None
         if true is not None and true.shape != classes.shape:
             raise SegmentationError(
-                f"{entry['name']}: expected a mask of the image's shape {classes.shape}, got {true.shape}; "
+                f"{name}: expected a mask of the image's shape {classes.shape}, got {true.shape}; "
                 "give the mask of this image"
             )
         predictions.append(
             Prediction(
-                entry["name"],
+                name,
                 imread(stage / "images" / path.name) / 65535,
                 true,
                 instances(classes),
@@ -67,16 +70,16 @@ def load_predictions(exp: Experiment, *, instances: Callable[[np.ndarray], np.nd
     return predictions
 
 
-def evaluate(exp: Experiment, *, log: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
-    """Scores the predictions of `segment`; returns the figures and writes them below the stage folder.
+def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
+    """Scores the predictions of `segment` against the masks in the dataset's `folder`; returns the figures.
 
     Each figure is `{"value", "std", "definition", "split", "n_images"}`, with `min_area_px` where one
     applies; `value` is the mean over the test micrographs, `std` its standard deviation over them
-    (`coco_ap50` is one figure of the whole set, without `std`). Written are `figures.json`, `scores.csv` (one
-    row per micrograph) and `overlays.png`. Micrographs without mask are drawn but not scored; if none has
-    one, the figures are empty.
+    (`coco_ap50` is one figure of the whole set, without `std`). Written below the stage folder are `figures.json`,
+    `scores.csv` (one row per micrograph) and `overlays.png`. Micrographs without mask are drawn but not scored; if
+    none has one, the figures are empty.
     """
-    stage, predictions = exp.stage_dir("segmentation"), load_predictions(exp)
+    stage, predictions = exp.stage_dir("segmentation"), load_predictions(exp, folder)
     scored = [p for p in predictions if p.true is not None]
     min_area = exp.material.min_area_px
     with atomic_path(stage / "overlays.png") as temporary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-PARTICLE = 1
+from drgan_lib.classes import PARTICLE
 
 
 def plain(classes: np.ndarray) -> np.ndarray:

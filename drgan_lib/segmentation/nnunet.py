@@ -2,7 +2,7 @@
 
 Isensee et al., Nature Methods 18, 203 (2021). nnU-Net's own plan and trainer are the `default`; `compact` is
 the same method with a smaller network and a fixed number of iterations
-(`drgan_lib.segmentation.trainers.compact`).
+(`drgan_lib.segmentation.trainers`).
 """
 
 from __future__ import annotations
@@ -22,39 +22,33 @@ import numpy as np
 import torch
 from skimage.io import imsave
 
+from drgan_lib.classes import nnunet_raw
 from drgan_lib.config import Experiment
-from drgan_lib.data import read_micrograph
+from drgan_lib.data import held_out_sources, read_held_out
+from drgan_lib.digest import code_digest
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.segmentation.checks import SegmentationError, check_raw
-from drgan_lib.segmentation.trainers import __file__ as _trainers
+from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
-COMPACT_EPOCH = 50  # iterations, as in the compact trainer
+TRAINERS, WORKER = Path(__file__).parent / "trainers", Path(__file__).parent / "worker.py"
 
 
-def nnunet_raw(exp: Experiment) -> Path:
-    """Folder of nnU-Net's raw dataset that the synthesis stage wrote."""
-    return exp.stage_dir("synthetic").resolve() / "nnUNet_raw" / f"Dataset001_{exp.material.name}"
+def segment(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> Path:
+    """Trains nnU-Net on the synthetic set, segments the test micrographs of the dataset in `folder`.
 
-
-def segment(exp: Experiment, *, log: Callable[[str], None] = print) -> Path:
-    """Trains nnU-Net on the synthetic set, segments the test micrographs, returns the folder of predictions.
-
+    Returns the folder of predictions.
     Predictions are `<name>.png` (classes 0, 1, 2) and `<name>_probability.png` (of class 1). nnU-Net's output
-    goes to `nnunet.log`. An interrupted training resumes; other settings or another training set start anew.
-    Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed.
+    goes to `nnunet.log`. An interrupted training resumes; other settings, another training set or other code that
+    trains start anew. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed,
+    `DataError` for unusable test micrographs.
     """
-    stage, raw, settings = exp.stage_dir("segmentation").resolve(), nnunet_raw(exp), exp.profile.segmentation
+    stage, raw = exp.stage_dir("segmentation").resolve(), nnunet_raw(exp).resolve()
     patch_px = exp.material.patches.size_px
-    if settings.trainer == "compact" and patch_px % 2 ** (settings.stages - 1):
-        raise SegmentationError(
-            f"a U-Net of {settings.stages} stages halves the patch {settings.stages - 1} times, but "
-            f"{patch_px} px is no multiple of {2 ** (settings.stages - 1)}; lower segmentation.stages"
-        )
     n_images = check_raw(raw, patch_px=patch_px)
     require_free_space(stage, n_images * patch_px**2 * 6 + 2**30, "preprocessing and training")
+    write_test_images(exp, folder)
     _start_anew_if_changed(exp, stage, raw)
-    write_test_images(exp)
     request = _request(exp, stage, raw)
     write_json(stage / "request.json", request)
     predictions = stage / "predictions"
@@ -67,30 +61,29 @@ def segment(exp: Experiment, *, log: Callable[[str], None] = print) -> Path:
     return predictions
 
 
-def write_test_images(exp: Experiment) -> list[Path]:
-    """Test micrographs, cropped to the sample rows, as 16-bit PNG `segmentation/images/<name>.png`."""
-    listing, folder = (
-        read_json(exp.stage_dir("data") / "dataset.json"),
-        exp.stage_dir("segmentation") / "images",
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    paths = []
-    for entry in listing["test"]:
-        micrograph = read_micrograph(entry["image"], sample_rows=listing["sample_rows"])
-        paths.append(folder / f"{entry['name']}.png")
+def write_test_images(exp: Experiment, folder: str | Path) -> list[Path]:
+    """Test micrographs of the dataset in `folder` as 16-bit PNG `segmentation/images/<name>.png`.
+
+    They are cropped to the sample rows and have the gray scale of the training micrographs.
+    """
+    images, paths = exp.stage_dir("segmentation") / "images", []
+    shutil.rmtree(images, ignore_errors=True)
+    for source in held_out_sources(exp, folder):
+        micrograph = read_held_out(exp, source)
+        paths.append(images / f"{micrograph.name}.png")
         with atomic_path(paths[-1]) as temporary:
             imsave(temporary, np.round(micrograph.image * 65535).astype(np.uint16), check_contrast=False)
     return paths
 
 
 def environment(exp: Experiment) -> dict[str, str]:
-    """Environment of the nnU-Net process: its folders, the compact trainer's place, limits for few cores."""
+    """Environment of the nnU-Net process: its folders, our trainers' place, limits for few cores."""
     stage = exp.stage_dir("segmentation").resolve()
     variables = {
-        "nnUNet_raw": str(nnunet_raw(exp).parent),
+        "nnUNet_raw": str(nnunet_raw(exp).resolve().parent),
         "nnUNet_preprocessed": str(stage / "nnUNet_preprocessed"),
         "nnUNet_results": str(stage / "nnUNet_results"),
-        "nnUNet_extTrainer": str(Path(_trainers).parent),
+        "nnUNet_extTrainer": str(TRAINERS),
         "nnUNet_def_n_proc": str(torch.get_num_threads()),
         "nnUNet_n_proc_DA": str(torch.get_num_threads()),
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
@@ -167,7 +160,7 @@ def _request(exp: Experiment, stage: Path, raw: Path) -> dict[str, Any]:
     }
     return {
         "dataset": raw.name,
-        "trainer": "CompactTrainer" if compact else "nnUNetTrainer",
+        "trainer": "CompactTrainer" if compact else "AtomicTrainer",
         "configuration": configuration if compact else {"name": "2d"},
         "epochs": -(-settings.iterations // COMPACT_EPOCH) if compact else DEFAULT_EPOCHS,
         "fold": settings.fold,
@@ -181,10 +174,11 @@ def _request(exp: Experiment, stage: Path, raw: Path) -> dict[str, Any]:
 
 
 def _start_anew_if_changed(exp: Experiment, stage: Path, raw: Path) -> None:
-    """Removes what was trained with other settings or on another training set."""
+    """Removes what was trained with other settings, on another training set or by other code."""
     digest = hashlib.sha256(f"{exp.profile.segmentation!r} {exp.seed} {exp.material.patches.size_px}".encode())
     for path in sorted(raw.glob("*Tr/*.png")):
         digest.update(path.name.encode() + path.read_bytes())
+    digest.update(code_digest([*TRAINERS.glob("*.py"), WORKER], root=WORKER.parent).encode())
     mark, key = stage / "trained_on.json", {"sha256": digest.hexdigest()}
     if not mark.is_file() or read_json(mark) != key:
         for folder in ("nnUNet_preprocessed", "nnUNet_results"):

@@ -30,6 +30,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.run.run_training import run_training
 from skimage.io import imread, imsave
 
+from drgan_lib.classes import PARTICLE
 from drgan_lib.files import atomic_path, read_json, write_json
 from drgan_lib.segmentation.trainers.compact import cpu_has_bfloat16
 
@@ -118,7 +119,7 @@ def predict(model_folder: Path, fold: str, images: Path, predictions: Path, devi
             image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
         )
         with atomic_path(predictions / f"{path.stem}_probability.png") as temporary:
-            imsave(temporary, np.round(probabilities[1, 0] * 65535).astype(np.uint16), check_contrast=False)
+            imsave(temporary, np.round(probabilities[PARTICLE, 0] * 65535).astype(np.uint16), check_contrast=False)
         with atomic_path(predictions / path.name) as temporary:
             imsave(temporary, classes[0].astype(np.uint8), check_contrast=False)
         print(f"STAGE predicted {path.stem}", flush=True)

@@ -10,15 +10,9 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from drgan_lib.classes import LABELS, PARTICLE, nnunet_raw
 from drgan_lib.config import Experiment
 from drgan_lib.files import write_json
-
-LABELS = {"background": 0, "particle": 1, "contour": 2}
-
-
-def nnunet_raw(exp: Experiment) -> Path:
-    """Folder of nnU-Net's raw dataset; nnU-Net finds it with `nnUNet_raw` set to the folder above."""
-    return exp.stage_dir("synthetic") / "nnUNet_raw" / f"Dataset001_{exp.material.name}"
 
 
 def to_nnunet(exp: Experiment, names: Sequence[str], background: np.ndarray) -> Path:
@@ -85,7 +79,7 @@ def to_coco(folder: Path, names: Sequence[str], path: Path, *, description: str 
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": LABELS["particle"],
+                    "category_id": PARTICLE,
                     "instance_id": int(instance),
                     "segmentation": {"size": [height, width], "counts": run["counts"].decode("ascii")},
                     "area": int(coco_mask.area(run)),
@@ -93,7 +87,7 @@ def to_coco(folder: Path, names: Sequence[str], path: Path, *, description: str 
                     "iscrowd": 0,
                 }
             )
-    categories = [{"id": LABELS["particle"], "name": "particle"}]
+    categories = [{"id": PARTICLE, "name": "particle"}]
     coco = {"info": {"description": description}, "images": images, "annotations": annotations}
     write_json(path, coco | {"categories": categories})
     return path

@@ -8,10 +8,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from skimage.color import label2rgb
 
+from drgan_lib.classes import CONTOUR
 from drgan_lib.config import Experiment
 from drgan_lib.synthesis.store import SyntheticSet
 
-CLASSES = ListedColormap(["#20222b", "#4c9be8", "#f5c242"])  # background, particle, contour
+COLOURS = ListedColormap(["#20222b", "#4c9be8", "#f5c242"])  # of background, particle, contour
 
 
 def gallery(made: SyntheticSet, n: int = 4) -> Figure:
@@ -22,7 +23,7 @@ def gallery(made: SyntheticSet, n: int = 4) -> Figure:
         axes[0, k].imshow(made.images[k], cmap="gray", vmin=0, vmax=255)
         axes[0, k].set_title(f"image {made.table['image'][k]}")
         axes[1, k].imshow(label2rgb(made.instances[k], bg_label=0))
-        axes[2, k].imshow(made.labels[k], cmap=CLASSES, vmin=0, vmax=2, interpolation="nearest")
+        axes[2, k].imshow(made.labels[k], cmap=COLOURS, vmin=0, vmax=2, interpolation="nearest")
     for axis in axes.flat:
         axis.set_axis_off()
     figure.tight_layout()
@@ -32,7 +33,7 @@ def gallery(made: SyntheticSet, n: int = 4) -> Figure:
 def close_up(made: SyntheticSet, *, size: int = 64) -> Figure:
     """The most crowded window of `size` px of the first image, as image, instance ids and label."""
     label, instances = made.labels[0], made.instances[0]
-    lines = np.pad((label == 2) & (instances > 0), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    lines = np.pad((label == CONTOUR) & (instances > 0), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     size = min(size, *label.shape)
     counts = lines[size:, size:] - lines[:-size, size:] - lines[size:, :-size] + lines[:-size, :-size]
     row, column = np.unravel_index(counts.argmax(), counts.shape)
@@ -40,7 +41,7 @@ def close_up(made: SyntheticSet, *, size: int = 64) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.7))
     axes[0].imshow(made.images[0][window], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes[1].imshow(label2rgb(instances, bg_label=0)[window], interpolation="nearest")
-    axes[2].imshow(label[window], cmap=CLASSES, vmin=0, vmax=2, interpolation="nearest")
+    axes[2].imshow(label[window], cmap=COLOURS, vmin=0, vmax=2, interpolation="nearest")
     for axis, title in zip(axes, ("image", "instance ids", "classes"), strict=True):
         axis.set_title(title)
         axis.set_axis_off()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-BACKGROUND, PARTICLE, CONTOUR = 0, 1, 2
+from drgan_lib.classes import BACKGROUND, CONTOUR, PARTICLE
+
 _FOUR = ndimage.generate_binary_structure(2, 1)
 
 

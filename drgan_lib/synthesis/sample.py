@@ -1,7 +1,8 @@
 """The annotated set: fresh layouts, rendered with learned parameters, filtered by contrast, resumable.
 
 Image k depends on the generator, the material and `(exp.seed, k)` only: not on the order of work, on how
-often the run was interrupted, or on how many images are asked for.
+often the run was interrupted, or on how many images are asked for. Made twice it is the same up to float rounding
+(a gray level at most), since the renderer's threads sum in no fixed order.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def contrast(image: np.ndarray, instances: np.ndarray) -> float:
 
 
 def annotate(exp: Experiment, generator, renderer, meshes: Sequence, *, index: int, attempt: int = 0) -> AnnotatedImage:
-    """Attempt `attempt` at image `index`: layout, instance ids, image, label; equal for equal numbers.
+    """Attempt `attempt` at image `index`: layout, instance ids, image, label.
 
     `generator` is a `drgan_lib.gan.Generator`, `renderer` a `drgan_lib.scene.Renderer`, `meshes` those of the
     material. The contrast rule is the paper's, applied to the 8-bit image: particles are on average at least
@@ -103,8 +104,9 @@ def synthesize(
     `rows/00000.json`; then `coco.json`, `nnUNet_raw/`, `acceptance.json`, `figures.json`, `parameters.csv`.
 
     An interrupted run goes on where it stopped. An image counts as done when its row and its three files
-    agree; damaged or missing files are made again, equal to the lost ones. Images that another generator,
-    material, seed or version of the code made are replaced.
+    agree; damaged or missing files are made again, equal to the lost ones up to float rounding (a gray level at
+    most, since the renderer's threads sum in no fixed order). Images that another generator, material, seed or
+    version of the code made are replaced.
 
     Raises `SynthesisError` if more than `synthesis.max_attempts_per_image` attempts per image are needed (on
     average: what one image leaves, later ones may use), `OSError` before any work if the disk is full.

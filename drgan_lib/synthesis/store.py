@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from drgan_lib.config import Experiment
+from drgan_lib.digest import code_digest
 from drgan_lib.files import atomic_path, read_json, write_json
 
 PARTS = ("images", "instances", "labels")
@@ -83,19 +84,21 @@ def start(folder: Path, recipe: dict[str, Any], log: Callable) -> None:
 
 
 def recipe_of(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
-    """What the images depend on, besides their number: settings, seed, and digests of the rest."""
-    weights, shapes, code = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+    """What the images depend on, besides their number: settings, seed, and digests of the rest.
+
+    Of the code counts what it says, as for the keys of the stages: comments and figures make no new images.
+    """
+    weights, shapes = hashlib.sha256(), hashlib.sha256()
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     for mesh in meshes:
         shapes.update(np.asarray(mesh.vertices, np.float32).tobytes())
         shapes.update(np.asarray(mesh.faces, np.int64).tobytes())
-    for package in ("scene", "gan", "synthesis"):
-        for path in sorted((PACKAGE / package).glob("*.py")):
-            code.update(b"" if path.name == "figures.py" else path.read_bytes())
+    files = [path for package in ("scene", "gan", "synthesis") for path in (PACKAGE / package).glob("*.py")]
+    code = code_digest([*(f for f in files if f.name != "figures.py"), PACKAGE / "classes.py"], root=PACKAGE)
     material = exp.material.model_dump(include={"name", "layout", "scene", "bounds", "contour_px"})
     profile = exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}})
-    digests = {"generator": weights.hexdigest(), "meshes": shapes.hexdigest(), "code": code.hexdigest()}
+    digests = {"generator": weights.hexdigest(), "meshes": shapes.hexdigest(), "code": code}
     return json.loads(json.dumps({"seed": exp.seed, "material": material, "profile": profile} | digests))
 
 

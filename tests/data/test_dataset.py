@@ -48,6 +48,17 @@ def test_folder_with_masks_and_few_images(tmp_path):
     assert [source.mask.name for source in dataset.test] == ["c_m.tif"]
 
 
+def test_two_images_of_one_name_are_refused(tmp_path):
+    for name in ("images/a.png", "images/a.tif", "images/b.tif"):
+        write(tmp_path / name)
+    with pytest.raises(DataError, match=r"a\.png and .*a\.tif have the same name"):
+        open_dataset(SETTINGS, tmp_path)
+    rows = "images/a.tif\timage\ttrain\nimages/a.png\timage\ttest\n"
+    (tmp_path / "registry.tsv").write_text("path\tkind\tsplit\n" + rows)
+    with pytest.raises(DataError, match="have the same name"):
+        open_dataset(SETTINGS, tmp_path)
+
+
 @pytest.mark.parametrize("names", [[], ["a.tif"], ["a.tif", "b.jpg", "notes.txt"]])
 def test_too_few_images_are_refused(tmp_path, names):
     for name in names:

@@ -31,7 +31,9 @@ def test_stage_writes_what_the_next_ones_read(experiment, user_folder):
     assert 0 <= patches.train.min() < patches.train.max() <= 1
     assert (table["kind"] == "train").sum() == len(patches.train) > 0
     record = json.loads((stage / "dataset.json").read_text())
-    assert record["test"] == [{"image": str(user_folder / "sample_4.tif"), "mask": None}]
+    assert record["test"] == [{"name": "sample_4", "image": "sample_4.tif", "mask": None}]
+    assert str(user_folder) not in (stage / "dataset.json").read_text()
+    assert record["gray_levels"] == {"kind": "8-bit", "full_scale": 255.0}
     assert "sample_4" not in set(table["micrograph"])
     figures = json.loads((stage / "figures.json").read_text())
     assert figures["train_patches"]["value"] == len(patches.train)

@@ -3,7 +3,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from drgan_lib.data import DataError, read_mask, read_micrograph, read_micrographs
+from drgan_lib.data import DataError, GrayLevels, read_mask, read_micrograph, read_micrographs
 
 
 def zeiss_palette() -> np.ndarray:
@@ -43,6 +43,29 @@ def test_images_of_a_dataset_share_one_scale(tmp_path):
     tifffile.imwrite(tmp_path / "dark.tif", np.full((8, 8), 400, np.uint16))
     bright, dark = read_micrographs([tmp_path / "bright.tif", tmp_path / "dark.tif"])
     np.testing.assert_allclose(bright.image / dark.image, 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_images_of_different_depth_are_refused(tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((8, 8), 200, np.uint8))
+    tifffile.imwrite(tmp_path / "b.tif", np.full((8, 8), 1, dtype))
+    with pytest.raises(DataError, match=r"a\.tif has 8-bit gray levels, .*b\.tif (16-bit|floating-point)"):
+        read_micrographs([tmp_path / "a.tif", tmp_path / "b.tif"])
+
+
+def test_a_given_gray_scale_is_used_or_the_image_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "dark.tif", np.full((8, 8), 100, np.uint16))
+    tifffile.imwrite(tmp_path / "bright.tif", np.full((8, 8), 5000, np.uint16))
+    tifffile.imwrite(tmp_path / "shallow.tif", np.full((8, 8), 100, np.uint8))
+    levels = GrayLevels("16-bit", 4095.0)
+    dark = read_micrograph(tmp_path / "dark.tif", levels=levels)
+    assert (dark.image.max(), dark.levels) == (np.float32(100 / 4095), levels)
+    with pytest.raises(
+        DataError, match=r"bright\.tif: expected 16-bit gray levels up to 4095, .*got 16-bit up to 5000"
+    ):
+        read_micrograph(tmp_path / "bright.tif", levels=levels)
+    with pytest.raises(DataError, match=r"shallow\.tif: expected 16-bit .*got 8-bit up to 100"):
+        read_micrograph(tmp_path / "shallow.tif", levels=levels)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -11,9 +11,9 @@ import torch
 from scipy import ndimage
 from skimage.io import imsave
 
+from drgan_lib.classes import LABELS, nnunet_raw
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.files import write_json
-from drgan_lib.segmentation import nnunet_raw
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,13 @@ def disks(size_px: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 
 @pytest.fixture
-def fabricate(tmp_path: Path) -> Callable[..., Experiment]:
+def folder(tmp_path: Path) -> Path:
+    """Where `fabricate` puts the test micrographs and their masks."""
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def fabricate(tmp_path: Path, folder: Path) -> Callable[..., Experiment]:
     """Function that writes what the data and synthesis stages leave, and returns the experiment."""
 
     def make(*, n_train: int = 4, with_masks: bool = True, seed: int = 0, **overrides: object) -> Experiment:
@@ -52,17 +58,22 @@ def fabricate(tmp_path: Path) -> Callable[..., Experiment]:
             **{key.replace("__", "."): value for key, value in overrides.items()},
         }
         exp = load_experiment("tio2_sem", "demo", settings, seed=seed, runs=tmp_path / "runs")
-        rng, tests, data = np.random.default_rng(0), [], exp.stage_dir("data").resolve()
-        for number in range(2):
+        rng, rows = np.random.default_rng(0), ["path\tkind\tsplit", "images/learned.png\timage\ttrain"]
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        imsave(folder / "images" / "learned.png", disks(80, 8, rng)[0], check_contrast=False)
+        for name in ("sem0", "sem1"):
             image, instances = disks(80, 8, rng)
-            imsave(data / f"sem{number}.png", image, check_contrast=False)
-            imsave(data / f"mask{number}.png", ((instances > 0) * 255).astype(np.uint8), check_contrast=False)
-            mask = str(data / f"mask{number}.png") if with_masks else None
-            tests.append({"name": f"sem{number}", "image": str(data / f"sem{number}.png"), "mask": mask})
-        write_json(data / "dataset.json", {"test": tests, "sample_rows": 72, "pixel_size_nm": 7.0})
+            imsave(folder / "images" / f"{name}.png", image, check_contrast=False)
+            mask = ((instances > 0) * 255).astype(np.uint8)
+            imsave(folder / "masks" / f"{name}.png", mask, check_contrast=False)
+            rows += [f"images/{name}.png\timage\ttest"] + [f"masks/{name}.png\tmask\ttest"] * with_masks
+        (folder / "registry.tsv").write_text("\n".join(rows) + "\n")
+        record = {"train": [{"image": "images/learned.png"}], "gray_levels": {"kind": "8-bit", "full_scale": 255.0}}
+        write_json(exp.stage_dir("data") / "dataset.json", record)
         raw = nnunet_raw(exp)
-        for folder in ("imagesTr", "labelsTr"):
-            (raw / folder).mkdir(parents=True, exist_ok=True)
+        for part in ("imagesTr", "labelsTr"):
+            (raw / part).mkdir(parents=True, exist_ok=True)
         for number in range(n_train):
             image, instances = disks(64, 6, rng)
             label = (instances > 0).astype(np.uint8)
@@ -71,7 +82,7 @@ def fabricate(tmp_path: Path) -> Callable[..., Experiment]:
             imsave(raw / "labelsTr" / f"{number:05d}.png", label, check_contrast=False)
         description = {
             "channel_names": {"0": "intensity"},
-            "labels": {"background": 0, "particle": 1, "contour": 2},
+            "labels": LABELS,
             "numTraining": n_train,
             "file_ending": ".png",
         }

@@ -13,22 +13,22 @@ from drgan_lib.segmentation import SegmentationError, evaluate, load_predictions
 from drgan_lib.segmentation.nnunet import write_test_images
 
 
-def predict_by_hand(exp, *, shape: tuple[int, int] | None = None) -> None:
+def predict_by_hand(exp, dataset, *, shape: tuple[int, int] | None = None) -> None:
     """The truth as prediction for the first micrograph, nothing for the second."""
     folder = exp.stage_dir("segmentation") / "predictions"
     folder.mkdir()
-    for number, path in enumerate(write_test_images(exp)):
-        classes = (imread(exp.stage_dir("data") / f"mask{number}.png")[:72] > 0).astype(np.uint8) * (number == 0)
+    for number, path in enumerate(write_test_images(exp, dataset)):
+        classes = (imread(dataset / "masks" / path.name)[:72] > 0).astype(np.uint8) * (number == 0)
         classes = classes if shape is None else np.zeros(shape, np.uint8)
         imsave(folder / path.name, classes, check_contrast=False)
         probability = classes.astype(np.uint16) * 65535
         imsave(folder / f"{path.stem}_probability.png", probability, check_contrast=False)
 
 
-def test_perfect_and_empty_prediction_average_to_one_half(fabricate):
+def test_perfect_and_empty_prediction_average_to_one_half(fabricate, folder):
     exp, lines = fabricate(), []
-    predict_by_hand(exp)
-    figures = evaluate(exp, log=lines.append)
+    predict_by_hand(exp, folder)
+    figures = evaluate(exp, folder, log=lines.append)
     for name in ("dsc", "ap50", "pq_semantic", "pq", "sq", "rq"):
         assert (figures[name]["value"], figures[name]["std"]) == (0.5, 0.5)
         assert (figures[name]["split"], figures[name]["n_images"]) == ("test", 2)
@@ -43,22 +43,22 @@ def test_perfect_and_empty_prediction_average_to_one_half(fabricate):
     assert "dsc 0.500" in lines[0]
 
 
-def test_without_masks_nothing_is_scored_and_that_is_said(fabricate):
+def test_without_masks_nothing_is_scored_and_that_is_said(fabricate, folder):
     exp, lines = fabricate(with_masks=False), []
-    predict_by_hand(exp)
-    assert evaluate(exp, log=lines.append) == {}
+    predict_by_hand(exp, folder)
+    assert evaluate(exp, folder, log=lines.append) == {}
     assert json.loads((exp.stage_dir("segmentation") / "figures.json").read_text()) == {}
     assert (exp.stage_dir("segmentation") / "overlays.png").is_file()
     assert "no mask" in lines[0]
 
 
-def test_prediction_must_be_there(fabricate):
-    with pytest.raises(SegmentationError, match=r"run segment\(exp\) first"):
-        load_predictions(fabricate())
+def test_prediction_must_be_there(fabricate, folder):
+    with pytest.raises(SegmentationError, match=r"run segment\(exp, folder\) first"):
+        load_predictions(fabricate(), folder)
 
 
-def test_mask_of_another_image_is_refused(fabricate):
+def test_mask_of_another_image_is_refused(fabricate, folder):
     exp = fabricate()
-    predict_by_hand(exp, shape=(72, 81))
+    predict_by_hand(exp, folder, shape=(72, 81))
     with pytest.raises(SegmentationError, match="sem0: expected a mask"):
-        load_predictions(exp)
+        load_predictions(exp, folder)

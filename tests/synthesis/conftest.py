@@ -78,7 +78,12 @@ def make_stage(tmp_path):
     """Makes a small stage; other keyword arguments are those of the stand-in generator."""
 
     def make(runs="runs", *, overrides=None, seed=0, **generator):
-        settings = {"scene.size_px": SIZE, "patches.size_px": SIZE, "layout.n_particles": [3, 8]}
+        settings = {
+            "scene.size_px": SIZE,
+            "patches.size_px": SIZE,
+            "layout.n_particles": [3, 8],
+            "segmentation.stages": 4,
+        }
         settings |= {"synthesis.n_images": 4} | (overrides or {})
         exp = load_experiment("twin", "demo", settings, seed=seed, runs=tmp_path / runs)
         background = np.random.default_rng(1).uniform(0, 1, (3, SIZE, SIZE)).astype(np.float32)

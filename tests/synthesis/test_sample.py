@@ -10,6 +10,7 @@ from drgan_lib.synthesis import (
     contrast,
     load_synthetic,
     sample,
+    store,
     synthesize,
     three_class,
 )
@@ -119,6 +120,23 @@ def test_images_of_another_generator_are_replaced(make_stage):
     synthesize(*other.arguments, log=lines.append)
     assert "made anew" in lines[0]
     assert load_synthetic(other.exp).table["base_color"].min() > 0.79
+
+
+def test_code_counts_by_what_it_says(make_stage, tmp_path, monkeypatch):
+    stage, library = make_stage(), tmp_path / "library"
+    for name in ("scene/build.py", "gan/networks.py", "synthesis/label.py", "synthesis/figures.py", "classes.py"):
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_text("value = 1\n")
+    monkeypatch.setattr(store, "PACKAGE", library)
+    recipe = store.recipe_of(stage.exp, stage.generator, stage.meshes)
+    (library / "scene" / "build.py").write_text("# a comment\nvalue  =  1\n")
+    (library / "synthesis" / "figures.py").write_text("value = 2\n")
+    assert store.recipe_of(stage.exp, stage.generator, stage.meshes) == recipe
+    for name in ("gan/networks.py", "classes.py"):
+        (library / name).write_text("value = 2\n")
+        changed = store.recipe_of(stage.exp, stage.generator, stage.meshes)
+        assert changed != recipe
+        recipe = changed
 
 
 def test_dark_particles_end_in_a_clear_error_and_keep_what_there_is(make_stage):

@@ -2,7 +2,7 @@
 
 Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the
 length, the learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16 on the CPU, a seed, and
-checkpoints that are written after each epoch and moved into place.
+checkpoints after each epoch of 50 iterations.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-EPOCH = 50  # iterations between two checkpoints
+from drgan_lib.segmentation.trainers import COMPACT_EPOCH
+from drgan_lib.segmentation.trainers.atomic import AtomicTrainer
 
 
 def cpu_has_bfloat16() -> bool:
@@ -25,7 +25,7 @@ def cpu_has_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-class CompactTrainer(nnUNetTrainer):
+class CompactTrainer(AtomicTrainer):
     """Runs the `iterations` that the plans' configuration names under `compact`, from its `seed`."""
 
     def __init__(
@@ -40,7 +40,7 @@ class CompactTrainer(nnUNetTrainer):
         settings = self.configuration_manager.configuration["compact"]
         self.iterations: int = settings["iterations"]
         self.seed: int = settings["seed"]
-        self.num_epochs = math.ceil(self.iterations / EPOCH)
+        self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
         self.bfloat16 = device.type == "cpu" and cpu_has_bfloat16()
@@ -48,16 +48,16 @@ class CompactTrainer(nnUNetTrainer):
 
     def configure_optimizers(self):
         optimizer, _ = super().configure_optimizers()
-        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.iterations / EPOCH)
+        return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.iterations / COMPACT_EPOCH)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         self._seed(1 + self.current_epoch)
-        self.num_iterations_per_epoch = min(EPOCH, self.iterations - EPOCH * self.current_epoch)
-        self._iteration = EPOCH * self.current_epoch
+        self.num_iterations_per_epoch = min(COMPACT_EPOCH, self.iterations - COMPACT_EPOCH * self.current_epoch)
+        self._iteration = COMPACT_EPOCH * self.current_epoch
 
     def train_step(self, batch: dict) -> dict:
-        self.lr_scheduler.step(self._iteration / EPOCH)
+        self.lr_scheduler.step(self._iteration / COMPACT_EPOCH)
         self._iteration += 1
         if self.device.type == "cuda":
             return super().train_step(batch)
@@ -73,8 +73,7 @@ class CompactTrainer(nnUNetTrainer):
     def save_checkpoint(self, filename: str) -> None:
         if os.path.basename(filename) == "checkpoint_best.pth":
             return  # its score comes from one batch of training images: no ground to prefer an epoch
-        super().save_checkpoint(filename + ".part")
-        os.replace(filename + ".part", filename)
+        super().save_checkpoint(filename)
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Nothing: the test micrographs judge the network; predicting the training set costs minutes."""

@@ -1,0 +1,98 @@
+"""The keys by which a run knows what still stands: of a stage's results, and of its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from drgan_lib.config import ROOT, Experiment
+from drgan_lib.digest import code_digest, digest, file_digest, meaning
+from drgan_lib.stages import STAGES, Stage
+
+LIBRARY = Path(__file__).parent
+# Where files lie does not matter, what they hold does; who made them is shown, nothing is computed from it.
+NO_CONTENT = {"dataset": {"path", "licence", "citation"}, "meshes": {"path"}}
+
+
+def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
+    """Key of every stage: a hash of its settings, the seed, its notebook, sources, data, and its needs' keys.
+
+    Prose, comments and layout do not count: see `stage_pages`.
+    """
+    keys: dict[str, str] = {}
+    meshes = _mesh_files(exp)
+    for stage in stages:
+        parts: dict[str, Any] = {
+            "seed": exp.seed,
+            "settings": {name: _setting(exp, name) for name in stage.settings},
+            "notebook": meaning(_notebook_source(stage, notebooks)),
+            "sources": {name: _source_digest(LIBRARY / name) for name in stage.sources},
+            "needs": {name: keys[name] for name in stage.needs},
+            "data": {split: _data_files(exp, split) for split in stage.data},
+            "meshes": meshes,
+        }
+        keys[stage.name] = digest(json.dumps(parts, sort_keys=True))
+    return keys
+
+
+def stage_pages(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
+    """Hash of what each page shows beyond its results: all of its text, and the files that it lists.
+
+    If only this changes, the page is executed again under the same key, and no later stage is.
+    """
+    pages: dict[str, str] = {}
+    for stage in stages:
+        parts: list[Any] = [_notebook_source(stage, notebooks)]
+        if stage.page_data:
+            parts += [_data_files(exp, split) for split in stage.page_data]
+            parts += [exp.material.dataset.licence, exp.material.dataset.citation]
+        pages[stage.name] = digest(json.dumps(parts))
+    return pages
+
+
+def _notebook_source(stage: Stage, notebooks: Path) -> str:
+    """Text of the stage's py:percent notebook."""
+    return (notebooks / f"{stage.notebook}.py").read_text()
+
+
+def _setting(exp: Experiment, name: str) -> Any:
+    value: Any = exp.model_dump(mode="json", exclude={"material": NO_CONTENT})
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]] | None:
+    """Names and digests of the images of a split, with their masks if it is the one for testing.
+
+    None for a twin, which follows from the settings.
+    """
+    # Imported late: the package takes a second, and twins do not need it.
+    from drgan_lib.data import open_dataset
+    from drgan_lib.data.fetch import read_registry
+
+    settings = exp.material.dataset
+    if settings.path is not None:
+        dataset = open_dataset(settings, settings.path)
+        root = dataset.folder.absolute()
+        sources = dataset.train if split == "train" else dataset.test
+        files = [s.image for s in sources] + [s.mask for s in sources if s.mask is not None and split == "test"]
+        return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files]
+    if settings.registry is not None:
+        table = read_registry(ROOT / "data" / settings.registry / "registry.tsv")
+        rows = table[(table["split"] == split) & ((table["kind"] == "image") | (split == "test"))]
+        return list(rows[["path", "kind", "sha256"]].itertuples(index=False, name=None))
+    return None
+
+
+def _mesh_files(exp: Experiment) -> list[str] | None:
+    """Digests of the user's mesh files; None if the meshes follow from the settings."""
+    folder = exp.material.meshes.path
+    if folder is None:
+        return None
+    return [file_digest(path) for path in sorted(folder.expanduser().iterdir()) if path.is_file()]
+
+
+def _source_digest(path: Path) -> str:
+    return code_digest(path.rglob("*.py") if path.is_dir() else [path], root=LIBRARY)

@@ -1,0 +1,131 @@
+"""What the keys of stages and pages see, and what not."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from drgan_lib import keys
+from drgan_lib.config import load_experiment
+from drgan_lib.stages import STAGES
+
+AFTER_DATA = {"data", "gan", "synthesis", "segmentation"}
+
+
+@pytest.fixture
+def notebooks(tmp_path, monkeypatch):
+    library = tmp_path / "library"
+    for name in {name for stage in STAGES for name in stage.sources}:
+        source = library / name if name.endswith(".py") else library / name / "module.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("value = 1\n")
+    monkeypatch.setattr(keys, "LIBRARY", library)
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for stage in STAGES:
+        (folder / f"{stage.notebook}.py").write_text("x = 1\n")
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Five micrographs, of which e.tif is for testing; keys do not read them, so they are just bytes."""
+    folder = tmp_path / "images"
+    (folder / "masks").mkdir(parents=True)
+    for name in "abcde":
+        (folder / f"{name}.tif").write_text(name)
+        (folder / f"masks/{name}.tif").write_text(name)
+    return folder
+
+
+@pytest.fixture
+def changed(images, notebooks):
+    """Stages whose key, and whose page, differ between two calls."""
+    last = []
+
+    def compare(folder=images, material="tio2_sem", **overrides):
+        overrides = {name.replace("__", "."): value for name, value in overrides.items()}
+        exp = load_experiment(material, overrides={"dataset.path": str(folder), **overrides})
+        now = keys.stage_keys(exp, notebooks), keys.stage_pages(exp, notebooks)
+        before = last[-1] if last else now
+        last.append(now)
+        return tuple({name for name in new if new[name] != old[name]} for new, old in zip(now, before, strict=True))
+
+    compare()
+    return compare
+
+
+def test_comments_change_the_page_and_code_changes_the_key(changed, notebooks):
+    scene = notebooks / "02_scene_design.py"
+    scene.write_text("# a remark\nx = 1\n")
+    assert changed() == (set(), {"scene"})
+    scene.write_text("# a remark\nx = 2\n")
+    assert changed() == ({"scene", "gan", "synthesis", "segmentation"}, {"scene"})
+
+
+def test_the_library_counts_without_its_comments(changed):
+    module = keys.LIBRARY / "segmentation/module.py"
+    module.write_text("value = 1  # a remark\n")
+    assert changed() == (set(), set())
+    module.write_text("value = 2\n")
+    assert changed() == ({"segmentation"}, set())
+
+
+def test_training_images_count_by_content(changed, images):
+    (images / "a.tif").touch()
+    assert changed() == (set(), set())
+    (images / "a.tif").write_text("other")
+    assert changed() == (AFTER_DATA, set())
+
+
+def test_masks_of_training_images_and_other_files_do_not_count(changed, images):
+    (images / "masks/a.tif").write_text("other")
+    (images / "notes.txt").write_text("other")
+    assert changed() == (set(), set())
+
+
+@pytest.mark.parametrize("name", ["e.tif", "masks/e.tif"])
+def test_test_images_and_masks_concern_the_segmentation_and_the_list(changed, images, name):
+    (images / name).write_text("other")
+    assert changed() == ({"segmentation"}, {"data"})
+    (images / "masks/e.tif").unlink()
+    assert changed() == ({"segmentation"}, {"data"})
+
+
+def test_the_place_and_the_terms_of_the_data_do_not_count(changed, images, tmp_path):
+    shutil.copytree(images, tmp_path / "moved")
+    assert changed(tmp_path / "moved") == (set(), set())
+    assert changed(tmp_path / "moved", dataset__licence="CC0") == (set(), {"data"})
+
+
+def test_the_registry_gives_the_files_without_reading_them(notebooks, monkeypatch, tmp_path):
+    exp = load_experiment("tio2_sem")
+    before = keys.stage_keys(exp, notebooks)
+    registry = tmp_path / "data/tio2_sem/registry.tsv"
+    registry.parent.mkdir(parents=True)
+    lines = (keys.ROOT / "data/tio2_sem/registry.tsv").read_text().splitlines(keepends=True)
+    monkeypatch.setattr(keys, "ROOT", tmp_path)
+
+    def changed_if(kind: str, split: str) -> set[str]:
+        which = next(i for i, line in enumerate(lines) if line.split("\t")[1:3] == [kind, split])
+        edited = [
+            line.replace("\t" + line.split("\t")[4], "\tdigest") if i == which else line for i, line in enumerate(lines)
+        ]
+        registry.write_text("".join(edited))
+        return {name for name, key in keys.stage_keys(exp, notebooks).items() if key != before[name]}
+
+    assert changed_if("image", "train") == AFTER_DATA
+    assert changed_if("mask", "train") == set()
+    assert changed_if("image", "test") == {"segmentation"}
+    assert changed_if("mask", "test") == {"segmentation"}
+
+
+def test_mesh_files_count_by_content(changed, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.ply").write_text("a mesh")
+    changed(meshes__path=str(tmp_path / "first"))
+    assert changed(meshes__path=str(tmp_path / "second")) == (set(), set())
+    (tmp_path / "second/a.ply").write_text("another mesh")
+    assert changed(meshes__path=str(tmp_path / "second"))[0] == {stage.name for stage in STAGES}

@@ -1,0 +1,115 @@
+"""What becomes of a stage's folder when settings change, and change back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drgan_lib import stages
+from drgan_lib.files import read_json, write_json
+from drgan_lib.stages import STAGES, Stage
+
+SCENE = Stage("scene", "02_scene_design", "scene")
+NETWORK = Stage("network", "05_segmentation_evaluation", "network", keeps=("weights", "mark.json"))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "stage"
+
+
+@pytest.fixture
+def previous(tmp_path) -> Path:
+    return tmp_path / "stage.previous"
+
+
+def finish(folder: Path, content: str) -> None:
+    """What the pipeline and a notebook do between `begin` and the end."""
+    write_json(folder / "figures.json", {"content": content})
+    record = stages.read_record(folder) | {"state": "complete", "figures": stages.figures_digest(folder)}
+    write_json(folder / "stage.json", record)
+
+
+def content(folder: Path) -> str:
+    return read_json(folder / "figures.json")["content"]
+
+
+def test_a_folder_made_by_hand_is_moved_aside(folder, previous):
+    write_json(folder / "checkpoint.json", {})
+    assert str(previous) in stages.begin(folder, SCENE, "A")
+    assert (previous / "checkpoint.json").is_file()
+    assert read_json(folder / "stage.json")["state"] == "running"
+    assert stages.begin(folder, SCENE, "A") is None
+    assert not stages.is_complete(folder, "A")
+
+
+def test_a_finished_stage_is_complete_under_its_key_and_with_its_figures(folder):
+    stages.begin(folder, SCENE, "A")
+    finish(folder, "a")
+    assert stages.is_complete(folder, "A")
+    assert not stages.is_complete(folder, "B")
+    write_json(folder / "figures.json", {"content": "made by hand"})
+    assert not stages.is_complete(folder, "A")
+
+
+def test_an_interrupted_attempt_does_not_cost_the_finished_result(folder, previous):
+    stages.begin(folder, SCENE, "A")
+    finish(folder, "a")
+    stages.begin(folder, SCENE, "B")
+    assert stages.begin(folder, SCENE, "A").endswith("in exchange")
+    assert content(folder) == "a"
+    assert read_json(previous / "stage.json")["key"] == "B"
+
+
+def test_unfinished_work_never_replaces_finished_work(folder, previous):
+    stages.begin(folder, SCENE, "A")
+    finish(folder, "a")
+    for key in "BCD":
+        stages.begin(folder, SCENE, key)
+        (folder / f"half_made_{key}").touch()
+    assert content(previous) == "a"
+    assert sorted(path.name for path in folder.iterdir()) == ["half_made_D", "stage.json"]
+    finish(folder, "d")
+    stages.begin(folder, SCENE, "E")
+    assert content(previous) == "d"
+
+
+def test_a_page_in_the_making_does_not_make_results_unfinished(folder, previous):
+    for key in "AB":
+        stages.begin(folder, SCENE, key)
+        finish(folder, key)
+    stages.begin(folder, SCENE, "B")
+    stages.begin(folder, SCENE, "C")
+    assert content(previous) == "B"
+
+
+def test_an_interrupted_exchange_is_ended(folder, previous):
+    for key in "AB":
+        stages.begin(folder, SCENE, key)
+        finish(folder, key)
+    folder.rename(folder.with_name("stage.aside"))
+    stages.begin(folder, SCENE, "A")
+    assert (content(folder), content(previous)) == ("A", "B")
+
+
+def test_things_that_guard_themselves_stay_with_the_stage(folder, previous):
+    stages.begin(folder, NETWORK, "A")
+    (folder / "weights").mkdir()
+    (folder / "weights/last.pt").write_text("a")
+    write_json(folder / "mark.json", 1)
+    finish(folder, "a")
+    stages.begin(folder, NETWORK, "B")
+    (folder / "weights/last.pt").write_text("b")
+    assert not (folder / "figures.json").exists()
+    assert (previous / "weights/last.pt").read_text() == "a", "what is finished keeps its own"
+    stages.begin(folder, NETWORK, "C")
+    assert (folder / "weights/last.pt").read_text() == "b"
+    stages.begin(folder, NETWORK, "A")
+    assert (folder / "weights/last.pt").read_text() == "a"
+
+
+def test_the_trained_network_is_what_the_segmentation_keeps():
+    keeps = STAGES[-1].keeps
+    assert {"nnUNet_preprocessed", "nnUNet_results", "trained_on.json", "nnunet.log"} == set(keeps)
+    assert keeps[-1] == "trained_on.json", "the mark comes last: half a copy is not taken for a trained network"
