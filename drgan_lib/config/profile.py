@@ -89,7 +89,7 @@ PROFILES = {
     "laptop": Profile(
         name="laptop",
         gan=GanSettings(epochs=10, n_layouts=124, spp=16),
-        synthesis=SynthesisSettings(n_images=500, spp=36),
+        synthesis=SynthesisSettings(n_images=500, spp=64),
         segmentation=SegmentationSettings(trainer="compact", iterations=2000, batch_size=4, features=16, stages=6),
     ),
     "paper": Profile(name="paper"),
