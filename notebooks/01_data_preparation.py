@@ -163,7 +163,7 @@ ax.hist(diameters, bins=40, color="0.3")
 ax.axvline(np.median(diameters), color="C1", label=f"median {np.median(diameters):.0f} {unit}")
 ax.set_xlabel(f"equivalent diameter, {unit}")
 ax.set_ylabel("particles")
-figure.legend(loc="outside upper right", frameon=False)
+legend = figure.legend(loc="outside upper right", frameon=False)
 
 # %% [markdown]
 # ## Exercises
