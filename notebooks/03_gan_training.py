@@ -14,8 +14,8 @@
 # **What you need.** The patches of chapter 01 and the layouts of chapter 02. No GPU is needed; one is used if it is
 # there.
 #
-# **How long it takes.** On two CPU cores about a minute for `demo` and a quarter of an hour for `laptop`; the time of
-# each epoch stands in the log below.
+# **How long it takes.** On two CPU cores about four minutes for `demo` and 25 for `laptop`; the time of each epoch
+# stands in the log below.
 
 # %% tags=["parameters"]
 material = "twin"

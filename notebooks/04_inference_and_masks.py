@@ -25,7 +25,7 @@
 #
 # **What you need**: chapters 01 to 03 with the same material and profile.
 #
-# **How long it takes**: about a third of a second per image on two cores.
+# **How long it takes**: about a third of a second per image for `demo` on two cores, twice that for `laptop`.
 
 # %% tags=["parameters"]
 material = "twin"
