@@ -79,6 +79,7 @@ predictions = segmentation.segment(exp, folder)
 
 # %%
 figures = segmentation.evaluate(exp, folder)
+pd.set_option("display.max_colwidth", None)
 pd.DataFrame(figures, index=["value", "std", "n_images", "min_area_px", "definition"]).T
 
 # %%

@@ -1,4 +1,4 @@
-"""Chapter 02: meshes, layouts, and the virtual scene that renders them.
+"""Chapter 02: meshes, layouts, and the virtual scene that renders them::
 
 parameters [n] --Renderer.image--> image [h, w]        (differentiable)
 layout         --Renderer.instance_ids--> ids [h, w]   (exact partition)

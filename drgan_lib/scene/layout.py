@@ -21,7 +21,7 @@ from drgan_lib.config import LayoutSettings, Material, SceneSettings
 from drgan_lib.files import atomic_path
 
 MAX_LAYERS = 3.0  # agglomerates rise at most this many median diameters above the stage
-ATTEMPTS = 30  # tries to place one particle before the layout goes on without it
+ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any, before the layout goes on without it
 CLEARANCE = 1e-4  # gap left between surfaces, scene units
 
 
@@ -153,9 +153,11 @@ class _Grower:
         self.members: dict[int, list[int]] = {}
 
     def place(self, reach: np.ndarray, cluster: int) -> bool:
-        """Whether a particle with support function `reach` found a place in `cluster`."""
+        """Whether a particle with support function `reach` found a place, in `cluster` or, if that is full, in any."""
         ceiling = self.scene.stage_y + MAX_LAYERS * self.settings.mean_diameter
-        for _ in range(ATTEMPTS):
+        for attempt in range(2 * ATTEMPTS):
+            if attempt >= ATTEMPTS:
+                cluster = int(self.rng.integers(len(self.seeds)))
             position = self._beside(reach, cluster)
             centre = np.array([position[0], self._resting_height(position, reach), position[1]])
             if centre[1] <= ceiling and np.abs(position).max() <= self.half_width:

@@ -122,6 +122,12 @@ def test_vector_is_padded_and_too_many_refused():
         layout.vector(3)
 
 
+def test_the_largest_number_fits_in_every_layout():
+    full = MATERIAL.layout.model_copy(update={"n_particles": (40, 40)})
+    material = MATERIAL.model_copy(update={"layout": full})
+    assert {len(sample_layout(material, MESHES, seed=seed)) for seed in range(40)} == {40}
+
+
 def test_impossible_layout_says_how_many_fit():
     crowded = MATERIAL.layout.model_copy(update={"n_particles": (400, 400), "mean_diameter": 2.0})
     with pytest.raises(LayoutError, match="of 400 particles fit"):
