@@ -104,17 +104,18 @@ glue("seconds_per_epoch", f"{history['seconds'].mean():.0f}", display=False)
 #   are. With the features of Inception it is the well-known FID. Where Inception's weights cannot be had, features of
 #   EfficientNet-Lite0 are used and the figure is called `fd_efficientnet_lite0`: its values cannot be compared with a
 #   FID from a paper.
-# - The **kernel inception distance** (KID) compares the clouds without assuming a shape. It is unbiased, so it can be
+# - The **kernel distance** compares the clouds without assuming a shape; with Inception's features it is the kernel
+#   inception distance (KID). It is unbiased, so it can be
 #   trusted with few images, and it comes with a standard error.
 #
 # This run used {glue:text}`distance_name`. It was
 # {glue:text}`distance_untrained` before training and
-# {glue:text}`distance_selected` in the selected epoch, with a KID of
+# {glue:text}`distance_selected` in the selected epoch, with a kernel distance of
 # {glue:text}`kid_selected`. One epoch took
 # {glue:text}`seconds_per_epoch` seconds on average.
 
 # %% mystnb={"figure": {"name": "fig-gan-curves", "caption": "Losses, distances to the real patches, and parameter spread by epoch. The red line marks the selected epoch; epoch 0 is the untrained generator."}}
-Image(gan.plot_curves(exp), alt="Four curves by epoch: losses, Frechet distance, KID and parameter spread")
+Image(gan.plot_curves(exp), alt="Four curves by epoch: losses, Frechet distance, kernel distance and parameter spread")
 
 # %% [markdown]
 # ## Choosing the epoch

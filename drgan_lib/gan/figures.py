@@ -25,7 +25,7 @@ REAL, SYNTHETIC, TRUTH = "tab:blue", "tab:orange", "tab:green"
 
 
 def plot_curves(exp: Experiment) -> Path:
-    """Losses, Frechet distance, KID with its standard error and parameter spread by epoch: curves.png."""
+    """Losses, Frechet distance, kernel distance with its standard error and parameter spread by epoch: curves.png."""
     table = pd.read_csv(exp.stage_dir("gan") / "history.csv")
     chosen = selected_epoch(exp)
     figure = Figure(figsize=(10, 6.5), layout="constrained")
@@ -36,7 +36,7 @@ def plot_curves(exp: Experiment) -> Path:
     frechet.plot(table["epoch"], table["fd"], "o-", ms=3, color="black")
     frechet.set_ylabel("FID" if table["features"].iloc[0] == FID else "Frechet distance\n(EfficientNet-Lite0, not FID)")
     kid.errorbar(table["epoch"], table["kid"], yerr=table["kid_std"], fmt="o-", ms=3, capsize=2, color="black")
-    kid.set_ylabel("KID ± standard error")
+    kid.set_ylabel("kernel distance ± standard error")
     spread.plot(table["epoch"], table["spread"], "o-", ms=3, color="black")
     spread.set_ylabel("parameter spread (1: uniform)")
     for axes in (losses, frechet, kid, spread):

@@ -134,6 +134,6 @@ def _line(record: dict[str, Any], epochs: int) -> str:
         losses = f"loss G {record['loss_generator']:.3f}, D {record['loss_discriminator']:.3f}"
     return (
         f"epoch {record['epoch']}/{epochs}: {losses}; {record['features']} {record['fd']:.2f}, "
-        f"KID {record['kid']:.4f} ± {record['kid_std']:.4f}, spread {record['spread']:.3f}; "
+        f"kernel distance {record['kid']:.4f} ± {record['kid_std']:.4f}, spread {record['spread']:.3f}; "
         f"{record['seconds']:.1f} s"
     )
