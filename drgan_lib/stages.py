@@ -190,12 +190,12 @@ def device() -> tuple[str, str]:
     # Imported late: torch takes seconds, and nothing before the first stage needs it.
     import torch
 
-    from drgan_lib.scene.backend import choose_variant
+    from drgan_lib.scene.backend import VARIANT
 
     if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), choose_variant()
+        return torch.cuda.get_device_name(), VARIANT
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores", choose_variant()
+    return f"{_processor()}, {cores} cores", VARIANT
 
 
 def _processor() -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from drgan_lib import keys
 from drgan_lib.config import ROOT
+from drgan_lib.stages import STAGES
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,15 @@ def use_mirror(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The mirror, with `DRGAN_MIRROR` set to it."""
     monkeypatch.setenv("DRGAN_MIRROR", str(mirror))
     return mirror
+
+
+@pytest.fixture
+def small_library(tmp_path, monkeypatch):
+    """A stand-in for the sources that stage keys depend on: one line each, free to be changed by a test."""
+    library = tmp_path / "library"
+    for name in {name for stage in STAGES for name in stage.sources}:
+        source = library / name if name.endswith(".py") else library / name / "module.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("value = 1\n")
+    monkeypatch.setattr(keys, "LIBRARY", library)
+    return library

@@ -14,13 +14,7 @@ AFTER_DATA = {"data", "gan", "synthesis", "segmentation"}
 
 
 @pytest.fixture
-def notebooks(tmp_path, monkeypatch):
-    library = tmp_path / "library"
-    for name in {name for stage in STAGES for name in stage.sources}:
-        source = library / name if name.endswith(".py") else library / name / "module.py"
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_text("value = 1\n")
-    monkeypatch.setattr(keys, "LIBRARY", library)
+def notebooks(tmp_path, small_library):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for stage in STAGES:

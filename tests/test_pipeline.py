@@ -57,14 +57,8 @@ def find(name: str) -> stages.Stage:
 
 
 @pytest.fixture
-def notebooks(tmp_path, monkeypatch):
+def notebooks(tmp_path, monkeypatch, small_library):
     monkeypatch.setattr(stages, "device", lambda: ("a test", "scalar_rgb"))
-    library = tmp_path / "library"
-    for name in {name for stage in STAGES for name in stage.sources}:
-        source = library / name if name.endswith(".py") else library / name / "module.py"
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_text("value = 1\n")
-    monkeypatch.setattr(keys, "LIBRARY", library)
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for stage in STAGES:

@@ -4,6 +4,7 @@ from drgan_lib.config.base import MATERIALS, ROOT, ConfigError
 from drgan_lib.config.experiment import Experiment, load_experiment, materials, parse_overrides
 from drgan_lib.config.material import (
     PARAMETERS,
+    PARTICLE_PARAMETERS,
     DatasetSettings,
     LayoutSettings,
     Material,
@@ -17,6 +18,7 @@ from drgan_lib.config.profile import PROFILES, GanSettings, Profile, Segmentatio
 __all__ = [
     "MATERIALS",
     "PARAMETERS",
+    "PARTICLE_PARAMETERS",
     "PROFILES",
     "ROOT",
     "ConfigError",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 
-from drgan_lib.config import Material, SceneSettings
+from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.layout import Layout
 
@@ -21,10 +21,7 @@ PARTICLE_BSDF = "particles.bsdf"
 STAGE_BSDF = "stage.bsdf"
 # Where each learned parameter lives in `mi.traverse(scene)`; noise_sigma belongs to the detector, not to the scene.
 SCENE_KEYS = {
-    **{
-        name: f"{PARTICLE_BSDF}.{name}.value"
-        for name in ("roughness", "base_color", "sheen", "sheen_tint", "spec_tint")
-    },
+    **{name: f"{PARTICLE_BSDF}.{name}.value" for name in PARTICLE_PARAMETERS},
     "stage_base_color": f"{STAGE_BSDF}.base_color.value",
 }
 
