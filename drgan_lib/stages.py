@@ -54,7 +54,13 @@ STAGES = (
         data=("train",),
         page_data=("test",),
     ),
-    Stage("scene", "02_scene_design", "scene", settings=(*WORLD, "profile.gan.n_layouts"), sources=("scene",)),
+    Stage(
+        "scene",
+        "02_scene_design",
+        "scene",
+        settings=(*WORLD, "profile.gan.n_layouts", "profile.gan.renderer", "profile.gan.spp"),
+        sources=("scene",),
+    ),
     Stage("gan", "03_gan_training", "gan", ("data", "scene"), ("profile.gan",), ("gan",)),
     Stage(
         "synthesis",

@@ -12,8 +12,17 @@ from pydantic import Field, field_validator, model_validator
 
 from drgan_lib.config.base import IntRange, Range, Section
 
-PARTICLE_PARAMETERS = ("roughness", "base_color", "sheen", "sheen_tint", "spec_tint")
-PARAMETERS = (*PARTICLE_PARAMETERS, "stage_base_color", "noise_sigma")
+PARTICLE_PARAMETERS = (
+    "roughness",
+    "base_color",
+    "sheen",
+    "sheen_tint",
+    "spec_tint",
+    "metallic",
+    "clearcoat",
+    "flatness",
+)
+PARAMETERS = (*PARTICLE_PARAMETERS, "stage_base_color", "torus_radiance", "top_radiance", "noise_sigma")
 
 
 def _count_range(value: IntRange) -> IntRange:

@@ -14,10 +14,14 @@ from drgan_lib.config.base import Section
 
 
 class GanSettings(Section):
-    """Adversarial training: the paper's networks and optimisers; `spp` None takes the material's."""
+    """Adversarial training: the paper's networks and optimisers; `spp` None takes the material's.
+
+    `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
+    """
 
     epochs: int = Field(50, ge=1)
     n_layouts: int = Field(124, ge=1)
+    renderer: Literal["transport", "mitsuba"] = "transport"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)
     lr_discriminator: float = Field(1e-4, gt=0)

@@ -1,21 +1,28 @@
 """Chapter 02: meshes, layouts, and the virtual scene that renders them::
 
-parameters [n] --Renderer.image--> image [h, w]        (differentiable)
+parameters [n] --Renderer.image--> image [h, w]        (differentiable; `TransportRenderer`: precomputed)
 layout         --Renderer.instance_ids--> ids [h, w]   (exact partition)
 """
 
+from drgan_lib.scene.cache import BasisCache
+from drgan_lib.scene.choose import make_renderer
 from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
 from drgan_lib.scene.liveness import liveness
 from drgan_lib.scene.meshes import MeshError, make_meshes, read_mesh, write_meshes
 from drgan_lib.scene.prepare import load_layouts, prepare
-from drgan_lib.scene.render import Renderer, make_renderer
+from drgan_lib.scene.render import Renderer
+from drgan_lib.scene.trace import TransportError
+from drgan_lib.scene.transport import TransportRenderer
 from drgan_lib.scene.twin import make_twin
 
 __all__ = [
+    "BasisCache",
     "Layout",
     "LayoutError",
     "MeshError",
     "Renderer",
+    "TransportError",
+    "TransportRenderer",
     "liveness",
     "load_layouts",
     "make_meshes",

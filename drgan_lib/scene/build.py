@@ -1,9 +1,7 @@
 """The paper's virtual scene as a Mitsuba scene: stage, ring light, upper light, camera, particles.
 
-y is up and the camera looks down. The ring light is a torus around the stage, stretched in height; only its inner half
-(the faces nearer to the axis than its tube's centre) can light the stage, so only that half is built: the same light
-for half the samples. All particles of a layout form one mesh with one BSDF, and the table `owners` tells which
-particle a triangle belongs to.
+y is up and the camera looks down. All particles of a layout form one mesh with one BSDF, and the table `owners` tells
+which particle a triangle belongs to. The scene is built once; another layout replaces the triangles of that mesh.
 """
 
 from __future__ import annotations
@@ -16,14 +14,19 @@ import trimesh
 from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.lights import BANDS, ring_bands, sampling_weights, square, top_light
 
 PARTICLE_BSDF = "particles.bsdf"
 STAGE_BSDF = "stage.bsdf"
 # Where each learned parameter lives in `mi.traverse(scene)`; noise_sigma belongs to the detector, not to the scene.
 SCENE_KEYS = {
-    **{name: f"{PARTICLE_BSDF}.{name}.value" for name in PARTICLE_PARAMETERS},
-    "stage_base_color": f"{STAGE_BSDF}.base_color.value",
+    **{name: (f"{PARTICLE_BSDF}.{name}.value",) for name in PARTICLE_PARAMETERS},
+    "stage_base_color": (f"{STAGE_BSDF}.base_color.value",),
+    "torus_radiance": tuple(f"ring_light_{k}.emitter.radiance.value" for k in range(BANDS)),
+    "top_radiance": ("top_light.emitter.radiance.value",),
 }
+# Learned values that the BSDF has a default for, which is 0: they are part of it only where they are learned.
+OPTIONAL = ("sheen", "sheen_tint", "spec_tint", "metallic", "clearcoat", "flatness")
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,6 @@ def merge_particles(layout: Layout, meshes: list[trimesh.Trimesh]) -> tuple[np.n
     )
 
 
-def ring_light_mesh(settings: SceneSettings) -> trimesh.Trimesh:
-    """Inner half of the stretched torus, axis along y, normals towards the stage."""
-    torus = trimesh.creation.torus(settings.torus_radius, settings.torus_tube, 64, 16)
-    vertices = torus.vertices[:, [0, 2, 1]] * [1, settings.torus_stretch, 1] + [0, settings.torus_y, 0]
-    centres = vertices[torus.faces].mean(axis=1)
-    inner = np.hypot(centres[:, 0], centres[:, 2]) < settings.torus_radius
-    # Swapping y and z mirrors the mesh, so the winding is turned to keep the normals outside the tube.
-    ring = trimesh.Trimesh(vertices, torus.faces[inner][:, ::-1], process=False)
-    ring.remove_unreferenced_vertices()
-    return ring
-
-
 def _mitsuba_mesh(name, vertices, faces, normals=None, **properties) -> mi.Mesh:
     props = mi.Properties()
     for key, value in properties.items():
@@ -84,18 +75,10 @@ def _uniform(value: float) -> dict:
     return {"type": "uniform", "value": float(value)}
 
 
-def _area_light(radiance: float, area: float) -> dict:
-    return {
-        "type": "area",
-        "radiance": _uniform(radiance),
-        "sampling_weight": max(1e-6, radiance * float(area)),
-    }
-
-
 def bsdf_dicts(material: Material) -> dict[str, dict]:
     """The two principled BSDFs: the material's constants, 0.5 for now where a value is learned, else Mitsuba's 0."""
     settings = material.scene
-    learned = {name: _uniform(0.5) for name in ("sheen", "sheen_tint", "spec_tint") if name in material.bounds}
+    learned = {name: _uniform(0.5) for name in OPTIONAL if name in material.bounds}
     particle = {
         "type": "principled",
         "base_color": _uniform(0.5),
@@ -128,8 +111,23 @@ def camera(settings: SceneSettings, *, spp: int) -> dict:
             "component_format": "float32",
             "rfilter": {"type": "gaussian", "stddev": settings.filter_std_px},
         },
-        "sampler": {"type": "stratified", "sample_count": spp},
+        "sampler": {"type": "multijitter", "sample_count": spp},
     }
+
+
+def _emitters(material: Material) -> dict[str, mi.Mesh]:
+    """The bands of the ring light and the upper light; a learned radiance is sampled as if at its upper bound."""
+    settings = material.scene
+    lights = [*ring_bands(settings), top_light(settings)]
+    names = ["torus_radiance"] * BANDS + ["top_radiance"]
+    highest = [material.bounds.get(name, (0, getattr(settings, name)))[1] for name in names]
+    weights = sampling_weights(lights, highest)
+    meshes = {}
+    for light, name, weight in zip(lights, names, weights, strict=True):
+        emitter = {"type": "area", "radiance": _uniform(getattr(settings, name)), "sampling_weight": weight}
+        vertices, faces = light.mesh.vertices, light.mesh.faces
+        meshes[light.name] = _mitsuba_mesh(light.name, vertices, faces, emitter=mi.load_dict(emitter))
+    return meshes
 
 
 def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layout, *, spp: int) -> BuiltScene:
@@ -137,32 +135,26 @@ def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layou
     settings = material.scene
     vertices, normals, faces, owners = merge_particles(layout, meshes)
     bsdfs = {name: mi.load_dict(bsdf, optimize=False) for name, bsdf in bsdf_dicts(material).items()}
-    ring = ring_light_mesh(settings)
-    # Lights are sampled in proportion to their power.
-    ring_light = mi.load_dict(_area_light(settings.torus_radiance, ring.area))
-    top_light = _area_light(settings.top_radiance, (2 * settings.top_half_extent) ** 2)
-    T = mi.ScalarTransform4f
+    stage = square(settings.stage_half_extent, settings.stage_y, facing_up=True)
     description = {
         "type": "scene",
         # Light is sampled only at the emitters: the samples do not depend on the BSDF, so the derivative of the
         # estimate is the estimate of the derivative, for roughness too (`direct` with BSDF samples is biased there).
         "integrator": {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0},
         "sensor": camera(settings, spp=spp),
-        "stage": {
-            "type": "rectangle",
-            "to_world": T()
-            .translate([0, settings.stage_y, 0])
-            .rotate([1, 0, 0], -90)
-            .scale(settings.stage_half_extent),
-            "bsdf": bsdfs[STAGE_BSDF],
-        },
-        "ring_light": _mitsuba_mesh("ring_light", ring.vertices, ring.faces, emitter=ring_light),
-        "top_light": {
-            "type": "rectangle",
-            "to_world": T().translate([0, settings.top_y, 0]).rotate([1, 0, 0], 90).scale(settings.top_half_extent),
-            "emitter": top_light,
-        },
+        "stage": _mitsuba_mesh("stage", stage.vertices, stage.faces, bsdf=bsdfs[STAGE_BSDF]),
+        **_emitters(material),
         "particles": _mitsuba_mesh("particles", vertices, faces, normals, bsdf=bsdfs[PARTICLE_BSDF]),
     }
     scene = mi.load_dict(description, optimize=False)  # the loader's merging would rename the shapes
     return BuiltScene(scene, mi.traverse(scene), owners)
+
+
+def replace_particles(built: BuiltScene, meshes: list[trimesh.Trimesh], layout: Layout) -> BuiltScene:
+    """`built` with the particles of another layout in place of its own; everything else stays as it is."""
+    vertices, normals, faces, owners = merge_particles(layout, meshes)
+    built.params["particles.vertex_positions"] = mi.Float(vertices.ravel())
+    built.params["particles.vertex_normals"] = mi.Float(normals.ravel())
+    built.params["particles.faces"] = mi.UInt32(faces.ravel())
+    built.params.update()
+    return BuiltScene(built.scene, built.params, owners)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.color import label2rgb
 
-from drgan_lib.scene.build import ring_light_mesh
 from drgan_lib.scene.layout import Layout, half_field
+from drgan_lib.scene.lights import ring_light_mesh
 from drgan_lib.scene.liveness import at_position
 from drgan_lib.scene.render import Renderer
 

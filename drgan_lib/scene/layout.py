@@ -10,7 +10,9 @@ The seeds follow Bridson, Fast Poisson disk sampling in arbitrary dimensions (20
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,12 @@ class Layout:
 
     def __len__(self) -> int:
         return len(self.transforms)
+
+    @cached_property
+    def key(self) -> str:
+        """32 hexadecimal digits that change with any placement."""
+        parts = (self.transforms, self.rotations, self.mesh_index)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:32]
 
     def vector(self, n_max: int) -> np.ndarray:
         """float32 [n_max * 4]: the flattened transformation tensor, padded with zeros; the regressor's input."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path, write_json
+from drgan_lib.scene.choose import make_renderer
 from drgan_lib.scene.layout import Layout, read_layouts, sample_layout, write_layouts
 from drgan_lib.scene.liveness import liveness
 from drgan_lib.scene.meshes import make_meshes
-from drgan_lib.scene.render import make_renderer
 
 
 def prepare(exp: Experiment) -> Path:

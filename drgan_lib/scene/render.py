@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 import trimesh
 
-from drgan_lib.config import Experiment, Material
+from drgan_lib.config import Material
 from drgan_lib.scene.backend import VARIANT, dr, mi
-from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene
+from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
 from drgan_lib.scene.layout import Layout
-from drgan_lib.scene.meshes import make_meshes
 
 DEVICE = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
@@ -23,7 +24,7 @@ def gradient_seed(seed: int) -> int:
 class Renderer:
     """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`.
 
-    The scene of a layout is built on its first use; the last one is kept, so that an image and its ids share it.
+    The scene is built once; another layout replaces its particles, so that an image and its ids share them.
     """
 
     variant = VARIANT
@@ -32,10 +33,15 @@ class Renderer:
         self.material, self.meshes, self.spp = material, meshes, spp
         self._built: tuple[Layout, BuiltScene] | None = None
 
+    def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
+        """Does beforehand what can be done before the parameters of `layouts` are known: here, nothing."""
+
     def scene(self, layout: Layout) -> BuiltScene:
         """The Mitsuba scene that holds `layout`."""
-        if self._built is None or self._built[0] is not layout:
+        if self._built is None:
             self._built = layout, build_scene(self.material, self.meshes, layout, spp=self.spp)
+        elif self._built[0] is not layout:
+            self._built = layout, replace_particles(self._built[1], self.meshes, layout)
         return self._built[1]
 
     def image(self, parameters: torch.Tensor, layout: Layout, *, seed: int) -> torch.Tensor:
@@ -53,8 +59,9 @@ class Renderer:
 
         @dr.wrap(source="torch", target="drjit")
         def render(values):
-            for i, key in keys.items():
-                built.params[key] = dr.gather(mi.Float, values.array, i)
+            for i, places in keys.items():
+                for key in places:
+                    built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
             # The backward pass draws other samples (`gradient_seed`): with the same ones, the product of the loss's
             # derivative and the image's would be biased.
@@ -78,9 +85,3 @@ class Renderer:
         on_particle = hit.is_valid() & (hit.shape == mi.ShapePtr(particles))
         ids = dr.gather(mi.UInt32, mi.UInt32(built.owners), hit.prim_index, on_particle)
         return np.array(dr.select(on_particle, ids, 0)).reshape(size, size).astype(np.uint16)
-
-
-def make_renderer(exp: Experiment, *, stage: str) -> Renderer:
-    """The renderer of the experiment's material for stage "gan" or "synthesis", with that stage's samples per pixel."""
-    spp = {"gan": exp.profile.gan.spp, "synthesis": exp.profile.synthesis.spp}[stage]
-    return Renderer(exp.material, make_meshes(exp.material), spp=spp or exp.material.scene.spp)

@@ -49,7 +49,7 @@ def recipe(material: Material) -> str:
     """Name of the twin's folder: a digest of all that its images depend on, settings and the code of the scene."""
     parts = {"dataset": {"twin"}, "meshes": True, "layout": True, "scene": True, "bounds": True}
     here = Path(__file__).parent
-    code = [here / f"{module}.py" for module in ("build", "layout", "meshes", "render", "twin")]
+    code = [here / f"{module}.py" for module in ("build", "layout", "lights", "meshes", "render", "twin")]
     return digest(material.model_dump_json(include=parts) + code_digest(code, root=here))
 
 

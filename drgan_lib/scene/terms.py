@@ -1,0 +1,133 @@
+"""The principled BSDF as a weighted sum: which images a material needs, and how much of each a parameter vector takes.
+
+With direct light on fixed geometry the image is a sum over the terms of the BSDF (Burley, Physically based shading at
+Disney, 2012), and in monochrome each term is linear in every learned parameter but roughness:
+
+- diffuse and flat diffuse: proportional to the base color, and a polynomial of second degree in the roughness, so that
+  three images at any three roughnesses hold it exactly (Lagrange's formula)
+- sheen and clearcoat: proportional to their parameters
+- specular, tinted specular, metallic: no polynomial in the roughness; images at knots, evenly spaced in ln(roughness),
+  and the cubic spline through them, which has a continuous first and second derivative
+
+The specular level is not among them: it acts through the index of refraction in Fresnel's formula, which no finite
+sum of images holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from drgan_lib.config import Material
+
+ROUGHNESS = "roughness"
+CONSTANT_BELOW = 1e-3**0.5  # Mitsuba's principled BSDF keeps alpha = roughness^2 at 0.001 or more
+KNOT_SPACING = 0.2  # in ln(roughness); holds half a per cent of the image's maximum, see tests/scene/test_transport.py
+FIXED_ROUGHNESS = 0.5  # of a material that does not learn it, as in `bsdf_dicts`
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The basis images of a material: settings of the particles' BSDF per image, and the weights of the images."""
+
+    learned: tuple[str, ...]
+    low: float  # least and greatest roughness
+    high: float
+
+    @classmethod
+    def of(cls, material: Material) -> Terms:
+        """The terms that the material's learned parameters can ask for."""
+        low, high = material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS))
+        return cls(material.parameters, max(low, CONSTANT_BELOW), max(high, CONSTANT_BELOW))
+
+    @cached_property
+    def knots(self) -> np.ndarray:
+        """float64 [k]: roughnesses at which the specular terms are rendered."""
+        if self.low == self.high:
+            return np.array([self.low])
+        n = max(4, 1 + int(np.ceil(np.log(self.high / self.low) / KNOT_SPACING)))
+        knots = np.geomspace(self.low, self.high, n)
+        # A spline is least accurate in its first and last piece, so both are halved.
+        ends = np.sqrt(knots[[0, -2]] * knots[[1, -1]])
+        return np.sort(np.append(knots, ends))
+
+    @cached_property
+    def nodes(self) -> np.ndarray:
+        """float64 [1 or 3]: roughnesses at which the diffuse terms are rendered."""
+        if self.low == self.high:
+            return np.array([self.low])
+        return np.linspace(self.low, self.high, 3)
+
+    @cached_property
+    def settings(self) -> list[dict[str, float]]:
+        """Per basis image what differs from a BSDF that is black: see `weights` for their order."""
+        diffuse = [{"base_color": 1.0, ROUGHNESS: r, "specular": 0.0} for r in self.nodes]
+        images = list(diffuse)
+        if "flatness" in self.learned:
+            images += [{**setting, "flatness": 1.0} for setting in diffuse]
+        images += [{name: 1.0, "specular": 0.0} for name in ("sheen", "clearcoat") if name in self.learned]
+        images += [{ROUGHNESS: r} for r in self.knots]
+        if "spec_tint" in self.learned:
+            images += [{ROUGHNESS: r, "spec_tint": 1.0} for r in self.knots]
+        if "metallic" in self.learned:
+            images += [{ROUGHNESS: r, "metallic": 1.0} for r in self.knots]
+            images += [{ROUGHNESS: r, "metallic": 1.0, "base_color": 1.0} for r in self.knots]
+        return images
+
+    def weights(self, values: dict[str, Tensor]) -> Tensor:
+        """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis.
+
+        The derivative of the weights is exact: that of the polynomial, and that of the spline.
+        """
+        base = values["base_color"]
+        zero = torch.zeros_like(base)
+        metallic, tint, flatness = (values.get(name, zero) for name in ("metallic", "spec_tint", "flatness"))
+        roughness = values.get(ROUGHNESS, torch.full_like(base, FIXED_ROUGHNESS))
+        lagrange, spline = self._lagrange(roughness), self._spline(roughness)
+        diffuse = (1 - metallic) * base
+        parts = [diffuse * (1 - flatness) * lagrange]
+        if "flatness" in self.learned:
+            parts.append(diffuse * flatness * lagrange)
+        if "sheen" in self.learned:
+            parts.append(((1 - metallic) * values["sheen"])[None])
+        if "clearcoat" in self.learned:
+            parts.append(values["clearcoat"][None])
+        parts.append((1 - metallic) * (1 - tint) * spline)
+        if "spec_tint" in self.learned:
+            parts.append((1 - metallic) * tint * spline)
+        if "metallic" in self.learned:
+            parts += [metallic * (1 - base) * spline, metallic * base * spline]
+        return torch.cat(parts).float()
+
+    def _lagrange(self, roughness: Tensor) -> Tensor:
+        """[len(nodes), ...]: Lagrange's polynomials through the nodes."""
+        x = roughness.double()
+        rows = []
+        for j, node in enumerate(self.nodes):
+            others = np.delete(self.nodes, j)
+            rows.append(torch.stack([torch.ones_like(x), *((x - o) / (node - o) for o in others)]).prod(dim=0))
+        return torch.stack(rows)
+
+    def _spline(self, roughness: Tensor) -> Tensor:
+        """[len(knots), ...]: the splines that are 1 at one knot and 0 at the others; constant outside the knots."""
+        if len(self.knots) == 1:
+            return torch.ones_like(roughness, dtype=torch.float64)[None]
+        x = roughness.double().clamp(self.knots[0], self.knots[-1]).log()
+        places, table = self._cardinal
+        table = table.to(x.device)
+        piece = torch.searchsorted(places.to(x.device), x.detach(), right=True).sub(1).clamp(0, len(places) - 2)
+        step = (x - places.to(x.device)[piece])[..., None]
+        c = table[:, piece]  # [4, ..., k]
+        weights = ((c[0] * step + c[1]) * step + c[2]) * step + c[3]
+        return weights.movedim(-1, 0)
+
+    @cached_property
+    def _cardinal(self) -> tuple[Tensor, Tensor]:
+        """Knots in ln(roughness), and the cubic pieces [4, k - 1, k] of the spline through each knot's unit vector."""
+        x = np.log(self.knots)
+        return torch.from_numpy(x), torch.from_numpy(CubicSpline(x, np.eye(len(x)), bc_type="not-a-knot").c)

@@ -1,0 +1,185 @@
+"""Traces the basis images of a layout: one pass of rays, and every term's BSDF evaluated on the same hits.
+
+The pass draws exactly the samples that Mitsuba's `direct` integrator draws with the same seed, so that the weighted sum
+of the basis equals Mitsuba's image up to float rounding (tests/scene/test_transport.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from drgan_lib.config import Material
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.build import PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts
+from drgan_lib.scene.splat import Film
+from drgan_lib.scene.terms import Terms
+
+LIGHTS = ("torus_radiance", "top_radiance")
+
+
+class TransportError(ValueError):
+    """A scene whose image is no weighted sum of basis images; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The light transport of one layout, split by what the image is linear in.
+
+    `particles` float32 [n_images, f] are the terms of `Terms.settings` on f fragments: `pixel` int32, `particle` int16
+    (index in the layout) and `light` uint8 (index in `learned_lights`). `stage` float32 [n_lights, 2, h w] is the stage
+    with black and with white base color. Where no light is learned, n_lights is 1 and holds both.
+    """
+
+    pixel: Tensor
+    particle: Tensor
+    light: Tensor
+    particles: Tensor
+    stage: Tensor
+
+    def to(self, device: str | torch.device) -> Basis:
+        """The basis on another device."""
+        return Basis(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the basis takes."""
+        return sum(t.numel() * t.element_size() for t in vars(self).values())
+
+
+def learned_lights(material: Material) -> tuple[str, ...]:
+    """The lights that the basis keeps apart: both as soon as one radiance is learned, else none."""
+    return LIGHTS if any(name in material.bounds for name in LIGHTS) else ()
+
+
+def require_linear(built: BuiltScene) -> None:
+    """Raises `TransportError` for a scene that breaks the conditions of precomputed transport."""
+    reasons = []
+    integrator = " ".join(str(built.scene.integrator()).split())
+    if integrator != "DirectIntegrator[ emitter_samples = 1, bsdf_samples = 0 ]":
+        reasons.append(
+            f"light must come directly from the lights, sampled there only, but its integrator is {integrator}"
+        )
+    for key in built.params.keys():  # noqa: SIM118  (no iterator)
+        if key.endswith(("vertex_positions", "vertex_normals", "to_world")) and dr.grad_enabled(built.params[key]):
+            reasons.append(f"its geometry must be fixed, but {key} is being learned")
+        wanted = key.endswith((".spec_trans.value", ".anisotropic.value"))
+        if wanted and dr.any(mi.Float(built.params[key]) != 0):
+            reasons.append(f"{key} must be 0, since the image is not linear in what it does")
+    for shape in built.scene.shapes():
+        if not shape.is_emitter() and shape.bsdf().class_name() != "Principled":
+            reasons.append(f"{shape.id()} must have the principled BSDF, but has {shape.bsdf().class_name()}")
+    if reasons:
+        raise TransportError(
+            "this scene cannot be precomputed: " + "; ".join(reasons) + ". Change it, or set gan.renderer=mitsuba"
+        )
+
+
+def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int, seed: int) -> Basis:
+    """Renders the basis images of `built` with `spp` samples per pixel; raises `TransportError` if it has none."""
+    require_linear(built)
+    lights = learned_lights(material)
+    for name in lights:
+        for key in SCENE_KEYS[name]:
+            built.params[key] = mi.Float(1)
+    built.params.update()
+    size = material.scene.size_px
+    hits = _trace(built, size=size, spp=spp, seed=seed, apart=bool(lights))
+    film = Film(hits.position, size=size, rfilter=built.scene.sensors()[0].film().rfilter())
+
+    bsdfs = bsdf_dicts(material)
+    black = {**bsdfs[PARTICLE_BSDF], "base_color": _uniform(0)}
+    black = {
+        key: value for key, value in black.items() if key not in material.bounds or key in ("base_color", "roughness")
+    }
+    particle_bsdfs = [mi.load_dict({**black, **_as_dict(setting)}, optimize=False) for setting in terms.settings]
+    stage_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": _uniform(c)}, optimize=False) for c in (0, 1)]
+
+    n_lights = max(1, len(lights))
+    on_stage = hits.owner == 0
+    stage = torch.zeros(n_lights, 2, size * size, device=film.total.device)
+    part = film.fragments(*hits.evaluate(stage_bsdfs, on_stage))
+    stage[part.owner, :, part.pixel] = part.values.T
+    part = film.fragments(*hits.evaluate(particle_bsdfs, ~on_stage))
+    particle, light = part.owner // n_lights, part.owner % n_lights
+    return Basis(part.pixel.int(), particle.short(), light.byte(), part.values, stage)
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Samples that see a light: directions in the local frame, light that comes in, and whom they belong to."""
+
+    position: Tensor  # [n, 2] of all samples, in pixels
+    number: Tensor  # [m] of the lit ones among them
+    owner: Tensor  # [m]: 0 for the stage, k + 1 for particle k
+    light: Tensor  # [m]
+    n_lights: int
+    incoming: mi.Float
+    wi: mi.Vector3f
+    wo: mi.Vector3f
+
+    def evaluate(self, bsdfs: list[mi.BSDF], which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Radiance [len(bsdfs), m'] that each BSDF reflects at the samples `which`, their numbers and their owners.
+
+        The owner of what particle k reflects of light l is k n_lights + l; the stage counts as one particle.
+        """
+        chosen = which.nonzero()[:, 0]
+        owner = (self.owner[chosen] - 1).clamp_min(0) * self.n_lights + self.light[chosen]
+        if len(chosen) == 0:
+            return torch.zeros(len(bsdfs), 0, device=which.device), self.number[chosen], owner
+        index = mi.UInt32(chosen.int())
+        si = dr.zeros(mi.SurfaceInteraction3f, len(chosen))
+        si.wi = dr.gather(mi.Vector3f, self.wi, index)
+        wo, incoming = dr.gather(mi.Vector3f, self.wo, index), dr.gather(mi.Float, self.incoming, index)
+        context = mi.BSDFContext()
+        # Each BSDF is a known object, so that its code is inlined: one kernel without virtual calls for all of them.
+        values = [(bsdf.eval(context, si, wo) * incoming)[0] for bsdf in bsdfs]
+        dr.eval(values)
+        return torch.stack([value.torch() for value in values]), self.number[chosen], owner
+
+
+def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) -> _Hits:
+    """The samples of `mi.render(..., integrator=direct, spp=spp, seed=seed)`, up to the BSDF."""
+    scene, sensor = built.scene, built.scene.sensors()[0]
+    sampler = sensor.sampler().clone()
+    sampler.set_sample_count(spp)
+    spp = sampler.sample_count()
+    sampler.set_samples_per_wavefront(spp)
+    sampler.seed(seed, size * size * spp)
+    index = dr.arange(mi.UInt32, size * size * spp) // spp
+    position = mi.Vector2f(index % size, index // size) + sampler.next_2d()
+    ray, _ = sensor.sample_ray(0.0, 0.5, position / size, mi.Point2f(0.5))
+    si = scene.ray_intersect(ray, mi.RayFlags.All, True)
+    found, radiance = scene.sample_emitter_direction(si, sampler.next_2d(si.is_valid()), True, si.is_valid())
+    wi, wo, incoming = si.wi, si.to_local(found.d), radiance[0]
+    particles = next(shape for shape in scene.shapes() if shape.id() == "particles")
+    on_particle = si.is_valid() & (si.shape == mi.ShapePtr(particles))
+    owner = dr.select(on_particle, dr.gather(mi.UInt32, mi.UInt32(built.owners), si.prim_index, on_particle), 0)
+    above = scene.emitters()[[e.get_shape().id() for e in scene.emitters()].index("top_light")]
+    light = (
+        dr.select(found.emitter == mi.EmitterPtr(above), mi.UInt32(1), 0) if apart else dr.zeros(mi.UInt32, len(index))
+    )
+    dr.eval(position, wi, wo, incoming, owner, light)
+    lit = dr.compress((incoming > 0) & si.is_valid())
+    gather = lambda kind, value: dr.gather(kind, value, lit)  # noqa: E731
+    return _Hits(
+        torch.stack([position.x.torch(), position.y.torch()], dim=1),
+        lit.torch().long(),
+        gather(mi.UInt32, owner).torch().long(),
+        gather(mi.UInt32, light).torch().long(),
+        2 if apart else 1,
+        gather(mi.Float, incoming),
+        gather(mi.Vector3f, wi),
+        gather(mi.Vector3f, wo),
+    )
+
+
+def _uniform(value: float) -> dict:
+    return {"type": "uniform", "value": float(value)}
+
+
+def _as_dict(setting: dict[str, float]) -> dict:
+    """Mitsuba's description of a term's setting; the specular level is a number, the rest are textures."""
+    return {key: value if key == "specular" else _uniform(value) for key, value in setting.items()}

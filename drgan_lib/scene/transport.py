@@ -1,0 +1,139 @@
+"""Precomputed light transport: the renderer of the training loop, a weighted sum of basis images.
+
+Ray tracing is paid once per layout. After that an image costs a product of a vector and a small matrix, with exact
+derivatives, for any values of the parameters, on any device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import trimesh
+from torch import Tensor
+
+from drgan_lib.config import PARTICLE_PARAMETERS, Material
+from drgan_lib.digest import code_digest, digest
+from drgan_lib.files import require_free_space
+from drgan_lib.scene.backend import mi
+from drgan_lib.scene.cache import BasisCache
+from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.render import DEVICE, Renderer
+from drgan_lib.scene.terms import Terms
+from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
+
+MEMORY_BYTES = 2 * 2**30
+BYTES_PER_PIXEL = 250  # of a layout that covers the whole image, to check the disk with
+CODE = ("build", "lights", "terms", "splat", "trace")
+
+
+class TransportRenderer(Renderer):
+    """Renders like `Renderer`, from basis images that are traced on the first use of a layout.
+
+    The bases stay in memory up to `MEMORY_BYTES` (the ones used longest ago go first) and in `cache`, if there is one.
+    The Monte Carlo samples belong to the layout, so that the seed of an image does not change it.
+    """
+
+    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int, cache: BasisCache | None = None):
+        super().__init__(material, meshes, spp=spp)
+        self.terms, self.cache = Terms.of(material), cache
+        self._bases: OrderedDict[str, Basis] = OrderedDict()
+        self._recipe = self._describe()
+
+    def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
+        """Makes the bases of all `layouts` ready in memory, traced or read from the cache; `OSError` if no disk."""
+        if self.cache is not None:
+            missing = [layout for layout in layouts if not self.cache.path(self._key(layout)).is_file()]
+            n_bytes = BYTES_PER_PIXEL * self.material.scene.size_px**2 * len(missing)
+            require_free_space(self.cache.folder, n_bytes, "precomputed light transport")
+        began, said = time.perf_counter(), time.perf_counter()
+        for number, layout in enumerate(layouts, 1):
+            self.basis(layout)
+            if time.perf_counter() - said > 30 or number == len(layouts):
+                said = time.perf_counter()
+                log(
+                    f"light transport of {number} of {len(layouts)} layouts: {said - began:.1f} s, "
+                    f"{self.n_bytes / 2**20:.0f} MiB in memory"
+                )
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the bases take."""
+        return sum(basis.n_bytes for basis in self._bases.values())
+
+    def basis(self, layout: Layout) -> Basis:
+        """The basis of `layout`: from memory, from the cache, or traced now."""
+        if layout.key in self._bases:
+            self._bases.move_to_end(layout.key)
+            return self._bases[layout.key]
+        key = self._key(layout)
+        basis = self.cache.read(key) if self.cache else None
+        if basis is None:
+            seed = int(layout.key[:7], 16)
+            basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=seed)
+            if self.cache:
+                self.cache.write(key, basis)
+        self._bases[layout.key] = basis.to(DEVICE)
+        while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
+            self._bases.popitem(last=False)
+        return self._bases[layout.key]
+
+    def image(
+        self, parameters: Tensor, layout: Layout, *, seed: int = 0, each: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters` and `each`.
+
+        As `Renderer.image`; `seed` has no effect. `each` gives parameters of the BSDF a value per particle
+        [len(layout)], by name, in place of the common one.
+        """
+        names, settings, basis = self.material.parameters, self.material.scene, self.basis(layout)
+        if parameters.shape != (len(names),):
+            raise ValueError(f"expected one value for each of {names}, got shape {tuple(parameters.shape)}")
+        values = dict(zip(names, parameters.to(DEVICE), strict=True))
+        if each:
+            own = self._own_values(values, each, len(layout))
+            weights = self.terms.weights(own)
+            particles = (weights[:, basis.particle.long()] * basis.particles).sum(dim=0)
+        else:
+            particles = self.terms.weights(values) @ basis.particles
+        white = values["stage_base_color"]
+        stage = torch.stack([1 - white, white]) @ basis.stage  # [n_lights, h w]
+        lights = learned_lights(self.material)
+        if lights:
+            radiances = torch.stack(
+                [values.get(name, torch.tensor(getattr(settings, name), device=DEVICE)) for name in lights]
+            )
+            particles, stage = radiances[basis.light.long()] * particles, radiances[:, None] * stage
+        image = stage.sum(dim=0).index_add(0, basis.pixel, particles)
+        return image.view(settings.size_px, settings.size_px).to(parameters.device)
+
+    def _own_values(self, values: dict[str, Tensor], each: dict[str, Tensor], n: int) -> dict[str, Tensor]:
+        """Values of the particles' parameters [n], by name."""
+        known = [name for name in PARTICLE_PARAMETERS if name in values]
+        wrong = [name for name, value in each.items() if name not in known or value.shape != (n,)]
+        if wrong:
+            raise ValueError(
+                f"expected values per particle, [{n}], of {', '.join(known)}; got "
+                f"{', '.join(f'{name} {list(each[name].shape)}' for name in wrong)}"
+            )
+        return {name: each[name].to(DEVICE) if name in each else values[name].expand(n) for name in known}
+
+    def _describe(self) -> str:
+        """What all bases of this renderer depend on, besides the layout."""
+        shapes = hashlib.sha256()
+        for mesh in self.meshes:
+            shapes.update(np.asarray(mesh.vertices, np.float32).tobytes() + np.asarray(mesh.faces, np.int64).tobytes())
+        here = Path(__file__).parent
+        code = code_digest([here / f"{module}.py" for module in CODE], root=here)
+        scene = self.material.scene.model_dump_json(exclude={"spp"})
+        lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
+        parts = (shapes.hexdigest(), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
+        return " ".join(map(str, parts))
+
+    def _key(self, layout: Layout) -> str:
+        return digest(f"{self._recipe} {layout.key}")
