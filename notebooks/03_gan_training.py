@@ -14,7 +14,7 @@
 # **What you need.** The patches of chapter 01 and the layouts of chapter 02. No GPU is needed; one is used if it is
 # there.
 #
-# **How long it takes.** On two CPU cores about four minutes for `demo` and 25 for `laptop`; the time of each epoch
+# **How long it takes.** On two CPU cores about two minutes for `demo` and 20 for `laptop`; the time of each epoch
 # stands in the log below.
 
 # %% tags=["parameters"]
@@ -41,6 +41,7 @@ layouts = load_layouts(exp)
 renderer = make_renderer(exp, stage="gan")
 glue("n_real_patches", len(patches.train), display=False)
 glue("n_layouts", len(layouts), display=False)
+glue("renderer_name", exp.profile.gan.renderer, display=False)
 glue("renderer_variant", renderer.variant, display=False)
 
 # %% [markdown]
@@ -69,10 +70,14 @@ bounds
 #
 # Each epoch visits each of the {glue:text}`n_real_patches` real patches once, randomly flipped
 # and turned by multiples of 90 degrees. Per patch a layout is drawn from the pool of
-# {glue:text}`n_layouts`, an image is rendered
-# (variant {glue:text}`renderer_variant`), the generator takes a step towards being taken for
+# {glue:text}`n_layouts`, an image is rendered, the generator takes a step towards being taken for
 # real, and the discriminator takes a step towards telling the two apart. The losses are those of LSGAN: the squared
 # distance of the scores to 1 for real and 0 for synthetic.
+#
+# The renderer of this run is {glue:text}`renderer_name`, with Mitsuba's variant {glue:text}`renderer_variant`. With
+# `transport` the layouts are ray traced once, before the first epoch, and every image after that is a weighted sum of
+# basis images (chapter 02). The override `{"gan.renderer": "mitsuba"}` traces every image anew and takes Mitsuba's own
+# derivatives: the same images up to Monte Carlo noise, some hundred times slower, and the judge in the tests.
 #
 # After each epoch everything is saved: both networks, both optimisers, and the measurements. Interrupt this cell
 # whenever you like and run it again. It goes on from the last complete epoch, with the random numbers that it would have
@@ -92,6 +97,13 @@ glue("distance_selected", f"{selected['fd']:.1f}", display=False)
 glue("kid_selected", f"{selected['kid']:.4f} ± {selected['kid_std']:.4f}", display=False)
 glue("spread_selected", f"{selected['spread']:.2f}", display=False)
 glue("seconds_per_epoch", f"{history['seconds'].mean():.0f}", display=False)
+
+# %% [markdown]
+# Where did the time go? Once rendering is out of the way, the discriminator takes most of it. It runs in bfloat16 where
+# the processor or the GPU multiplies matrices in it, and sees the real and the synthetic image in one pass.
+
+# %%
+gan.time_spent(exp).style.format({"seconds": "{:.1f}", "share": "{:.0%}"})
 
 # %% [markdown]
 # ## How near do the images come?

@@ -25,7 +25,7 @@
 #
 # **What you need**: chapters 01 to 03 with the same material and profile.
 #
-# **How long it takes**: about a third of a second per image for `demo` on two cores, twice that for `laptop`.
+# **How long it takes**: about a third of a second per image for `demo` on two cores, nearly half a second for `laptop`.
 
 # %% tags=["parameters"]
 material = "twin"
@@ -57,8 +57,8 @@ background = load_patches(exp).background
 # %% [markdown]
 # ## One call
 #
-# For each image a fresh layout is drawn, the generator chooses the parameters, and the renderer makes the image and, in a
-# second pass, its instance ids. Image number *k* gets its own seed from the seed of the experiment and from *k* alone. So
+# For each image a fresh layout is drawn, the generator chooses the parameters, and the renderer makes the instance ids
+# and then the image: once per image, so that Mitsuba traces it and nothing is precomputed. Image number *k* gets its own seed from the seed of the experiment and from *k* alone. So
 # it does not matter whether the set is made in one go or in ten: an interrupted run goes on where it stopped, and ends
 # with the same images up to float rounding (a grey level at most), since the renderer's threads sum in no fixed order.
 

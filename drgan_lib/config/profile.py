@@ -17,11 +17,13 @@ class GanSettings(Section):
     """Adversarial training: the paper's networks and optimisers; `spp` None takes the material's.
 
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
+    `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
     """
 
     epochs: int = Field(50, ge=1)
     n_layouts: int = Field(124, ge=1)
     renderer: Literal["transport", "mitsuba"] = "transport"
+    precision: Literal["auto", "float32"] = "auto"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)
     lr_discriminator: float = Field(1e-4, gt=0)
@@ -85,15 +87,15 @@ class Profile(Section):
 PROFILES = {
     "demo": Profile(
         name="demo",
-        gan=GanSettings(epochs=6, n_layouts=48, spp=9),
+        gan=GanSettings(epochs=12, n_layouts=48, spp=36),
         synthesis=SynthesisSettings(n_images=60, spp=16),
         segmentation=SegmentationSettings(trainer="compact", iterations=250, batch_size=4, features=16, stages=6),
         patches={"max_train": 48, "n_background": 20},
     ),
     "laptop": Profile(
         name="laptop",
-        gan=GanSettings(epochs=10, n_layouts=124, spp=16),
-        synthesis=SynthesisSettings(n_images=500, spp=64),
+        gan=GanSettings(epochs=50, n_layouts=124, spp=64),
+        synthesis=SynthesisSettings(n_images=1000, spp=25),
         segmentation=SegmentationSettings(trainer="compact", iterations=2000, batch_size=4, features=16, stages=6),
     ),
     "paper": Profile(name="paper"),

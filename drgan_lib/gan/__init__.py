@@ -7,7 +7,7 @@ from drgan_lib.gan.figures import plot_curves, plot_parameters, plot_samples
 from drgan_lib.gan.networks import Generator, PatchDiscriminator, lsgan_loss
 from drgan_lib.gan.recovery import parameter_distance, recovery, write_figures_json
 from drgan_lib.gan.select import load_generator, parameter_table, select_epoch, selected_epoch
-from drgan_lib.gan.train import epoch_records, train, write_history
+from drgan_lib.gan.train import epoch_records, time_spent, train, write_history
 from drgan_lib.gan.trainer import TrainingError
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "select_epoch",
     "selected_epoch",
     "spread",
+    "time_spent",
     "train",
     "write_figures_json",
     "write_history",

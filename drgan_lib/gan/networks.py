@@ -9,6 +9,7 @@ every device.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -30,6 +31,9 @@ class LayoutLike(Protocol):
 
 class RendererLike(Protocol):
     variant: str
+
+    def prepare(self, layouts: Sequence[LayoutLike], *, log: Callable[[str], None]) -> None:
+        """What can be done before the parameters are known."""
 
     def image(self, parameters: Tensor, layout: LayoutLike, *, seed: int) -> Tensor:
         """Linear image [h, w] of physical parameters [n], differentiable with respect to them."""

@@ -40,7 +40,8 @@ def train(
     drawn from. A run that was interrupted goes on from its last complete epoch and draws the same random
     numbers as an uninterrupted one, so that it gives the same losses and weights up to float rounding: the
     renderer's threads sum in no fixed order (a gray level per image at most). `stop_after` ends this call after
-    that epoch. `log` gets a line per epoch.
+    that epoch. `log` gets a line per epoch. Columns `seconds` hold the wall time of the epoch, and of it that of the
+    renderer, the discriminator and the features; `seconds_preparation` came before the epoch.
 
     Raises `TrainingError` for unusable input and for losses that are not finite, `CheckpointError` for
     checkpoints of another run, `FeatureError` for features that cannot be had, `OSError` for too little space
@@ -67,6 +68,9 @@ def train(
             "gan.features back, or use another `runs` folder"
         )
     real_features = features.extract(images)
+    began = time.perf_counter()
+    renderer.prepare(layouts, log=log)
+    preparation = time.perf_counter() - began
     start = 0
     if last:
         trainer.load(last)
@@ -84,6 +88,8 @@ def train(
             **distances,
             **_parameter_summary(trainer.generator, positions),
             "seconds": time.perf_counter() - began,
+            **trainer.take_seconds(),
+            "seconds_preparation": preparation if epoch == start else 0.0,
         }
         state = {
             "identity": same,
@@ -117,6 +123,25 @@ def write_history(exp: Experiment) -> Path:
     with atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)
     return path
+
+
+def time_spent(exp: Experiment) -> pd.DataFrame:
+    """Where the training's wall time went: a row per kind of work, `seconds` and `share` of the sum.
+
+    "rest" is what the other rows leave: augmentation, measurement of distances, checkpoints.
+    """
+    table = pd.read_csv(exp.stage_dir("gan") / "history.csv")
+    kinds = {
+        "precomputed light transport": "seconds_preparation",
+        "rendering and the generator's network": "seconds_render",
+        "discriminator": "seconds_discriminator",
+        "features of synthetic images": "seconds_features",
+    }
+    seconds = {kind: table[column].sum() for kind, column in kinds.items()}
+    whole = table["seconds"].sum() + table["seconds_preparation"].sum()
+    seconds["rest"] = whole - sum(seconds.values())
+    spent = pd.DataFrame({"seconds": seconds})
+    return spent.assign(share=spent["seconds"] / whole)
 
 
 def _parameter_summary(generator: Generator, positions: Tensor) -> dict[str, float]:

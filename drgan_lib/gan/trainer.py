@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from drgan_lib.config import Experiment
 from drgan_lib.gan.distances import frechet_distance, kid
 from drgan_lib.gan.features import Features
 from drgan_lib.gan.networks import Generator, LayoutLike, PatchDiscriminator, RendererLike, lsgan_loss
+from drgan_lib.gan.precision import precision_of
 
 # Streams of random numbers: no two uses share a seed.
 INITIALISATION, ORDER, SAMPLE, EVALUATION = range(4)
@@ -35,6 +39,8 @@ class Trainer:
         self.exp, self.images, self.renderer, self.layouts = exp, images, renderer, layouts
         cuda = renderer.variant.startswith("cuda") and torch.cuda.is_available()
         self.device = torch.device("cuda" if cuda else "cpu")
+        self.precision = precision_of(settings, self.device)
+        self.seconds: Counter[str] = Counter()  # spent since the last `take_seconds`, by what was done
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
@@ -42,10 +48,10 @@ class Trainer:
                 layers=settings.discriminator_layers, channels=settings.discriminator_channels
             ).to(self.device)
         self.optimiser_generator = torch.optim.Adam(
-            self.generator.parameters(), lr=settings.lr_generator, betas=settings.betas
+            self.generator.parameters(), lr=settings.lr_generator, betas=settings.betas, fused=True
         )
         self.optimiser_discriminator = torch.optim.Adam(
-            self.discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas
+            self.discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True
         )
 
     def state(self) -> dict[str, Any]:
@@ -82,33 +88,55 @@ class Trainer:
     def step(self, real: Tensor, layout: LayoutLike, *, seed: int, where: str) -> tuple[float, float, float, float]:
         """One step of the generator, then one of the discriminator, on the same synthetic image.
 
-        The discriminator does not change in between, so its scores of the synthetic image serve both losses.
+        The discriminator does not change in between, so one pass over the real and the synthetic image serves both.
         """
-        image, _ = self.generator.sample(self.renderer, layout, seed=seed)
+        with self._clock("render"):
+            image, _ = self.generator.sample(self.renderer, layout, seed=seed)
         if image.shape != real.shape:
             raise TrainingError(
                 f"expected rendered images of the patches' size {tuple(real.shape[2:])}, got "
                 f"{tuple(image.shape[2:])}; set scene.size_px and patches.size_px to the same size"
             )
-        judged = image.detach().requires_grad_()
-        scores_synthetic, scores_real = self.discriminator(judged), self.discriminator(real)
-        loss_generator = lsgan_loss(scores_synthetic, 1.0)
-        loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
-        self._require_finite(where, loss_generator=loss_generator, loss_discriminator=loss_discriminator)
+        with self._clock("discriminator"):
+            judged = image.detach().requires_grad_()
+            scores_synthetic, scores_real = self.scores(torch.cat([judged, real])).split(1)
+            loss_generator = lsgan_loss(scores_synthetic, 1.0)
+            loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
+            self._require_finite(where, loss_generator=loss_generator, loss_discriminator=loss_discriminator)
+            (image_gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
+        with self._clock("render"):
+            self.optimiser_generator.zero_grad(set_to_none=True)
+            image.backward(image_gradient)
+            gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
+            self._require_finite(where, gradient_of_the_generator=torch.stack([g.norm() for g in gradients]).sum())
+            self.optimiser_generator.step()
+        with self._clock("discriminator"):
+            weights = list(self.discriminator.parameters())
+            for weight, gradient in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
+                weight.grad = gradient
+            self.optimiser_discriminator.step()
+            values = loss_generator, loss_discriminator, scores_real.mean(), scores_synthetic.mean()
+            return tuple(value.item() for value in values)
 
-        (image_gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
-        self.optimiser_generator.zero_grad(set_to_none=True)
-        image.backward(image_gradient)
-        gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
-        self._require_finite(where, gradient_of_the_generator=torch.stack([g.norm() for g in gradients]).sum())
-        self.optimiser_generator.step()
+    def scores(self, images: Tensor) -> Tensor:
+        """The discriminator's scores, float32 [b, 1, h', w'], of images [b, 1, h, w], in `self.precision`."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+            return self.discriminator(images).float()
 
-        weights = list(self.discriminator.parameters())
-        for weight, gradient in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
-            weight.grad = gradient
-        self.optimiser_discriminator.step()
-        values = loss_generator, loss_discriminator, scores_real.mean(), scores_synthetic.mean()
-        return tuple(value.item() for value in values)
+    @contextmanager
+    def _clock(self, name: str) -> Iterator[None]:
+        """Adds the wall time of a block to `seconds`; on a GPU, which works on behind, only roughly right."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - began
+
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds since the last call, as `seconds_render`, `seconds_discriminator` and `seconds_features`."""
+        taken = {f"seconds_{name}": self.seconds[name] for name in ("render", "discriminator", "features")}
+        self.seconds.clear()
+        return taken
 
     def _require_finite(self, where: str, **values: Tensor) -> None:
         for name, value in values.items():
@@ -131,11 +159,13 @@ class Trainer:
         for k in range(n):
             layout = self.layouts[k % len(self.layouts)]
             seed = derive_seed(self.exp.seed, EVALUATION, 0, k)
-            image, parameters = self.generator.sample(self.renderer, layout, seed=seed)
+            with self._clock("render"):
+                image, parameters = self.generator.sample(self.renderer, layout, seed=seed)
             positions.append(self.generator.to_positions(parameters).cpu())
             batch.append((image[0, 0] * 255).round() / 255)
             if len(batch) == 16 or k == n - 1:
-                found.append(features.extract(torch.stack(batch)))
+                with self._clock("features"):
+                    found.append(features.extract(torch.stack(batch)))
                 batch = []
         synthetic = np.concatenate(found)
         mean, error = kid(real_features, synthetic, seed=derive_seed(self.exp.seed, EVALUATION, 1))

@@ -29,6 +29,9 @@ class Blobs:
     def __init__(self, names, size=SIZE):
         self.names, self.size = names, size
 
+    def prepare(self, layouts, *, log):
+        pass
+
     def image(self, parameters, layout, *, seed):
         value = dict(zip(self.names, parameters, strict=True))
         axis = torch.linspace(-4, 4, self.size)
