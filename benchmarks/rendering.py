@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from statistics import median
-
 import torch
 
+from benchmarks.measure import WARM_UP, row, seconds
 from drgan_lib.config import load_experiment
 from drgan_lib.scene import Renderer, make_meshes, sample_layout
 from drgan_lib.scene.liveness import at_position
@@ -16,21 +13,11 @@ STEP_TARGET_S = 0.8
 IMAGE_TARGET_S = 0.5
 
 
-def seconds(work: Callable[[int], None], repeats: int) -> float:
-    """Median wall time of `work(k)` over `repeats` calls, after two calls that compile the kernels."""
-    times = []
-    for k in range(repeats + 2):
-        start = time.perf_counter()
-        work(k)
-        times.append(time.perf_counter() - start)
-    return median(times[2:])
-
-
 def benchmark(repeats: int = 9) -> dict[str, dict]:
     """Seconds of a generator step (a fresh layout each) and of an image with its instance ids."""
     material = load_experiment("tio2_sem", "laptop", {"layout.n_particles": [40, 40]}).material
     meshes = make_meshes(material)
-    layouts = [sample_layout(material, meshes, seed=k) for k in range(repeats + 2)]
+    layouts = [sample_layout(material, meshes, seed=k) for k in range(repeats + WARM_UP)]
     renderer = Renderer(material, meshes, spp=16)
     parameters = at_position(material, 0.2)
 
@@ -46,16 +33,6 @@ def benchmark(repeats: int = 9) -> dict[str, dict]:
 
     step, image = seconds(training_step, repeats), seconds(image_with_ids, repeats)
     return {
-        "reference_training_step": row(step, "s", STEP_TARGET_S),
-        "image_with_instance_ids": row(image, "s", IMAGE_TARGET_S),
-    }
-
-
-def row(value: float, unit: str, target: float | None) -> dict:
-    """One entry of results.json; the target is an upper limit."""
-    return {
-        "value": value,
-        "unit": unit,
-        "target": target,
-        "met": None if target is None else value <= target,
+        "reference_training_step": row(step, "s", at_most=STEP_TARGET_S),
+        "image_with_instance_ids": row(image, "s", at_most=IMAGE_TARGET_S),
     }

@@ -40,7 +40,7 @@ class BasisCache:
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             self.log(f"{path} is damaged ({type(error).__name__}) and is made again")
             path.unlink(missing_ok=True)
             return None

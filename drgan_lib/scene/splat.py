@@ -84,7 +84,7 @@ class Film:
                 which = ok[:, tap]
                 found[index[targets[low:high, tap][which]]] += spread[which, tap]
         pixel = fragments % area
-        return Fragments(pixel, fragments // area, (found / self.total[pixel][:, None]).T.contiguous())
+        return Fragments(pixel, fragments // area, (found / self.total[pixel][:, None].clamp_min(1e-12)).T.contiguous())
 
     def _targets(self, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Keys [g, TAPS^2] of the fragments that each group reaches, and which of them lie in the image."""

@@ -43,15 +43,15 @@ class Terms:
     def of(cls, material: Material) -> Terms:
         """The terms that the material's learned parameters can ask for."""
         low, high = material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS))
-        return cls(material.parameters, max(low, CONSTANT_BELOW), max(high, CONSTANT_BELOW))
+        return cls(material.parameters, low, high)
 
     @cached_property
     def knots(self) -> np.ndarray:
         """float64 [k]: roughnesses at which the specular terms are rendered."""
-        if self.low == self.high:
-            return np.array([self.low])
-        n = max(4, 1 + int(np.ceil(np.log(self.high / self.low) / KNOT_SPACING)))
-        knots = np.geomspace(self.low, self.high, n)
+        low, high = max(self.low, CONSTANT_BELOW), max(self.high, CONSTANT_BELOW)
+        if low == high:
+            return np.array([low])
+        knots = np.geomspace(low, high, max(4, 1 + int(np.ceil(np.log(high / low) / KNOT_SPACING))))
         # A spline is least accurate in its first and last piece, so both are halved.
         ends = np.sqrt(knots[[0, -2]] * knots[[1, -1]])
         return np.sort(np.append(knots, ends))

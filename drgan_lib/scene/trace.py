@@ -152,15 +152,20 @@ def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) ->
     position = mi.Vector2f(index % size, index // size) + sampler.next_2d()
     ray, _ = sensor.sample_ray(0.0, 0.5, position / size, mi.Point2f(0.5))
     si = scene.ray_intersect(ray, mi.RayFlags.All, True)
+    if dr.any(si.is_valid() & si.shape.is_emitter()):
+        raise TransportError(
+            "this scene cannot be precomputed: the camera sees a light. Lower scene.fov_deg or raise "
+            "scene.stage_half_extent, or set gan.renderer=mitsuba"
+        )
     found, radiance = scene.sample_emitter_direction(si, sampler.next_2d(si.is_valid()), True, si.is_valid())
     wi, wo, incoming = si.wi, si.to_local(found.d), radiance[0]
     particles = next(shape for shape in scene.shapes() if shape.id() == "particles")
     on_particle = si.is_valid() & (si.shape == mi.ShapePtr(particles))
     owner = dr.select(on_particle, dr.gather(mi.UInt32, mi.UInt32(built.owners), si.prim_index, on_particle), 0)
-    above = scene.emitters()[[e.get_shape().id() for e in scene.emitters()].index("top_light")]
-    light = (
-        dr.select(found.emitter == mi.EmitterPtr(above), mi.UInt32(1), 0) if apart else dr.zeros(mi.UInt32, len(index))
-    )
+    light = dr.zeros(mi.UInt32, len(index))
+    if apart:
+        above = next(emitter for emitter in scene.emitters() if emitter.get_shape().id() == "top_light")
+        light = dr.select(found.emitter == mi.EmitterPtr(above), mi.UInt32(1), light)
     dr.eval(position, wi, wo, incoming, owner, light)
     lit = dr.compress((incoming > 0) & si.is_valid())
     gather = lambda kind, value: dr.gather(kind, value, lit)  # noqa: E731

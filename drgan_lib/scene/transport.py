@@ -127,7 +127,8 @@ class TransportRenderer(Renderer):
         """What all bases of this renderer depend on, besides the layout."""
         shapes = hashlib.sha256()
         for mesh in self.meshes:
-            shapes.update(np.asarray(mesh.vertices, np.float32).tobytes() + np.asarray(mesh.faces, np.int64).tobytes())
+            for array, kind in ((mesh.vertices, "f4"), (mesh.vertex_normals, "f4"), (mesh.faces, "i8")):
+                shapes.update(np.asarray(array, kind).tobytes())
         here = Path(__file__).parent
         code = code_digest([here / f"{module}.py" for module in CODE], root=here)
         scene = self.material.scene.model_dump_json(exclude={"spp"})

@@ -1,0 +1,77 @@
+"""A training step with precomputed transport at the laptop profile's settings, and where its time goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.measure import WARM_UP, now, row, seconds
+from drgan_lib.config import Experiment, load_experiment
+from drgan_lib.gan.networks import Generator, lsgan_loss
+from drgan_lib.gan.trainer import Trainer
+from drgan_lib.scene import TransportRenderer, make_meshes, sample_layout
+
+
+def make_trainer(exp: Experiment, *, n_layouts: int, n_patches: int) -> Trainer:
+    """A trainer on transport; its "real" patches are samples of another, untrained generator."""
+    meshes = make_meshes(exp.material)
+    layouts = [sample_layout(exp.material, meshes, seed=k) for k in range(n_layouts)]
+    renderer = TransportRenderer(exp.material, meshes, spp=exp.profile.gan.spp)
+    renderer.prepare(layouts, log=lambda line: None)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(exp.seed + 1)
+        other = Generator(exp.material, exp.profile.gan)
+        samples = [other.sample(renderer, layouts[k % n_layouts], seed=k)[0][0, 0] for k in range(n_patches)]
+    return Trainer(exp, np.stack([sample.cpu().numpy() for sample in samples]), renderer, layouts)
+
+
+def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
+    """Median seconds of `Trainer.step`, and of its parts when they are done one by one."""
+    trainer = make_trainer(load_experiment("tio2_sem", "laptop"), n_layouts=n_layouts, n_patches=n_layouts)
+    real = torch.from_numpy(trainer.images[:, None, None]).to(trainer.device)
+
+    def step(k: int) -> None:
+        trainer.step(real[k % n_layouts], trainer.layouts[k % n_layouts], seed=k, where=f"step {k}")
+
+    whole = seconds(step, repeats)
+    laps = [parts(trainer, real[k % n_layouts], k) for k in range(repeats + WARM_UP)][WARM_UP:]
+    return {
+        "training_step": row(whole, "s"),
+        **{f"training_step_{name}": row(median(lap[name] for lap in laps), "s") for name in laps[0]},
+    }
+
+
+def parts(trainer: Trainer, real: torch.Tensor, k: int) -> dict[str, float]:
+    """Seconds of each part of the step that `Trainer.step` makes."""
+    found: dict[str, float] = defaultdict(float)
+    before = now()
+
+    def lap(name: str) -> None:
+        nonlocal before
+        found[name] += now() - before
+        before = now()
+
+    image, _ = trainer.generator.sample(trainer.renderer, trainer.layouts[k % len(trainer.layouts)], seed=k)
+    lap("generator_forward")
+    judged = image.detach().requires_grad_()
+    scores_synthetic, scores_real = trainer.scores(torch.cat([judged, real])).split(1)
+    loss_generator = lsgan_loss(scores_synthetic, 1.0)
+    loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
+    lap("discriminator_forward")
+    (gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
+    lap("backward_to_the_image")
+    trainer.optimiser_generator.zero_grad(set_to_none=True)
+    image.backward(gradient)
+    lap("generator_backward")
+    trainer.optimiser_generator.step()
+    lap("optimisers")
+    weights = list(trainer.discriminator.parameters())
+    for weight, derivative in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
+        weight.grad = derivative
+    lap("discriminator_backward")
+    trainer.optimiser_discriminator.step()
+    lap("optimisers")
+    return dict(found)

@@ -1,0 +1,104 @@
+"""Small scenes that the tests of the renderers share: 64 x 64 pixels, few and large particles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from drgan_lib.config import Experiment, Material, load_experiment
+from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout
+from drgan_lib.scene.backend import mi
+from drgan_lib.scene.build import BuiltScene
+
+SMALL = {
+    "patches.size_px": 64,
+    "scene.size_px": 64,
+    "meshes.count": 6,
+    "layout.n_particles": [5, 7],
+    "layout.mean_diameter": 1.5,
+    "layout.clusters": [1, 2],
+}
+# What the paper leaves fixed and the basis can hold too.
+MORE = {
+    "bounds.metallic": [0, 1],
+    "bounds.clearcoat": [0, 1],
+    "bounds.flatness": [0, 1],
+    "bounds.sheen_tint": [0, 1],
+    "bounds.torus_radiance": [0.2, 2],
+    "bounds.top_radiance": [0, 0.5],
+}
+SPP = 16
+AT_KNOTS, BETWEEN = 1e-4, 5e-3  # allowed differences, of the image's maximum
+
+
+def small_experiment(*, runs: Path | None = None, **changes) -> Experiment:
+    """The TiO2 experiment at 64 x 64 pixels, with overrides on top (`__` for the dot)."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    return load_experiment("tio2_sem", "demo", {**SMALL, **changes}, runs=runs)
+
+
+def small_material(**changes) -> Material:
+    """The material of `small_experiment`."""
+    return small_experiment(**changes).material
+
+
+def own_seed(layout: Layout) -> int:
+    """Seed of the samples that `TransportRenderer` traces `layout` with."""
+    return int(layout.key[:7], 16)
+
+
+def random_parameters(material: Material, n: int, *, seed: int) -> torch.Tensor:
+    """float32 [n, n_parameters]: uniform in the material's bounds, the roughness in its logarithm."""
+    rng = np.random.default_rng(seed)
+    low, high = np.array(list(material.bounds.values())).T
+    values = rng.uniform(low, high, size=(n, len(low)))
+    if "roughness" in material.bounds:
+        i = material.parameters.index("roughness")
+        values[:, i] = np.exp(rng.uniform(np.log(low[i]), np.log(high[i]), size=n))
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def difference(renderers, parameters, layout) -> float:
+    """Greatest difference of the two renderers' images with the same samples, in units of the image's maximum."""
+    judge, ours = renderers
+    expected = judge.image(parameters, layout, seed=own_seed(layout))
+    return float((ours.image(parameters, layout) - expected).abs().max() / expected.max())
+
+
+def rebuilt(built: BuiltScene, *, integrator: dict | None = None, particles: dict | None = None) -> BuiltScene:
+    """`built` with another integrator, or with other shapes in place of its mesh of particles."""
+    shapes = {shape.id(): shape for shape in built.scene.shapes()}
+    if particles is not None:
+        del shapes["particles"]
+    description = {
+        "type": "scene",
+        "integrator": integrator or built.scene.integrator(),
+        "sensor": built.scene.sensors()[0],
+        **shapes,
+        **(particles or {}),
+    }
+    scene = mi.load_dict(description, optimize=False)
+    return BuiltScene(scene, mi.traverse(scene), built.owners)
+
+
+@pytest.fixture(scope="session", params=["paper", "more"])
+def renderers(request) -> tuple[Renderer, TransportRenderer]:
+    """Mitsuba and precomputed transport, for the paper's parameters and for all that the basis can hold."""
+    material = small_material(**(MORE if request.param == "more" else {}))
+    meshes = make_meshes(material)
+    return Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+
+
+@pytest.fixture(scope="session")
+def meshes() -> list[trimesh.Trimesh]:
+    return make_meshes(small_material())
+
+
+@pytest.fixture(scope="session")
+def crowd(meshes) -> Layout:
+    """Some particles in view."""
+    return sample_layout(small_material(), meshes, seed=1)

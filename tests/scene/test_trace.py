@@ -1,0 +1,110 @@
+"""What can be precomputed: the scenes that are refused, with the reason, and whom a fragment belongs to."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+
+from drgan_lib.scene import Renderer, TransportError, TransportRenderer
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.build import build_scene, merge_particles
+from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.trace import require_linear
+from tests.scene.conftest import BETWEEN, SPP, difference, rebuilt, small_material
+
+
+@pytest.fixture
+def built(meshes, crowd):
+    return build_scene(small_material(), meshes, crowd, spp=SPP)
+
+
+def refusal(built) -> str:
+    with pytest.raises(TransportError, match="cannot be precomputed") as caught:
+        require_linear(built)
+    assert str(caught.value).endswith("Change it, or set gan.renderer=mitsuba")
+    return str(caught.value)
+
+
+def test_the_materials_scene_is_linear(built):
+    require_linear(built)
+    require_linear(rebuilt(built))
+
+
+@pytest.mark.parametrize(
+    "integrator", [{"type": "path"}, {"type": "direct"}, {"type": "direct", "emitter_samples": 2, "bsdf_samples": 0}]
+)
+def test_light_that_does_not_come_directly_from_the_lights_is_refused(built, integrator):
+    message = refusal(rebuilt(built, integrator=integrator))
+    assert "light must come directly from the lights" in message
+    assert ("PathIntegrator" if integrator["type"] == "path" else "DirectIntegrator") in message
+
+
+@pytest.mark.parametrize("key", ["particles.vertex_positions", "particles.vertex_normals", "stage.vertex_positions"])
+def test_learned_geometry_is_refused(built, key):
+    dr.enable_grad(built.params[key])
+    assert f"its geometry must be fixed, but {key} is being learned" in refusal(built)
+
+
+@pytest.mark.parametrize("key", ["anisotropic", "spec_trans"])
+def test_what_the_image_is_not_linear_in_is_refused(built, key):
+    built.params[f"particles.bsdf.{key}.value"] = mi.Float(0.5)
+    built.params.update()
+    assert f"particles.bsdf.{key}.value must be 0" in refusal(built)
+
+
+def test_another_bsdf_is_refused(built, meshes, crowd):
+    vertices, _, faces, _ = merge_particles(crowd, meshes)
+    props = mi.Properties()
+    props["bsdf"] = mi.load_dict({"type": "diffuse"})
+    mesh = mi.Mesh("particles", len(vertices), len(faces), props=props)
+    message = refusal(rebuilt(built, particles={"particles": mesh}))
+    assert "particles must have the principled BSDF, but has SmoothDiffuse" in message
+
+
+def test_all_reasons_are_given_at_once(built):
+    dr.enable_grad(built.params["particles.vertex_positions"])
+    built = dataclasses.replace(rebuilt(built, integrator={"type": "path"}), params=built.params)
+    message = refusal(built)
+    assert "light must come directly" in message
+    assert "geometry must be fixed" in message
+
+
+def test_the_renderer_refuses_what_it_cannot_precompute(meshes, crowd):
+    ours = TransportRenderer(small_material(), meshes, spp=SPP)
+    dr.enable_grad(ours.scene(crowd).params["particles.vertex_positions"])
+    with pytest.raises(TransportError, match="geometry must be fixed"):
+        ours.image(at_position(ours.material, 0.3), crowd)
+
+
+def test_a_light_that_the_camera_sees_is_rendered_or_refused(meshes, crowd):
+    """A wide view past the stage: the ring stands in the picture, and no BSDF reflects it."""
+    material = small_material(scene__fov_deg=120.0, scene__stage_half_extent=5.0)
+    pair = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+    refused = pytest.raises(TransportError, match="camera")
+    with refused if refuses(pair[1], crowd) else contextlib.nullcontext():
+        assert difference(pair, at_position(material, 0.2), crowd) < BETWEEN
+
+
+def refuses(renderer, layout) -> bool:
+    try:
+        renderer.basis(layout)
+    except TransportError:
+        return True
+    return False
+
+
+def test_the_basis_knows_the_particle_of_every_fragment(renderers, crowd):
+    """Fragments lie within the filter's reach of their particle's ids."""
+    judge, ours = renderers
+    basis, ids = ours.basis(crowd), judge.instance_ids(crowd)
+    rows, columns = np.divmod(basis.pixel.cpu().numpy(), 64)
+    padded = np.pad(ids, 3)
+    for number in np.unique(basis.particle.cpu().numpy()):
+        mine = basis.particle.cpu().numpy() == number
+        near = np.zeros((64, 64), dtype=bool)
+        for i in range(7):
+            for j in range(7):
+                near |= padded[i : i + 64, j : j + 64] == number + 1
+        assert near[rows[mine], columns[mine]].mean() > 0.99
+    assert set(np.unique(ids[ids > 0]) - 1) <= set(basis.particle.cpu().numpy())

@@ -1,0 +1,234 @@
+"""Precomputed transport against Mitsuba with the same samples: images, derivatives, values per particle, memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from drgan_lib.scene import Layout, Renderer, TransportRenderer, sample_layout, transport
+from drgan_lib.scene.backend import mi
+from drgan_lib.scene.build import bsdf_dicts, merge_particles
+from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.terms import CONSTANT_BELOW
+from tests.scene.conftest import (
+    AT_KNOTS,
+    BETWEEN,
+    SPP,
+    difference,
+    own_seed,
+    random_parameters,
+    rebuilt,
+    small_material,
+)
+
+
+def test_images_are_equal_at_the_knots(renderers, crowd):
+    _, ours = renderers
+    roughness = ours.material.parameters.index("roughness")
+    parameters = random_parameters(ours.material, len(ours.terms.knots), seed=0)
+    parameters[:, roughness] = torch.from_numpy(ours.terms.knots)
+    for row in parameters:
+        assert difference(renderers, row, crowd) < AT_KNOTS, row
+
+
+def test_images_are_equal_below_mitsubas_least_roughness(renderers, crowd):
+    _, ours = renderers
+    for row, value in zip(random_parameters(ours.material, 3, seed=1), (0.01, 0.02, 0.031), strict=True):
+        row[ours.material.parameters.index("roughness")] = value
+        assert value < CONSTANT_BELOW
+        assert difference(renderers, row, crowd) < AT_KNOTS, row
+
+
+def test_images_are_close_between_the_knots(renderers, crowd):
+    """At random, and with nothing but the specular term in the middle between two knots."""
+    _, ours = renderers
+    names, knots = ours.material.parameters, ours.terms.knots
+    rows = [*random_parameters(ours.material, 16, seed=2)]
+    for value in np.sqrt(knots[1:] * knots[:-1])[::3]:
+        row = torch.zeros(len(names))
+        row[names.index("roughness")] = float(value)
+        row[names.index("stage_base_color")] = 0.05
+        for name in ("torus_radiance", "top_radiance"):
+            if name in names:
+                row[names.index(name)] = 1.0
+        rows.append(row)
+    for row in rows:
+        assert difference(renderers, row, crowd) < BETWEEN, row
+
+
+@pytest.mark.parametrize("layout_seed", [2, 3])
+def test_other_layouts_are_equal_too(renderers, layout_seed):
+    """Through the same scene, whose particles are replaced."""
+    _, ours = renderers
+    layout = sample_layout(ours.material, ours.meshes, seed=layout_seed)
+    assert difference(renderers, at_position(ours.material, 0.2), layout) < BETWEEN
+
+
+def test_a_material_with_bounds_below_mitsubas_least_roughness_is_rendered_as_mitsuba_does(meshes, crowd):
+    material = small_material(bounds__roughness=[0.001, 0.03])
+    pair = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+    for row in random_parameters(material, 3, seed=3):
+        assert difference(pair, row, crowd) < BETWEEN, row
+
+
+def test_a_material_with_one_learned_light_and_fixed_roughness_is_rendered_as_mitsuba_does(meshes, crowd):
+    material = small_material(bounds__top_radiance=[0, 0.5])
+    bounds = {name: value for name, value in material.bounds.items() if name != "roughness"}
+    material = material.model_copy(update={"bounds": bounds})
+    pair = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+    for row in random_parameters(material, 3, seed=4):
+        assert difference(pair, row, crowd) < AT_KNOTS, row
+
+
+@pytest.mark.parametrize("position", [0.05, 0.3, 0.8])
+def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, position):
+    judge, ours = renderers
+    ramp = torch.linspace(0.5, 1.5, 64, dtype=torch.float64)[None].expand(64, 64)
+    parameters = at_position(ours.material, position).requires_grad_()
+    (ours.image(parameters, crowd).double() * ramp).mean().backward()
+    for i, name in enumerate(ours.material.parameters):
+        step = torch.zeros_like(parameters)
+        step[i] = 0.02 * max(float(parameters[i].detach()), 0.05)
+        with torch.no_grad():
+            ends = [
+                (judge.image(parameters + s * step, crowd, seed=own_seed(crowd)).double() * ramp).mean()
+                for s in (1, -1)
+            ]
+        expected = float((ends[0] - ends[1]) / (2 * step[i]))
+        assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=1e-6), name
+
+
+def one_bsdf_each(built, material, meshes, layout, each: dict[str, torch.Tensor]):
+    """`built` with a mesh and a principled BSDF of its own for every particle; textures not in `each` as they are."""
+    shapes = {}
+    for k in range(len(layout)):
+        one = Layout(layout.transforms[k : k + 1], layout.rotations[k : k + 1], layout.mesh_index[k : k + 1])
+        vertices, normals, faces, _ = merge_particles(one, meshes)
+        bsdf = dict(bsdf_dicts(material)["particles.bsdf"])
+        for name, values in each.items():
+            bsdf[name] = {"type": "uniform", "value": float(values[k])}
+        props = mi.Properties()
+        props["bsdf"] = mi.load_dict(bsdf)
+        mesh = mi.Mesh("particle", len(vertices), len(faces), has_vertex_normals=True, props=props)
+        params = mi.traverse(mesh)
+        params["vertex_positions"] = mi.Float(vertices.ravel())
+        params["vertex_normals"] = mi.Float(normals.ravel())
+        params["faces"] = mi.UInt32(faces.ravel())
+        params.update()
+        shapes[f"particle_{k}"] = mesh
+    return rebuilt(built, particles=shapes)
+
+
+def test_values_per_particle_are_one_bsdf_per_particle(renderers, crowd):
+    judge, ours = renderers
+    material, parameters = ours.material, at_position(ours.material, 0.2)
+    drawn = random_parameters(material, len(crowd), seed=5)
+    each = {
+        name: drawn[:, i]
+        for i, name in enumerate(material.parameters)
+        if name not in ("stage_base_color", "torus_radiance", "top_radiance", "noise_sigma")
+    }
+    judge.image(parameters, crowd, seed=0)  # puts the stage and the lights into the scene
+    built = one_bsdf_each(judge.scene(crowd), material, ours.meshes, crowd, each)
+    expected = mi.render(built.scene, spp=SPP, seed=own_seed(crowd)).torch()[..., 0].cpu()
+    image = ours.image(parameters, crowd, each=each)
+    assert float((image - expected).abs().max() / expected.max()) < BETWEEN
+    common = ours.image(parameters, crowd)
+    assert float((image - common).abs().max() / expected.max()) > 0.05, "they look different"
+
+
+def test_equal_values_per_particle_are_the_common_image(renderers, crowd):
+    _, ours = renderers
+    parameters = at_position(ours.material, 0.3)
+    names = ours.material.parameters
+    for chosen in (("base_color",), ("roughness", "sheen", "spec_tint")):
+        each = {name: parameters[names.index(name)].expand(len(crowd)) for name in chosen}
+        assert ours.image(parameters, crowd, each=each) == pytest.approx(ours.image(parameters, crowd), abs=1e-5)
+
+
+def test_values_per_particle_have_derivatives_of_their_own(renderers, crowd):
+    """The derivatives of the particles sum to that of the common value."""
+    _, ours = renderers
+    parameters = at_position(ours.material, 0.3).requires_grad_()
+    i = ours.material.parameters.index("roughness")
+    ours.image(parameters, crowd).mean().backward()
+    own = torch.full((len(crowd),), float(parameters[i].detach()), requires_grad=True)
+    ours.image(parameters.detach(), crowd, each={"roughness": own}).mean().backward()
+    assert float(own.grad.sum()) == pytest.approx(float(parameters.grad[i]), rel=1e-3)
+    assert (own.grad != 0).sum() > 1
+
+
+@pytest.mark.parametrize(
+    "each", [{"base_color": (3,)}, {"base_color": ()}, {"stage_base_color": None}, {"colour": None}], ids=str
+)
+def test_values_per_particle_of_another_name_or_shape_are_refused(renderers, crowd, each):
+    _, ours = renderers
+    each = {name: torch.zeros((len(crowd),) if shape is None else shape) for name, shape in each.items()}
+    with pytest.raises(
+        ValueError, match=rf"values per particle, \[{len(crowd)}\], of roughness.*got {next(iter(each))}"
+    ):
+        ours.image(at_position(ours.material, 0.3), crowd, each=each)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 6), ()])
+def test_wrong_number_of_parameters_is_refused(renderers, crowd, shape):
+    with pytest.raises(ValueError, match="one value for each"):
+        renderers[1].image(torch.zeros(shape), crowd)
+
+
+def test_the_seed_does_not_change_the_image(renderers, crowd):
+    parameters = at_position(renderers[1].material, 0.3)
+    a, b = (renderers[1].image(parameters, crowd, seed=seed) for seed in (0, 123))
+    assert torch.equal(a, b)
+
+
+def test_particles_out_of_view_leave_the_stage_alone(renderers, crowd):
+    """No fragments at all, and nothing to learn about the particles; the stage is Mitsuba's."""
+    _, ours = renderers
+    far = Layout(crowd.transforms + np.array([60, 0, 0, 0], np.float32), crowd.rotations, crowd.mesh_index)
+    assert ours.basis(far).pixel.numel() == 0
+    parameters = at_position(ours.material, 0.3)
+    assert difference(renderers, parameters, far) < AT_KNOTS
+    each = {"base_color": torch.rand(len(far))}
+    assert torch.equal(ours.image(parameters, far, each=each), ours.image(parameters, far))
+    leaf = parameters.clone().requires_grad_()
+    ours.image(leaf, far).mean().backward()
+    assert float(leaf.grad[ours.material.parameters.index("base_color")]) == 0
+    assert float(leaf.grad[ours.material.parameters.index("stage_base_color")]) > 0
+
+
+def test_memory_is_bounded_and_the_basis_used_last_stays(monkeypatch, meshes):
+    ours = TransportRenderer(small_material(), meshes, spp=4)
+    layouts = [sample_layout(ours.material, meshes, seed=seed) for seed in range(3)]
+    ours.prepare(layouts, log=lambda line: None)
+    assert ours.n_bytes == sum(ours.basis(layout).n_bytes for layout in layouts) > 0
+    before = ours.image(at_position(ours.material, 0.2), layouts[0])  # the one used last from now on
+    other = sample_layout(ours.material, meshes, seed=3)
+    monkeypatch.setattr(transport, "MEMORY_BYTES", ours.n_bytes)
+    ours.basis(other)
+    assert ours.n_bytes <= transport.MEMORY_BYTES
+    assert layouts[1].key not in ours._bases
+    assert {layouts[0].key, other.key} <= ours._bases.keys()
+    monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
+    ours.basis(layouts[1])
+    assert list(ours._bases) == [layouts[1].key], "the one in use is never given up"
+    assert ours.image(at_position(ours.material, 0.2), layouts[0]) == pytest.approx(before, abs=1e-5)
+
+
+def test_preparing_says_how_far_it_is(meshes):
+    ours = TransportRenderer(small_material(), meshes, spp=4)
+    lines = []
+    ours.prepare([sample_layout(ours.material, meshes, seed=seed) for seed in range(2)], log=lines.append)
+    assert lines[-1].startswith("light transport of 2 of 2 layouts")
+
+
+def test_the_samples_belong_to_the_layout(meshes, crowd):
+    """Two renderers, or two orders of work, give the same basis."""
+    other = sample_layout(small_material(), meshes, seed=9)
+    bases = []
+    for first in (crowd, other):
+        ours = TransportRenderer(small_material(), meshes, spp=4)
+        ours.basis(first)
+        bases.append(ours.basis(crowd))
+    for name in ("pixel", "particle", "light"):
+        assert torch.equal(getattr(bases[0], name), getattr(bases[1], name))
+    assert bases[0].particles == pytest.approx(bases[1].particles, abs=1e-6)
