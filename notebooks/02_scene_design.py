@@ -23,6 +23,7 @@
 # - what the virtual scene of the paper consists of
 # - how one call turns parameters into an image that PyTorch can differentiate
 # - which parameters the image really depends on
+# - why the image is a weighted sum of images that never change, and what that is worth
 #
 # **What you need**: chapter 01 for the micrographs, nothing else.
 #
@@ -36,6 +37,8 @@ runs = "runs"
 overrides = {}
 
 # %%
+import time
+
 import pandas as pd
 import torch
 from myst_nb import glue
@@ -95,8 +98,8 @@ figure = figures.scene_from_outside(renderer, layouts[0])
 # %% [markdown]
 # ## From parameters to image, and back
 #
-# `renderer.image` takes physical parameters and returns a PyTorch tensor. Gradients flow back through Mitsuba: here is
-# the derivative of the mean brightness with respect to each parameter, beside its finite difference.
+# `renderer.image` takes physical parameters and returns a PyTorch tensor. Gradients flow back through the render: here
+# is the derivative of the mean brightness with respect to each parameter, beside its finite difference.
 
 # %%
 parameters = at_position(exp.material, 0.2).requires_grad_()
@@ -128,23 +131,185 @@ liveness.set_index("parameter")
 figure = figures.parameter_effects(renderer, layouts[0])
 
 # %% [markdown]
+# ## The render is a weighted sum
+#
+# Training asks for thousands of images of the same layouts, and between two of them only the parameters change. The
+# rays do not: camera, particles and lights stay where they are, so each ray hits the same point and sees the same
+# light. What changes is only how much of that light the surface throws towards the camera. That is the BSDF's business.
+#
+# The principled BSDF {cite}`burley2012` is a sum of terms, and in monochrome nearly every parameter is a plain factor of
+# one of them. If the light takes one bounce (from a light, off a surface, into the camera), the pixel is an integral of
+# the BSDF against that light. An integral of a sum is the sum of the integrals, and factors may be taken outside:
+#
+# ```text
+# I  =  b Σⱼ ℓⱼ(r) Dⱼ  +  (1 − t) Σₖ wₖ(ln r) Sₖ  +  t Σₖ wₖ(ln r) Bₖ  +  s H  +  b′ T
+# ```
+#
+# with the particles' base colour *b*, roughness *r*, sheen *s* and specular tint *t* (the last two 0 where they are not
+# learned), and the stage's base colour *b′*. The images *Dⱼ* (diffuse), *Sₖ* (specular), *Bₖ* (tinted specular), *H*
+# (sheen) and *T* (stage)
+# hold no parameter at all. They are the *basis images* of the layout, the whole of its light transport. They are traced
+# once; from then on an image is a product of a vector of weights with a small matrix, and its derivative is as exact as
+# the derivative of a product can be.
+#
+# You need not believe it. The next cell renders with Mitsuba alone, with the same rays each time, and moves each
+# parameter from one end of its bounds to the other. If the image is linear in the parameter, the image in the middle is
+# the mean of the images at the ends.
+
+# %%
+# The claim from scratch: how far is the middle from the mean of the ends?
+traced = scene.Renderer(exp.material, renderer.meshes, spp=renderer.spp)
+rows = []
+for i, name in enumerate(exp.material.parameters):
+    images = []
+    for position in (0.0, 0.5, 1.0):
+        values = at_position(exp.material, 0.2)
+        values[i] = at_position(exp.material, position)[i]
+        images.append(traced.image(values, layouts[0], seed=1))
+    images = torch.stack(images)
+    error = (images[1] - (images[0] + images[2]) / 2).abs().max() / images.max()
+    rows.append((name, f"{error:.0e}"))
+columns = ["parameter", "largest error, share of the maximum"]
+pd.DataFrame(rows, columns=columns).set_index("parameter")
+
+# %% [markdown]
+# Rounding errors for every parameter but one.
+#
+# ### Roughness
+#
+# Roughness is no factor. It decides the *width* of the highlight, and a wide highlight is no multiple of a narrow one.
+# It enters twice, in two ways:
+#
+# - The diffuse term is Burley's: two factors, each of the first degree in *r*. Their product is a polynomial of second
+#   degree, and three images at any three roughnesses determine such a polynomial in every pixel. The weights
+#   *ℓⱼ* are Lagrange's polynomials, and nothing is approximated.
+# - The specular terms follow no polynomial. They are rendered at several roughnesses, the *knots*, and a cubic spline is
+#   laid through them. Its weights *wₖ* are 1 at their own knot and 0 at the others, so at the knots the sum is
+#   exact; between them it is close. The spline has a continuous first and second derivative, so the training sees a
+#   slope without jumps. It runs in ln *r* because ratios count: from 0.05 to 0.1 the highlight changes about as much as
+#   from 0.5 to 1, and evenly spaced logarithms put as many knots into the one interval as into the other.
+#
+# All knots share their rays. A ray is traced once, and the BSDF of every basis image is evaluated where it hits, so
+# thirty images cost little more than one.
+
+# %%
+transport = scene.TransportRenderer(traced.material, traced.meshes, spp=traced.spp)
+basis = transport.basis(layouts[0])
+glue("n_basis_images", len(basis.particles) + 1, display=False)
+glue("basis_mib", f"{basis.n_bytes / 2**20:.1f}", display=False)
+print("knots:", *transport.terms.knots.round(2))
+
+# %% mystnb={"figure": {"caption": "Basis images of one layout, each with a grey scale of its own: the stage, then a row for each term of the BSDF, at some of the roughnesses that it is rendered at.", "name": "fig-basis"}, "image": {"alt": "Grid of images of the same particles: diffuse ones that hardly differ, and specular ones from scattered highlights to broad ones"}}
+figure = figures.basis_images(transport, layouts[0])
+
+# %% [markdown]
+# This layout has {glue:text}`n_basis_images` basis images, in {glue:text}`basis_mib` MiB. Do they give Mitsuba's image?
+# Both renderers get the same samples here (those of the basis are chosen by the layout), so that what differs is the sum
+# and not the grain. Parameters are drawn at random from their bounds.
+
+# %%
+samples = int(layouts[0].key[:7], 16)
+low, high = torch.tensor(list(exp.material.bounds.values())).T
+generator = torch.Generator().manual_seed(seed)
+draws = low + torch.rand(5, len(low), generator=generator) * (high - low)
+rows = []
+for values in draws:
+    began = time.perf_counter()
+    expected = traced.image(values, layouts[0], seed=samples)
+    peak = float(expected.max())  # waits for the rays
+    between = time.perf_counter()
+    image = transport.image(values, layouts[0])
+    ended = time.perf_counter()
+    error = float((image - expected).abs().max()) / peak
+    rows.append((f"{error:.0e}", 1e3 * (between - began), 1e3 * (ended - between)))
+columns = ["largest error, share of the maximum", "traced, ms", "sum, ms"]
+pd.DataFrame(rows, columns=columns).round(1)
+
+# %% [markdown]
+# ### Particles of their own
+#
+# The filter of the film smears each sample over several pixels, and a pixel at the rim of a particle holds light of its
+# neighbour as well. A basis image for each particle would keep them apart, at forty times the memory. But a particle
+# covers only a small part of the image. So what is stored are *fragments*: the parts of a pixel, one for each particle
+# that shares in it. Only the rims are stored twice, and since each fragment knows its particle, it can be weighed with
+# that particle's own parameters. The result is as exact as with common ones.
+
+# %% mystnb={"figure": {"caption": "The same basis, summed with common parameters and with one parameter drawn for each particle.", "name": "fig-apart"}, "image": {"alt": "The same layout with particles alike, and with particles of different brightness or shine"}}
+figure = figures.particles_apart(transport, layouts[0])
+
+# %% [markdown]
+# `transport.image(parameters, layout, each={"base_color": ...})` takes one value for each particle. Shadows are those of
+# the common geometry, and light that one particle throws onto another is not followed here anyway.
+#
+# ### More parameters, and where the sum ends
+#
+# The paper fixes the rest of the scene. Some of it is linear too, and becomes learnable as soon as the material's
+# `bounds` name it: `metallic`, `clearcoat`, `flatness`, and the radiance of the two lights, `torus_radiance` and
+# `top_radiance` (then each light has its own share of the basis). For example:
+#
+# ```bash
+# drgan run tio2_sem -P "bounds.metallic=[0, 1]" -P "bounds.torus_radiance=[0.5, 2]"
+# ```
+#
+# The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
+# Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
+# curve, and no finite set of images holds them all.
+#
+# Nor does the sum hold for every scene. With more than one bounce, light carries the product of two surfaces' colours;
+# when geometry is learned, the rays move; rays that are sent where the BSDF is bright move with the roughness; and
+# another BSDF has other terms. Such scenes are refused with a `TransportError` that names the reason. Set
+# `gan.renderer=mitsuba` for them: the GAN then traces rays at every step, slowly, and for any scene.
+#
+# ## Turn the knobs
+#
+# The panel below has a slider for each parameter (a logarithmic one where the bounds span more than two decades) and
+# one for the detector's noise. A weighted sum takes milliseconds, so the image follows while you drag. A page cannot
+# compute: open the notebook with `make lab` and run it to move the sliders. Some of what you will see:
+
+# %% mystnb={"figure": {"caption": "Micrographs at random positions of the sliders, detector noise included. The values stand above each image.", "name": "fig-sliders"}, "image": {"alt": "Six noisy grey images of particles, dark and bright, rough and shiny"}}
+figure = figures.micrographs(transport, layouts)
+
+# %% tags=["skip-execution"]
+from drgan_lib.scene.panel import panel
+
+panel(transport, layouts)
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Why are the particles in the middle of a dense cluster darker at their sides than single ones?
 # 2. Predict what happens to the image if the ring light's radiance is doubled and the base colours are halved.
+# 3. Build the image of `draws[0]` from `basis` and `transport.terms.weights` in three lines of PyTorch (as long as no
+#    light is learned).
+# 4. In the panel, find two different settings that look alike. What does that mean for the training?
 #
-# ```{dropdown} Solutions
+# ````{dropdown} Solutions
 # 1. Their neighbours hide part of the ring light: direct light that is blocked is lost, as are electrons in a crevice.
 # 2. The diffuse and sheen parts stay the same, since both are proportional to base colour times radiance or to sheen
 #    times radiance; the white specular part, which does not carry the base colour, doubles.
-# ```
+# 3. Fragments of one pixel are added up by `index_add`:
+#
+#    ```python
+#    values = dict(zip(exp.material.parameters, draws[0]))
+#    stage = (1 - values["stage_base_color"]) * basis.stage[0, 0] + values["stage_base_color"] * basis.stage[0, 1]
+#    image = stage.index_add(0, basis.pixel, transport.terms.weights(values) @ basis.particles).view(256, 256)
+#    ```
+# 4. At high roughness the highlight is as broad as the diffuse shading, so a little more base colour and a little less
+#    roughness cancel. The images then fit, but the single parameters are not to be trusted: appearance is learned, not
+#    material constants.
+# ````
 #
 # ## Quiz
 #
 # *Is the id image filtered like the grey image?* No: ids are names, not numbers; averaging 3 and 5 would give particle 4.
+#
+# *Would a second light break the weighted sum?* No: light adds up. A mirror that sends light from one particle to another
+# would.
 #
 # ## Takeaways
 #
 # - Shapes, sizes and places are chosen by the expert; appearance is left to the network.
 # - Particles are certified not to overlap, and every pixel has exactly one owner.
 # - The image is differentiable in every learned parameter, and the liveness table says which ones matter.
+# - With direct light and fixed geometry the image is linear in every parameter but roughness: trace the basis images
+#   once, then weigh them.

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from drgan_lib.config import GanSettings, Material
+from drgan_lib.scene.detector import detect
 
 HIDDEN_LAYERS = 4
 
@@ -98,10 +99,9 @@ class Generator(nn.Module):
         """
         generator = torch.Generator().manual_seed(seed)
         parameters = self.parameters_for(layout, generator=generator)
-        clean = renderer.image(parameters, layout, seed=seed).clamp(0, 1)
-        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+        light = renderer.image(parameters, layout, seed=seed)
         sigma = parameters[self.names.index("noise_sigma")]
-        return (clean + sigma * noise).clamp(0, 1)[None, None], parameters
+        return detect(light, sigma, generator=generator)[None, None], parameters
 
 
 class PatchDiscriminator(nn.Module):

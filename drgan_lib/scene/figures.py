@@ -1,9 +1,12 @@
-"""Figures of chapter 02: the shapes, the layouts, and what each learned parameter does."""
+"""Figures of chapter 02: the shapes, the layouts, what each learned parameter does, and the images it weighs."""
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 import trimesh
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
@@ -12,7 +15,9 @@ from skimage.color import label2rgb
 from drgan_lib.scene.layout import Layout, half_field
 from drgan_lib.scene.lights import ring_light_mesh
 from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.panel import START, micrograph
 from drgan_lib.scene.render import Renderer
+from drgan_lib.scene.transport import TransportRenderer
 
 
 def _surface(axes, mesh: trimesh.Trimesh, colour: str, *, alpha: float = 1.0) -> None:
@@ -44,7 +49,7 @@ def mesh_gallery(meshes: list[trimesh.Trimesh], n: int = 12) -> Figure:
 def layout_gallery(renderer: Renderer, layouts: list[Layout], n: int = 4) -> Figure:
     """Rendered layouts above their instance ids, at the middle of the lower half of the bounds."""
     figure, axes = plt.subplots(2, n, figsize=(2.6 * n, 5.4), squeeze=False)
-    parameters = at_position(renderer.material, 0.15)
+    parameters = at_position(renderer.material, START)
     for column, layout in zip(axes.T, layouts[:n], strict=False):
         image = renderer.image(parameters, layout, seed=0).clamp(0, 1).cpu().numpy()
         ids = renderer.instance_ids(layout)
@@ -65,12 +70,75 @@ def parameter_effects(renderer: Renderer, layout: Layout, positions=(0.02, 0.1, 
     for row, name in zip(axes, names, strict=True):
         index = material.parameters.index(name)
         for axis, position in zip(row, positions, strict=True):
-            parameters = at_position(material, 0.15)
+            parameters = at_position(material, START)
             parameters[index] = at_position(material, position)[index]
             image = renderer.image(parameters, layout, seed=0).clamp(0, 1).cpu().numpy()
             axis.imshow(image, cmap="gray", vmin=0, vmax=1)
             axis.set_title(f"{name} = {parameters[index]:.2f}", fontsize=7)
             axis.set_axis_off()
+    figure.tight_layout()
+    return figure
+
+
+def micrographs(renderer: Renderer, layouts: list[Layout], n: int = 6, *, seed: int = 2) -> Figure:
+    """What the panel shows: n layouts with noise, at parameters drawn from the lower half of the bounds."""
+    material = renderer.material
+    shape = -(-n // 3), min(3, n)
+    figure, axes = plt.subplots(*shape, figsize=(2.7 * shape[1], 3.2 * shape[0]), squeeze=False)
+    draws = np.random.default_rng(seed).uniform(0, 0.5, size=(n, len(material.parameters)))
+    low, high = np.array(list(material.bounds.values())).T
+    for axis, layout, values in zip(axes.flat, layouts, low + draws * (high - low), strict=False):
+        image = micrograph(renderer, torch.tensor(values, dtype=torch.float32), layout)
+        axis.imshow(image.cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+        words = [f"{name} {value:.2g}" for name, value in zip(material.parameters, values, strict=True)]
+        axis.set_title("\n".join(", ".join(words[k : k + 2]) for k in range(0, len(words), 2)), fontsize=8)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.tight_layout()
+    return figure
+
+
+def basis_images(renderer: TransportRenderer, layout: Layout, n: int = 4) -> Figure:
+    """The stage and up to n images of each term of the BSDF, each with a grey scale of its own."""
+    basis, size = renderer.basis(layout), renderer.material.scene.size_px
+    stage = basis.stage.sum(dim=0)
+    rows = [[("stage, white less black", stage[1] - stage[0])]]
+    terms = list(enumerate(renderer.terms.settings))
+    for _, group in itertools.groupby(terms, key=lambda term: term[1].keys()):
+        group = list(group)
+        chosen = [group[i] for i in np.unique(np.linspace(0, len(group) - 1, n).round().astype(int))]
+        row = []
+        for i, setting in chosen:
+            words = [f"{name} {value:.2g}" for name, value in setting.items() if name != "specular"]
+            image = torch.zeros(size * size, device=basis.pixel.device)
+            row.append(("\n".join(words), image.index_add(0, basis.pixel, basis.particles[i])))
+        rows.append(row)
+    figure, axes = plt.subplots(len(rows), n, figsize=(2.2 * n, 2.5 * len(rows)), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, images in zip(axes, rows, strict=True):
+        for axis, (title, image) in zip(row, images, strict=False):
+            image = image.view(size, size).cpu().numpy()
+            # A mirror-like highlight is a few pixels; scaled to the brightest one, the rest would be black.
+            axis.imshow(image, cmap="gray", vmin=0, vmax=np.quantile(image[image > 0], 0.99))
+            axis.set_title(title, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def particles_apart(renderer: TransportRenderer, layout: Layout, *, seed: int = 0) -> Figure:
+    """A layout whose particles are alike, then with one parameter drawn for each particle."""
+    bounds = renderer.material.bounds
+    varied = [name for name in ("base_color", "roughness") if name in bounds]
+    figure, axes = plt.subplots(1, 1 + len(varied), figsize=(3.2 * (1 + len(varied)), 3.5), squeeze=False)
+    rng = np.random.default_rng(seed)
+    for axis, name in zip(axes[0], [None, *varied], strict=True):
+        draws = torch.from_numpy(rng.uniform(0, 0.5, size=len(layout)))
+        each = {name: bounds[name][0] + draws * (bounds[name][1] - bounds[name][0])} if name else None
+        image = renderer.image(at_position(renderer.material, START), layout, each=each).clamp(0, 1)
+        axis.imshow(image.cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.set_title(f"{name} of each particle its own" if name else "all particles alike", fontsize=9)
+        axis.set_axis_off()
     figure.tight_layout()
     return figure
 
