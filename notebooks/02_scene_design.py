@@ -142,7 +142,8 @@ figure = figures.parameter_effects(renderer, layouts[0])
 # the BSDF against that light. An integral of a sum is the sum of the integrals, and factors may be taken outside:
 #
 # ```text
-# I  =  b Σⱼ ℓⱼ(r) Dⱼ  +  (1 − t) Σₖ wₖ(ln r) Sₖ  +  t Σₖ wₖ(ln r) Bₖ  +  s H  +  b′ T
+# I  =  b Σⱼ ℓⱼ(r) Dⱼ  +  s H  +  b′ T
+#      +  (1 − t) Σₖ wₖ(ln r) Sₖ  +  t Σₖ wₖ(ln r) Bₖ
 # ```
 #
 # with the particles' base colour *b*, roughness *r*, sheen *s* and specular tint *t* (the last two 0 where they are not
@@ -248,7 +249,8 @@ figure = figures.particles_apart(transport, layouts[0])
 # `top_radiance` (then each light has its own share of the basis). For example:
 #
 # ```bash
-# drgan run tio2_sem -P "bounds.metallic=[0, 1]" -P "bounds.torus_radiance=[0.5, 2]"
+# drgan run tio2_sem -P "bounds.metallic=[0, 1]" \
+#     -P "bounds.torus_radiance=[0.5, 2]"
 # ```
 #
 # The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
@@ -258,7 +260,7 @@ figure = figures.particles_apart(transport, layouts[0])
 # Nor does the sum hold for every scene. With more than one bounce, light carries the product of two surfaces' colours;
 # when geometry is learned, the rays move; rays that are sent where the BSDF is bright move with the roughness; and
 # another BSDF has other terms. Such scenes are refused with a `TransportError` that names the reason. Set
-# `gan.renderer=mitsuba` for them: the GAN then traces rays at every step, slowly, and for any scene.
+# `gan.renderer=mitsuba` for them: the GAN then traces rays at every step, slowly, and asks for none of this.
 #
 # ## Turn the knobs
 #
@@ -266,7 +268,7 @@ figure = figures.particles_apart(transport, layouts[0])
 # one for the detector's noise. A weighted sum takes milliseconds, so the image follows while you drag. A page cannot
 # compute: open the notebook with `make lab` and run it to move the sliders. Some of what you will see:
 
-# %% mystnb={"figure": {"caption": "Micrographs at random positions of the sliders, detector noise included. The values stand above each image.", "name": "fig-sliders"}, "image": {"alt": "Six noisy grey images of particles, dark and bright, rough and shiny"}}
+# %% mystnb={"figure": {"caption": "Micrographs at random parameters from the lower half of the bounds, detector noise included. The values stand above each image.", "name": "fig-sliders"}, "image": {"alt": "Six noisy grey images of particles, dark and bright, rough and shiny"}}
 figure = figures.micrographs(transport, layouts)
 
 # %% tags=["skip-execution"]
@@ -294,8 +296,8 @@ panel(transport, layouts)
 #    stage = (1 - values["stage_base_color"]) * basis.stage[0, 0] + values["stage_base_color"] * basis.stage[0, 1]
 #    image = stage.index_add(0, basis.pixel, transport.terms.weights(values) @ basis.particles).view(256, 256)
 #    ```
-# 4. At high roughness the highlight is as broad as the diffuse shading, so a little more base colour and a little less
-#    roughness cancel. The images then fit, but the single parameters are not to be trusted: appearance is learned, not
+# 4. At high roughness the highlight is as broad as the diffuse shading, so more of the one makes up for less of
+#    the other. The images then fit, but the single parameters are not to be trusted: appearance is learned, not
 #    material constants.
 # ````
 #
