@@ -195,7 +195,15 @@ pd.DataFrame(rows, columns=columns).set_index("parameter")
 
 # %%
 transport = scene.TransportRenderer(traced.material, traced.meshes, spp=traced.spp)
-basis = transport.basis(layouts[0])
+try:
+    basis = transport.basis(layouts[0])
+except scene.TransportError as reason:
+    print(f"{reason}\nFrom here on, this chapter shows the embedded twin instead.")
+    shown = load_experiment("twin").material
+    transport = scene.TransportRenderer(shown, scene.make_meshes(shown), spp=traced.spp)
+    traced = scene.Renderer(shown, transport.meshes, spp=traced.spp)
+    layouts = [scene.sample_layout(shown, transport.meshes, seed=k) for k in range(6)]
+    basis = transport.basis(layouts[0])
 glue("n_basis_images", len(basis.particles) + 1, display=False)
 glue("basis_mib", f"{basis.n_bytes / 2**20:.1f}", display=False)
 print("knots:", *transport.terms.knots.round(2))
@@ -209,8 +217,8 @@ figure = figures.basis_images(transport, layouts[0])
 # and not the grain. Parameters are drawn at random from their bounds.
 
 # %%
-samples = int(layouts[0].key[:7], 16)
-low, high = torch.tensor(list(exp.material.bounds.values())).T
+samples = layouts[0].seed
+low, high = torch.tensor(list(transport.material.bounds.values())).T
 generator = torch.Generator().manual_seed(seed)
 draws = low + torch.rand(5, len(low), generator=generator) * (high - low)
 rows = []

@@ -68,15 +68,16 @@ def train(
             "gan.features back, or use another `runs` folder"
         )
     real_features = features.extract(images)
-    began = time.perf_counter()
-    renderer.prepare(layouts, log=log)
-    preparation = time.perf_counter() - began
     start = 0
     if last:
         trainer.load(last)
         start = last["epoch"] + 1
         log(f"resuming after epoch {last['epoch']} of {settings.epochs}")
     end = settings.epochs if stop_after is None else min(stop_after, settings.epochs)
+    began = time.perf_counter()
+    if start <= end:
+        renderer.prepare(layouts, log=log)
+    preparation = time.perf_counter() - began
     for epoch in range(start, end + 1):
         began = time.perf_counter()
         losses = trainer.epoch(epoch) if epoch else {}

@@ -15,6 +15,7 @@ from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import BANDS, ring_bands, sampling_weights, square, top_light
+from drgan_lib.scene.terms import FIXED_ROUGHNESS
 
 PARTICLE_BSDF = "particles.bsdf"
 STAGE_BSDF = "stage.bsdf"
@@ -71,25 +72,26 @@ def _mitsuba_mesh(name, vertices, faces, normals=None, **properties) -> mi.Mesh:
     return mesh
 
 
-def _uniform(value: float) -> dict:
+def uniform(value: float) -> dict:
+    """Mitsuba's description of one value for all wavelengths and places."""
     return {"type": "uniform", "value": float(value)}
 
 
 def bsdf_dicts(material: Material) -> dict[str, dict]:
     """The two principled BSDFs: the material's constants, 0.5 for now where a value is learned, else Mitsuba's 0."""
     settings = material.scene
-    learned = {name: _uniform(0.5) for name in OPTIONAL if name in material.bounds}
+    learned = {name: uniform(0.5) for name in OPTIONAL if name in material.bounds}
     particle = {
         "type": "principled",
-        "base_color": _uniform(0.5),
-        "roughness": _uniform(0.5),
+        "base_color": uniform(0.5),
+        "roughness": uniform(FIXED_ROUGHNESS),
         "specular": settings.particle_specular,
         **learned,
     }
     stage = {
         "type": "principled",
-        "base_color": _uniform(0.5),
-        "roughness": _uniform(settings.stage_roughness),
+        "base_color": uniform(0.5),
+        "roughness": uniform(settings.stage_roughness),
         "specular": settings.stage_specular,
     }
     return {PARTICLE_BSDF: particle, STAGE_BSDF: stage}
@@ -124,7 +126,7 @@ def _emitters(material: Material) -> dict[str, mi.Mesh]:
     weights = sampling_weights(lights, highest)
     meshes = {}
     for light, name, weight in zip(lights, names, weights, strict=True):
-        emitter = {"type": "area", "radiance": _uniform(getattr(settings, name)), "sampling_weight": weight}
+        emitter = {"type": "area", "radiance": uniform(getattr(settings, name)), "sampling_weight": weight}
         vertices, faces = light.mesh.vertices, light.mesh.faces
         meshes[light.name] = _mitsuba_mesh(light.name, vertices, faces, emitter=mi.load_dict(emitter))
     return meshes

@@ -10,6 +10,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +33,18 @@ class BasisCache:
         return self.folder / f"{key}.npz"
 
     def read(self, key: str) -> Basis | None:
-        """The basis of `key`; None if it is not there, or damaged, in which case it is removed with a note."""
+        """The basis of `key`; None if it is not there, or, with a note, if it cannot be read."""
         path = self.path(key)
         try:
             with np.load(path, allow_pickle=False) as stored:
                 basis = Basis(**{name: torch.from_numpy(stored[name]) for name in Basis.__dataclass_fields__})
-            os.utime(path)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             self.log(f"{path} is damaged ({type(error).__name__}) and is made again")
-            path.unlink(missing_ok=True)
             return None
+        with suppress(OSError):  # a folder of somebody else's can be read all the same
+            os.utime(path)
         return basis
 
     def write(self, key: str, basis: Basis) -> None:

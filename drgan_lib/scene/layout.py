@@ -48,6 +48,11 @@ class Layout:
         parts = (self.transforms, self.rotations, self.mesh_index)
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:32]
 
+    @property
+    def seed(self) -> int:
+        """Seed of the Monte Carlo samples of its precomputed light transport, 28 bits of `key`."""
+        return int(self.key[:7], 16)
+
     def vector(self, n_max: int) -> np.ndarray:
         """float32 [n_max * 4]: the flattened transformation tensor, padded with zeros; the regressor's input."""
         if len(self) > n_max:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class Renderer:
     def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int):
         self.material, self.meshes, self.spp = material, meshes, spp
         self._built: tuple[Layout, BuiltScene] | None = None
+        self._changes = 0  # of the scene or its parameters
 
     def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
         """Does beforehand what can be done before the parameters of `layouts` are known: here, nothing."""
@@ -42,6 +44,7 @@ class Renderer:
             self._built = layout, build_scene(self.material, self.meshes, layout, spp=self.spp)
         elif self._built[0] is not layout:
             self._built = layout, replace_particles(self._built[1], self.meshes, layout)
+            self._changes += 1
         return self._built[1]
 
     def image(self, parameters: torch.Tensor, layout: Layout, *, seed: int) -> torch.Tensor:
@@ -68,7 +71,19 @@ class Renderer:
             return mi.render(built.scene, built.params, spp=self.spp, seed=seed, seed_grad=gradient_seed(seed))
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
-        return render((parameters * 1.0).to(DEVICE))[..., 0].to(parameters.device)
+        image = render((parameters * 1.0).to(DEVICE))[..., 0].to(parameters.device)
+        self._changes += 1
+        if image.requires_grad:
+            image.register_hook(partial(self._require_latest, self._changes))
+        return image
+
+    def _require_latest(self, number: int, _gradient: torch.Tensor) -> None:
+        """Mitsuba renders the scene again for the derivative, so it must still be that of the image."""
+        if number != self._changes:
+            raise RuntimeError(
+                "expected backward before the next image or layout, but the scene holds another one by now; call it "
+                "after each image"
+            )
 
     def instance_ids(self, layout: Layout) -> np.ndarray:
         """uint16 [h, w]: the particle (k + 1 for layout entry k) that each pixel's centre ray hits, 0 elsewhere.

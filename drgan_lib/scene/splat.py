@@ -8,6 +8,9 @@ part of one pixel that comes from one owner, and an image is the sum of its frag
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +18,8 @@ from torch import Tensor
 
 from drgan_lib.scene.backend import mi
 
-RADIUS_PX = 2  # pixels to each side that a sample can reach
-TAPS = 2 * RADIUS_PX + 1
-CHUNK = 4096  # groups of samples that are filtered at a time
+SAMPLES_AT_ONCE = 2**20  # whose values are held at a time
+GROUPS_AT_ONCE = 4096  # of samples that are filtered at a time
 
 
 @dataclass(frozen=True)
@@ -30,80 +32,100 @@ class Fragments:
 
 
 class Film:
-    """Film of `size` x `size` pixels over samples at `position` [n, 2] (column, row) in pixels.
-
-    As Mitsuba's `hdrfilm` with the same `rfilter`; `ValueError` if the filter reaches further than `RADIUS_PX`.
-    """
+    """Film of `size` x `size` pixels over samples at `position` [n, 2] (column, row), as `hdrfilm` with `rfilter`."""
 
     def __init__(self, position: Tensor, *, size: int, rfilter: mi.ReconstructionFilter):
-        if rfilter.radius() > RADIUS_PX:
-            raise ValueError(
-                f"expected a filter that reaches at most {RADIUS_PX} pixels, got {rfilter.radius()}; lower "
-                "scene.filter_std_px, or set gan.renderer=mitsuba"
-            )
-        self.size = size
+        self.size, self.radius = size, math.ceil(rfilter.radius())
+        self.taps = 2 * self.radius + 1  # pixels in a row that a sample can reach
         corner = position.long().clamp(0, size - 1)
         self.pixel = corner[:, 1] * size + corner[:, 0]
-        taps = torch.arange(-RADIUS_PX, RADIUS_PX + 1, device=position.device) + 0.5
+        centres = torch.arange(-self.radius, self.radius + 1, device=position.device) + 0.5
         # Mitsuba approximates the Gaussian by a polynomial, so it is asked rather than imitated.
         self._across, self._down = (
-            rfilter.eval(mi.Float((taps - (position[:, axis] - corner[:, axis])[:, None]).flatten()))
+            rfilter.eval(mi.Float((centres - (position[:, axis] - corner[:, axis])[:, None]).flatten()))
             .torch()
-            .view(-1, TAPS)
+            .to(position.device)
+            .view(-1, self.taps)
             for axis in (0, 1)
-        )  # [n, TAPS] each
+        )  # [n, taps] each
         self.total = self._total()
 
-    def fragments(self, values: Tensor, samples: Tensor, owner: Tensor) -> Fragments:
-        """Filters `values` [n_images, m] of the samples with numbers `samples` [m] and `owner` [m] (0, 1, ...)."""
-        area, device = self.size**2, values.device
+    def fragments(
+        self, evaluate: Callable[[Tensor], Tensor], samples: Tensor, owner: Tensor, *, n_images: int
+    ) -> Fragments:
+        """Filters the images of the samples with numbers `samples` [m] and `owner` [m] (0, 1, ...).
+
+        `evaluate` gives the values [n_images, k] of those of them that it is asked for by index [k]; it is asked for
+        `SAMPLES_AT_ONCE`, so that the memory does not grow with the samples per pixel.
+        """
+        area, device = self.size**2, samples.device
         # Samples of one owner in one pixel form a group; a group becomes a row, padded with samples of no weight.
         key, order = torch.sort(owner * area + self.pixel[samples], stable=True)
-        groups, group, counts = torch.unique_consecutive(key, return_inverse=True, return_counts=True)
-        place = torch.arange(len(key), device=device) - (counts.cumsum(0) - counts)[group]
+        groups, counts = torch.unique_consecutive(key, return_counts=True)
         targets, inside = self._targets(groups)
         occupied = torch.zeros((int(owner.max()) + 1 if len(owner) else 1) * area, dtype=torch.bool, device=device)
         occupied[targets[inside]] = True
         index = occupied.cumsum(0) - 1
         fragments = occupied.nonzero()[:, 0]
-        found = torch.zeros(len(fragments), len(values), device=device)
-        rows, width = values.T[order], int(counts.max()) if len(counts) else 0
-        starts = torch.cat([torch.zeros(1, dtype=torch.long, device=device), counts.cumsum(0)])
-        for low in range(0, len(groups), CHUNK):
-            high = min(low + CHUNK, len(groups))
-            part = slice(int(starts[low]), int(starts[high]))
-            cell = (group[part] - low) * width + place[part]
-            chosen = samples[order[part]]
-            weight = torch.zeros((high - low) * width, TAPS * TAPS, device=device)
-            weight[cell] = (self._down[chosen][:, :, None] * self._across[chosen][:, None]).flatten(1)
-            padded = torch.zeros((high - low) * width, len(values), device=device)
-            padded[cell] = rows[part]
-            spread = weight.view(high - low, width, -1).mT @ padded.view(high - low, width, -1)  # [g, TAPS^2, images]
-            ok = inside[low:high]
-            for tap in range(TAPS * TAPS):  # within a tap, no two groups meet in a fragment
-                which = ok[:, tap]
-                found[index[targets[low:high, tap][which]]] += spread[which, tap]
+        found = torch.zeros(len(fragments), n_images, device=device)
+        for low, high, first, last in _blocks(counts, SAMPLES_AT_ONCE):
+            rows = evaluate(order[first:last]).T
+            for start in range(low, high, GROUPS_AT_ONCE):
+                some = slice(start, min(start + GROUPS_AT_ONCE, high))
+                begin = first + int(counts[low:start].sum())
+                part = slice(begin, begin + int(counts[some].sum()))
+                spread = self._spread(rows[part.start - first : part.stop - first], samples[order[part]], counts[some])
+                for tap in range(self.taps**2):  # within a tap, no two groups meet in a fragment
+                    which = inside[some, tap]
+                    found[index[targets[some, tap][which]]] += spread[which, tap]
         pixel = fragments % area
-        return Fragments(pixel, fragments // area, (found / self.total[pixel][:, None].clamp_min(1e-12)).T.contiguous())
+        weight = self.total[pixel][:, None].clamp_min(1e-12)  # 0 where no sample reaches a pixel
+        return Fragments(pixel, fragments // area, (found / weight).T.contiguous())
+
+    def _spread(self, rows: Tensor, samples: Tensor, counts: Tensor) -> Tensor:
+        """[g, taps^2, n_images]: what g groups, of `counts` samples each, give to the pixels around their own."""
+        n, width = len(counts), int(counts.max())
+        group = torch.repeat_interleave(torch.arange(n, device=rows.device), counts)
+        cell = group * width + torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[group]
+        weight = torch.zeros(n * width, self.taps**2, device=rows.device)
+        weight[cell] = self._weights(samples)
+        padded = torch.zeros(n * width, rows.shape[1], device=rows.device)
+        padded[cell] = rows
+        return weight.view(n, width, -1).mT @ padded.view(n, width, -1)
+
+    def _weights(self, samples: Tensor | slice) -> Tensor:
+        """[k, taps^2]: weights of samples in the pixels around their own, row by row."""
+        return (self._down[samples][:, :, None] * self._across[samples][:, None]).flatten(1)
 
     def _targets(self, groups: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys [g, TAPS^2] of the fragments that each group reaches, and which of them lie in the image."""
+        """Keys [g, taps^2] of the fragments that each group reaches, and which of them lie in the image."""
         area, size = self.size**2, self.size
         row, column = groups % area // size, groups % size
-        offset = torch.arange(-RADIUS_PX, RADIUS_PX + 1, device=groups.device)
-        rows = (row[:, None] + offset)[:, :, None].expand(-1, -1, TAPS).flatten(1)
-        columns = (column[:, None] + offset)[:, None].expand(-1, TAPS, -1).flatten(1)
+        offset = torch.arange(-self.radius, self.radius + 1, device=groups.device)
+        rows = (row[:, None] + offset)[:, :, None].expand(-1, -1, self.taps).flatten(1)
+        columns = (column[:, None] + offset)[:, None].expand(-1, self.taps, -1).flatten(1)
         inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
         return groups[:, None] // area * area + rows * size + columns, inside
 
     def _total(self) -> Tensor:
         """float32 [size^2]: sum of the weights that reach each pixel."""
-        weights = torch.zeros(self.size**2, TAPS * TAPS, device=self.pixel.device)
-        weights.index_add_(0, self.pixel, (self._down[:, :, None] * self._across[:, None]).flatten(1))
-        padded = torch.nn.functional.pad(weights.T.reshape(TAPS, TAPS, self.size, self.size), (2 * RADIUS_PX,) * 4)
-        total = torch.zeros(self.size + 4 * RADIUS_PX, self.size + 4 * RADIUS_PX, device=weights.device)
-        for i in range(TAPS):
-            for j in range(TAPS):
-                total += padded[i, j].roll((i - RADIUS_PX, j - RADIUS_PX), (0, 1))
-        crop = slice(2 * RADIUS_PX, -2 * RADIUS_PX)
-        return total[crop, crop].reshape(-1)
+        size, taps, reach = self.size, self.taps, self.radius
+        weights = torch.zeros(size**2, taps**2, device=self.pixel.device)
+        for low in range(0, len(self.pixel), SAMPLES_AT_ONCE):
+            some = slice(low, low + SAMPLES_AT_ONCE)
+            weights.index_add_(0, self.pixel[some], self._weights(some))
+        total = torch.zeros(size + 2 * reach, size + 2 * reach, device=weights.device)
+        for i in range(taps):
+            for j in range(taps):
+                total[i : i + size, j : j + size] += weights[:, i * taps + j].view(size, size)
+        return total[reach : reach + size, reach : reach + size].reshape(-1)
+
+
+def _blocks(counts: Tensor, limit: int) -> Iterator[tuple[int, int, int, int]]:
+    """Runs of groups (from, to) with the range of their samples (from, to): at most `limit` samples, or one group."""
+    ends = counts.cumsum(0).tolist()
+    low, first = 0, 0
+    while low < len(ends):
+        high = max(low + 1, bisect_right(ends, first + limit))
+        yield low, high, first, ends[high - 1]
+        low, first = high, ends[high - 1]

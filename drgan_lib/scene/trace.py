@@ -13,8 +13,8 @@ from torch import Tensor
 
 from drgan_lib.config import Material
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts
-from drgan_lib.scene.splat import Film
+from drgan_lib.scene.build import PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
+from drgan_lib.scene.splat import Film, Fragments
 from drgan_lib.scene.terms import Terms
 
 LIGHTS = ("torus_radiance", "top_radiance")
@@ -90,19 +90,18 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     film = Film(hits.position, size=size, rfilter=built.scene.sensors()[0].film().rfilter())
 
     bsdfs = bsdf_dicts(material)
-    black = {**bsdfs[PARTICLE_BSDF], "base_color": _uniform(0)}
+    black = {**bsdfs[PARTICLE_BSDF], "base_color": uniform(0)}
     black = {
         key: value for key, value in black.items() if key not in material.bounds or key in ("base_color", "roughness")
     }
     particle_bsdfs = [mi.load_dict({**black, **_as_dict(setting)}, optimize=False) for setting in terms.settings]
-    stage_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": _uniform(c)}, optimize=False) for c in (0, 1)]
+    stage_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": uniform(c)}, optimize=False) for c in (0, 1)]
 
     n_lights = max(1, len(lights))
-    on_stage = hits.owner == 0
     stage = torch.zeros(n_lights, 2, size * size, device=film.total.device)
-    part = film.fragments(*hits.evaluate(stage_bsdfs, on_stage))
+    part = hits.fragments(film, stage_bsdfs, hits.owner == 0)
     stage[part.owner, :, part.pixel] = part.values.T
-    part = film.fragments(*hits.evaluate(particle_bsdfs, ~on_stage))
+    part = hits.fragments(film, particle_bsdfs, hits.owner > 0)
     particle, light = part.owner // n_lights, part.owner % n_lights
     return Basis(part.pixel.int(), particle.short(), light.byte(), part.values, stage)
 
@@ -120,15 +119,19 @@ class _Hits:
     wi: mi.Vector3f
     wo: mi.Vector3f
 
-    def evaluate(self, bsdfs: list[mi.BSDF], which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Radiance [len(bsdfs), m'] that each BSDF reflects at the samples `which`, their numbers and their owners.
+    def fragments(self, film: Film, bsdfs: list[mi.BSDF], which: Tensor) -> Fragments:
+        """What `bsdfs` reflect at the samples `which`, filtered.
 
         The owner of what particle k reflects of light l is k n_lights + l; the stage counts as one particle.
         """
         chosen = which.nonzero()[:, 0]
         owner = (self.owner[chosen] - 1).clamp_min(0) * self.n_lights + self.light[chosen]
-        if len(chosen) == 0:
-            return torch.zeros(len(bsdfs), 0, device=which.device), self.number[chosen], owner
+        return film.fragments(
+            lambda some: self._radiance(bsdfs, chosen[some]), self.number[chosen], owner, n_images=len(bsdfs)
+        )
+
+    def _radiance(self, bsdfs: list[mi.BSDF], chosen: Tensor) -> Tensor:
+        """Radiance [len(bsdfs), m] that each BSDF reflects at the samples `chosen` [m]."""
         index = mi.UInt32(chosen.int())
         si = dr.zeros(mi.SurfaceInteraction3f, len(chosen))
         si.wi = dr.gather(mi.Vector3f, self.wi, index)
@@ -137,7 +140,7 @@ class _Hits:
         # Each BSDF is a known object, so that its code is inlined: one kernel without virtual calls for all of them.
         values = [(bsdf.eval(context, si, wo) * incoming)[0] for bsdf in bsdfs]
         dr.eval(values)
-        return torch.stack([value.torch() for value in values]), self.number[chosen], owner
+        return torch.stack([value.torch() for value in values])
 
 
 def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) -> _Hits:
@@ -181,10 +184,6 @@ def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) ->
     )
 
 
-def _uniform(value: float) -> dict:
-    return {"type": "uniform", "value": float(value)}
-
-
 def _as_dict(setting: dict[str, float]) -> dict:
     """Mitsuba's description of a term's setting; the specular level is a number, the rest are textures."""
-    return {key: value if key == "specular" else _uniform(value) for key, value in setting.items()}
+    return {key: value if key == "specular" else uniform(value) for key, value in setting.items()}

@@ -20,7 +20,7 @@ from torch import Tensor
 from drgan_lib.config import PARTICLE_PARAMETERS, Material
 from drgan_lib.digest import code_digest, digest
 from drgan_lib.files import require_free_space
-from drgan_lib.scene.backend import mi
+from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.cache import BasisCache
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.render import DEVICE, Renderer
@@ -28,7 +28,6 @@ from drgan_lib.scene.terms import Terms
 from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
 
 MEMORY_BYTES = 2 * 2**30
-BYTES_PER_PIXEL = 250  # of a layout that covers the whole image, to check the disk with
 CODE = ("build", "lights", "terms", "splat", "trace")
 
 
@@ -46,11 +45,19 @@ class TransportRenderer(Renderer):
         self._recipe = self._describe()
 
     def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
-        """Makes the bases of all `layouts` ready in memory, traced or read from the cache; `OSError` if no disk."""
+        """Makes the bases of all `layouts` ready, traced or read from the cache, as many in memory as it holds.
+
+        If the disk has no room for them, the cache is left alone.
+        """
         if self.cache is not None:
             missing = [layout for layout in layouts if not self.cache.path(self._key(layout)).is_file()]
-            n_bytes = BYTES_PER_PIXEL * self.material.scene.size_px**2 * len(missing)
-            require_free_space(self.cache.folder, n_bytes, "precomputed light transport")
+            images = len(self.terms.settings) * max(1, len(learned_lights(self.material)))
+            n_bytes = 4 * images * self.material.scene.size_px**2 * len(missing)  # if particles cover everything
+            try:
+                require_free_space(self.cache.folder, n_bytes, "precomputed light transport")
+            except OSError as error:
+                log(f"{error}. Light transport is not kept on the disk")
+                self.cache = None
         began, said = time.perf_counter(), time.perf_counter()
         for number, layout in enumerate(layouts, 1):
             self.basis(layout)
@@ -60,6 +67,12 @@ class TransportRenderer(Renderer):
                     f"light transport of {number} of {len(layouts)} layouts: {said - began:.1f} s, "
                     f"{self.n_bytes / 2**20:.0f} MiB in memory"
                 )
+        dr.flush_malloc_cache()  # what tracing needed, training does not
+        if len(self._bases) < len({layout.key for layout in layouts}):
+            log(
+                f"{len(self._bases)} of {len(layouts)} layouts fit into {MEMORY_BYTES / 2**30:.1f} GiB; the others are "
+                "read or traced again at every use. Lower gan.n_layouts"
+            )
 
     @property
     def n_bytes(self) -> int:
@@ -74,8 +87,7 @@ class TransportRenderer(Renderer):
         key = self._key(layout)
         basis = self.cache.read(key) if self.cache else None
         if basis is None:
-            seed = int(layout.key[:7], 16)
-            basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=seed)
+            basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
             if self.cache:
                 self.cache.write(key, basis)
         self._bases[layout.key] = basis.to(DEVICE)

@@ -20,6 +20,8 @@ from drgan_lib.files import atomic_path, read_json, write_json
 
 PARTS = ("images", "instances", "labels")
 PACKAGE = Path(__file__).resolve().parents[1]
+# Of the scene, what an image made by ray tracing depends on.
+SCENE_CODE = ("backend", "build", "detector", "layout", "lights", "meshes", "render", "terms")
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,9 @@ def recipe_of(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
     for mesh in meshes:
         shapes.update(np.asarray(mesh.vertices, np.float32).tobytes())
         shapes.update(np.asarray(mesh.faces, np.int64).tobytes())
-    files = [path for package in ("scene", "gan", "synthesis") for path in (PACKAGE / package).glob("*.py")]
-    code = code_digest([*(f for f in files if f.name != "figures.py"), PACKAGE / "classes.py"], root=PACKAGE)
+    files = [path for package in ("gan", "synthesis") for path in (PACKAGE / package).glob("*.py")]
+    files += [PACKAGE / "scene" / f"{module}.py" for module in SCENE_CODE] + [PACKAGE / "classes.py"]
+    code = code_digest([path for path in files if path.name != "figures.py"], root=PACKAGE)
     material = exp.material.model_dump(include={"name", "layout", "scene", "bounds", "contour_px"})
     profile = exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}})
     digests = {"generator": weights.hexdigest(), "meshes": shapes.hexdigest(), "code": code}

@@ -46,11 +46,6 @@ def small_material(**changes) -> Material:
     return small_experiment(**changes).material
 
 
-def own_seed(layout: Layout) -> int:
-    """Seed of the samples that `TransportRenderer` traces `layout` with."""
-    return int(layout.key[:7], 16)
-
-
 def random_parameters(material: Material, n: int, *, seed: int) -> torch.Tensor:
     """float32 [n, n_parameters]: uniform in the material's bounds, the roughness in its logarithm."""
     rng = np.random.default_rng(seed)
@@ -65,7 +60,7 @@ def random_parameters(material: Material, n: int, *, seed: int) -> torch.Tensor:
 def difference(renderers, parameters, layout) -> float:
     """Greatest difference of the two renderers' images with the same samples, in units of the image's maximum."""
     judge, ours = renderers
-    expected = judge.image(parameters, layout, seed=own_seed(layout))
+    expected = judge.image(parameters, layout, seed=layout.seed)
     return float((ours.image(parameters, layout) - expected).abs().max() / expected.max())
 
 

@@ -104,7 +104,8 @@ def test_gradients_agree_with_finite_differences(position):
         return (renderer.image(values, layout, seed=seed).double() * weights).mean()
 
     mean(parameters, 3).backward()
-    for i, name in enumerate(material.parameters):
+    assert float(parameters.grad[material.parameters.index("noise_sigma")]) == 0  # not part of the render
+    for i, name in enumerate(material.parameters[:-1]):
         step = torch.zeros_like(parameters)
         step[i] = 0.02 * max(float(parameters[i].detach()), 0.05)
         with torch.no_grad():
@@ -200,6 +201,19 @@ def test_liveness_finds_the_dead_parameter(renderer, layout):
     assert list(table.index) == list(material.parameters)
     assert not table.loc["sheen_tint", "alive"]
     assert table.drop("sheen_tint")["alive"].all()
+
+
+@pytest.mark.parametrize("between", ["image", "layout"])
+def test_a_derivative_after_the_scene_has_changed_is_refused(material, renderer, layout, between):
+    """Mitsuba renders again for the derivative, and would do so with the other image's parameters or particles."""
+    parameters = at_position(material, 0.2).requires_grad_()
+    image = renderer.image(parameters, layout, seed=0)
+    if between == "image":
+        renderer.image(at_position(material, 0.7), layout, seed=1)
+    else:
+        renderer.instance_ids(sample_layout(material, renderer.meshes, seed=9))
+    with pytest.raises(RuntimeError, match="backward before the next image or layout"):
+        image.mean().backward()
 
 
 def test_wrong_number_of_parameters_is_refused(renderer, layout):

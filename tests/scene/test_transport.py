@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drgan_lib.scene import Layout, Renderer, TransportRenderer, sample_layout, transport
+from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, sample_layout, transport
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.build import bsdf_dicts, merge_particles
 from drgan_lib.scene.liveness import at_position
@@ -14,7 +14,6 @@ from tests.scene.conftest import (
     BETWEEN,
     SPP,
     difference,
-    own_seed,
     random_parameters,
     rebuilt,
     small_material,
@@ -90,8 +89,7 @@ def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, po
         step[i] = 0.02 * max(float(parameters[i].detach()), 0.05)
         with torch.no_grad():
             ends = [
-                (judge.image(parameters + s * step, crowd, seed=own_seed(crowd)).double() * ramp).mean()
-                for s in (1, -1)
+                (judge.image(parameters + s * step, crowd, seed=crowd.seed).double() * ramp).mean() for s in (1, -1)
             ]
         expected = float((ends[0] - ends[1]) / (2 * step[i]))
         assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=1e-6), name
@@ -129,7 +127,7 @@ def test_values_per_particle_are_one_bsdf_per_particle(renderers, crowd):
     }
     judge.image(parameters, crowd, seed=0)  # puts the stage and the lights into the scene
     built = one_bsdf_each(judge.scene(crowd), material, ours.meshes, crowd, each)
-    expected = mi.render(built.scene, spp=SPP, seed=own_seed(crowd)).torch()[..., 0].cpu()
+    expected = mi.render(built.scene, spp=SPP, seed=crowd.seed).torch()[..., 0].cpu()
     image = ours.image(parameters, crowd, each=each)
     assert float((image - expected).abs().max() / expected.max()) < BETWEEN
     common = ours.image(parameters, crowd)
@@ -212,6 +210,24 @@ def test_memory_is_bounded_and_the_basis_used_last_stays(monkeypatch, meshes):
     ours.basis(layouts[1])
     assert list(ours._bases) == [layouts[1].key], "the one in use is never given up"
     assert ours.image(at_position(ours.material, 0.2), layouts[0]) == pytest.approx(before, abs=1e-5)
+
+
+def test_preparing_says_what_does_not_fit_into_the_memory(monkeypatch, meshes):
+    ours, lines = TransportRenderer(small_material(), meshes, spp=4), []
+    monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
+    ours.prepare([sample_layout(ours.material, meshes, seed=seed) for seed in range(2)], log=lines.append)
+    assert "1 of 2 layouts" in lines[-1]
+    assert "gan.n_layouts" in lines[-1]
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_training(monkeypatch, meshes, tmp_path):
+    monkeypatch.setattr("drgan_lib.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    ours, lines = TransportRenderer(small_material(), meshes, spp=4, cache=BasisCache(tmp_path / "cache")), []
+    layout = sample_layout(ours.material, meshes, seed=0)
+    ours.prepare([layout], log=lines.append)
+    assert "not kept on the disk" in lines[0]
+    assert not list((tmp_path / "cache").glob("*.npz"))
+    assert ours.n_bytes > 0
 
 
 def test_preparing_says_how_far_it_is(meshes):

@@ -124,15 +124,17 @@ def test_images_of_another_generator_are_replaced(make_stage):
 
 def test_code_counts_by_what_it_says(make_stage, tmp_path, monkeypatch):
     stage, library = make_stage(), tmp_path / "library"
-    for name in ("scene/build.py", "gan/networks.py", "synthesis/label.py", "synthesis/figures.py", "classes.py"):
+    scene = [f"scene/{module}.py" for module in (*store.SCENE_CODE, "transport")]
+    for name in (*scene, "gan/networks.py", "synthesis/label.py", "synthesis/figures.py", "classes.py"):
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_text("value = 1\n")
     monkeypatch.setattr(store, "PACKAGE", library)
     recipe = store.recipe_of(stage.exp, stage.generator, stage.meshes)
     (library / "scene" / "build.py").write_text("# a comment\nvalue  =  1\n")
-    (library / "synthesis" / "figures.py").write_text("value = 2\n")
+    for name in ("synthesis/figures.py", "scene/transport.py"):  # nothing of these is in an image
+        (library / name).write_text("value = 2\n")
     assert store.recipe_of(stage.exp, stage.generator, stage.meshes) == recipe
-    for name in ("gan/networks.py", "classes.py"):
+    for name in ("gan/networks.py", "scene/build.py", "classes.py"):
         (library / name).write_text("value = 2\n")
         changed = store.recipe_of(stage.exp, stage.generator, stage.meshes)
         assert changed != recipe
