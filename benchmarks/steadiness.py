@@ -66,7 +66,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
     step.plot(table["iteration"], 1000 * table["step_s"], color="black")
     step.set(xlabel="iteration", ylabel="step time (ms)")
     for axes in (memory, step):
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.2 * axes.dataLim.ymax)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
