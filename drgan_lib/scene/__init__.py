@@ -1,7 +1,9 @@
 """Chapter 02: meshes, layouts, and the virtual scene that renders them::
 
-parameters [n] --Renderer.image--> image [h, w]        (differentiable; `TransportRenderer`: precomputed)
-layout         --Renderer.instance_ids--> ids [h, w]   (exact partition)
+    parameters [n] --Renderer.image--> image [h, w]        (differentiable)
+    layout         --Renderer.instance_ids--> ids [h, w]   (exact partition)
+
+`TransportRenderer` does the same from light transport that is traced once per layout.
 """
 
 from drgan_lib.scene.cache import BasisCache
