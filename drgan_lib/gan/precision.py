@@ -9,14 +9,7 @@ from __future__ import annotations
 import torch
 
 from drgan_lib.config import GanSettings
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies matrices in bfloat16; where it does not, autocast would be slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") or capabilities.get("bf16"))
+from drgan_lib.hardware import has_bfloat16
 
 
 def precision_of(settings: GanSettings, device: torch.device) -> torch.dtype:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from skimage.io import imread, imsave
 
 from drgan_lib.classes import PARTICLE
 from drgan_lib.files import atomic_path, read_json, write_json
-from drgan_lib.segmentation.trainers.compact import cpu_has_bfloat16
+from drgan_lib.hardware import has_bfloat16
 
 DATASET_ID = 1
 
@@ -64,7 +65,7 @@ def main(request: dict[str, Any]) -> None:
             device=device,
         )
     print("STAGE trained", flush=True)
-    bfloat16 = request["trainer"] == "CompactTrainer" and device.type == "cpu" and cpu_has_bfloat16()
+    bfloat16 = request["trainer"] == "CompactTrainer" and device.type == "cpu" and has_bfloat16(device)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
         predict(model_folder, request["fold"], Path(request["images"]), Path(request["predictions"]), device)
 
@@ -135,4 +136,6 @@ def threads_instead_of_processes() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    # A run in a shell's background ignores interrupts, and a process inherits that; its parent means them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(read_json(sys.argv[1]))

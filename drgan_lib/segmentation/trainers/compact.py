@@ -15,14 +15,9 @@ import numpy as np
 import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 
+from drgan_lib.hardware import has_bfloat16
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 from drgan_lib.segmentation.trainers.atomic import AtomicTrainer
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware; elsewhere autocast would cost time."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
 class CompactTrainer(AtomicTrainer):
@@ -43,7 +38,7 @@ class CompactTrainer(AtomicTrainer):
         self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
-        self.bfloat16 = device.type == "cpu" and cpu_has_bfloat16()
+        self.bfloat16 = device.type == "cpu" and has_bfloat16(device)
         self._seed(0)
 
     def configure_optimizers(self):
