@@ -55,8 +55,7 @@ class Renderer:
         chooses the Monte Carlo samples.
         """
         names = self.material.parameters
-        if parameters.shape != (len(names),):
-            raise ValueError(f"expected one value for each of {names}, got shape {tuple(parameters.shape)}")
+        self._require_parameters(parameters)
         built = self.scene(layout)
         keys = {i: SCENE_KEYS[name] for i, name in enumerate(names) if name in SCENE_KEYS}
 
@@ -76,6 +75,11 @@ class Renderer:
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
         return image
+
+    def _require_parameters(self, parameters: torch.Tensor) -> None:
+        names = self.material.parameters
+        if parameters.shape != (len(names),):
+            raise ValueError(f"expected one value for each of {names}, got shape {tuple(parameters.shape)}")
 
     def _require_latest(self, number: int, _gradient: torch.Tensor) -> None:
         """Mitsuba renders the scene again for the derivative, so it must still be that of the image."""

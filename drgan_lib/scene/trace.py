@@ -13,7 +13,7 @@ from torch import Tensor
 
 from drgan_lib.config import Material
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
+from drgan_lib.scene.build import OPTIONAL, PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
 from drgan_lib.scene.splat import Film, Fragments
 from drgan_lib.scene.terms import Terms
 
@@ -90,10 +90,8 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     film = Film(hits.position, size=size, rfilter=built.scene.sensors()[0].film().rfilter())
 
     bsdfs = bsdf_dicts(material)
-    black = {**bsdfs[PARTICLE_BSDF], "base_color": uniform(0)}
-    black = {
-        key: value for key, value in black.items() if key not in material.bounds or key in ("base_color", "roughness")
-    }
+    black = {key: value for key, value in bsdfs[PARTICLE_BSDF].items() if key not in OPTIONAL}
+    black["base_color"] = uniform(0)
     particle_bsdfs = [mi.load_dict({**black, **_as_dict(setting)}, optimize=False) for setting in terms.settings]
     stage_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": uniform(c)}, optimize=False) for c in (0, 1)]
 

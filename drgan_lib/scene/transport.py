@@ -104,8 +104,7 @@ class TransportRenderer(Renderer):
         [len(layout)], by name, in place of the common one.
         """
         names, settings, basis = self.material.parameters, self.material.scene, self.basis(layout)
-        if parameters.shape != (len(names),):
-            raise ValueError(f"expected one value for each of {names}, got shape {tuple(parameters.shape)}")
+        self._require_parameters(parameters)
         values = dict(zip(names, parameters.to(DEVICE), strict=True))
         if each:
             own = self._own_values(values, each, len(layout))
