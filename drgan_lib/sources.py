@@ -19,4 +19,4 @@ def dataset_folder(exp: Experiment) -> Path:
         return folder
     if dataset.registry is not None:
         return fetch(dataset.registry)
-    return make_twin(exp, default_folder(exp.material.name))
+    return make_twin(exp, default_folder(f"twin_of_{dataset.twin_of}"))

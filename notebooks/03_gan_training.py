@@ -159,7 +159,7 @@ Image(
 # the true law is known, and drawn in green.
 
 # %% mystnb={"figure": {"name": "fig-gan-parameters", "caption": "Learned distribution of each parameter by epoch: median, middle half, and 5 to 95 percent. The axes end at the bounds. The red line marks the selected epoch; for a twin, green marks the truth."}}
-truth = dataset_folder(exp) / "truth.csv" if exp.material.dataset.twin else None
+truth = dataset_folder(exp) / "truth.csv" if exp.material.dataset.twin_of else None
 Image(gan.plot_parameters(exp, truth=truth), alt="One panel per parameter: its distribution by epoch")
 
 # %% [markdown]

@@ -1,19 +1,30 @@
 """Typed settings: what is imaged (`Material`), how much work is done (`Profile`), both in an `Experiment`."""
 
 from drgan_lib.config.base import MATERIALS, ROOT, ConfigError
+from drgan_lib.config.dataset import DatasetSettings, TwinSettings
 from drgan_lib.config.experiment import Experiment, load_experiment, materials, parse_overrides
-from drgan_lib.config.material import (
-    PARAMETERS,
-    PARTICLE_PARAMETERS,
-    DatasetSettings,
+from drgan_lib.config.layout import (
+    BimodalSizes,
+    EmpiricalSizes,
     LayoutSettings,
-    Material,
-    MeshSettings,
-    PatchSettings,
-    SceneSettings,
-    TwinSettings,
+    LogNormalSizes,
+    NormalSizes,
+    SizeLaw,
 )
+from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
 from drgan_lib.config.profile import PROFILES, GanSettings, Profile, SegmentationSettings, SynthesisSettings
+from drgan_lib.config.shapes import (
+    SHAPES,
+    CubeSettings,
+    EllipsoidSettings,
+    MeshSettings,
+    OctahedronSettings,
+    PlateletSettings,
+    RodSettings,
+    ShapeSettings,
+    SphereSettings,
+    WireSettings,
+)
 
 __all__ = [
     "MATERIALS",
@@ -21,19 +32,33 @@ __all__ = [
     "PARTICLE_PARAMETERS",
     "PROFILES",
     "ROOT",
+    "SHAPES",
+    "BimodalSizes",
     "ConfigError",
+    "CubeSettings",
     "DatasetSettings",
+    "EllipsoidSettings",
+    "EmpiricalSizes",
     "Experiment",
     "GanSettings",
     "LayoutSettings",
+    "LogNormalSizes",
     "Material",
     "MeshSettings",
+    "NormalSizes",
+    "OctahedronSettings",
     "PatchSettings",
+    "PlateletSettings",
     "Profile",
+    "RodSettings",
     "SceneSettings",
     "SegmentationSettings",
+    "ShapeSettings",
+    "SizeLaw",
+    "SphereSettings",
     "SynthesisSettings",
     "TwinSettings",
+    "WireSettings",
     "load_experiment",
     "materials",
     "parse_overrides",

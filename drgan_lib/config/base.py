@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -20,3 +21,17 @@ class Section(BaseModel):
     """A group of settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def ordered(low: float, high: float = float("inf")) -> Callable:
+    """A validator of pairs: (a, b) with low <= a <= b <= high."""
+
+    def check(value: tuple) -> tuple:
+        if not low <= value[0] or not value[1] <= high:
+            bound = f"at least {low}" if high == float("inf") else f"values from {low} to {high}"
+            raise ValueError(f"expected {bound}, got {value}")
+        if value[0] > value[1]:
+            raise ValueError(f"expected (low, high) with low <= high, got {value}; swap them")
+        return value
+
+    return check

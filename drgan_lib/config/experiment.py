@@ -10,8 +10,12 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from drgan_lib.config.base import MATERIALS, ConfigError, Section
+from drgan_lib.config.layout import LAWS
 from drgan_lib.config.material import Material
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
+from drgan_lib.config.shapes import SHAPES
+
+KINDS = {"meshes": SHAPES, "sizes": LAWS}  # sections that come in kinds
 
 
 class Experiment(Section):
@@ -81,7 +85,7 @@ def load_experiment(
             runs=Path(runs or os.environ.get("DRGAN_RUNS", "runs")),
         )
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or material}: {e['msg']}{_got(e['input'])}" for e in error.errors()]
+        lines = [f"{_place(e['loc']) or material}: {e['msg']}{_got(e['input'])}" for e in error.errors()]
         raise ConfigError("settings refused:\n  " + "\n  ".join(lines)) from None
 
 
@@ -112,6 +116,9 @@ def _tree(path: Path, profile: str, overrides: dict[str, Any]) -> dict[str, Any]
     if overrides.get("dataset.path") is not None:
         # Rows of the data bar, licence, citation, registry and twin are those of other images than the user's.
         material["dataset"] = {}
+    elif overrides.get("dataset.twin_of") is not None:
+        kept = material.get("dataset", {})
+        material["dataset"] = {name: kept[name] for name in ("modality", "pixel_size_nm") if name in kept}
     work = PROFILES[profile].model_dump()
     patches.update(work.pop("patches"))
     if overrides.get("segmentation.trainer") == "default":
@@ -125,6 +132,12 @@ def _read_yaml(text: str, origin: str) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         raise ConfigError(f"{origin}: not valid YAML ({' '.join(str(error).split())}); correct it") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Dotted name of a setting; pydantic also names the chosen kind of shape or law, which is not part of it."""
+    sections = zip(("", *location), location, strict=False)
+    return ".".join(str(part) for before, part in sections if part not in KINDS.get(before, ()))
 
 
 def _got(value: Any) -> str:

@@ -41,7 +41,7 @@ def recovery(exp: Experiment, truth: Path) -> dict[str, Any]:
     is no twin.
     """
     material = exp.material
-    if material.dataset.twin is None:
+    if material.dataset.twin_of is None:
         raise ValueError(f"the true parameters of {material.name} are not known; recovery is for materials with a twin")
     rows = {row["epoch"]: row for row in epoch_records(exp)}
     chosen = selected_epoch(exp)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.color import label2rgb
 
-from drgan_lib.scene.layout import Layout, half_field
+from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import ring_light_mesh
 from drgan_lib.scene.liveness import at_position
 from drgan_lib.scene.panel import START, micrograph
@@ -157,7 +157,7 @@ def scene_from_outside(renderer: Renderer, layout: Layout) -> Figure:
     ):
         square = np.array([[-half, -half, y], [half, -half, y], [half, half, y], [-half, half, y]])
         axes.add_collection3d(Poly3DCollection([square], facecolor=colour, alpha=0.35))
-    half = half_field(settings)
+    half = settings.half_field
     apex = (0, 0, settings.camera_y)
     for x, z in ((-half, -half), (half, -half), (half, half), (-half, half)):
         axes.plot([apex[0], x], [apex[1], z], [apex[2], settings.stage_y], color="#2b6cb0", lw=1)
@@ -189,8 +189,8 @@ def layout_statistics(layouts: list[Layout], material) -> Figure:
     right.hist(diameters, bins=40, density=True, color="#7b98b8", label="placed")
     settings = material.layout
     grid = np.linspace(diameters.min(), diameters.max(), 200)
-    width = max(settings.size_sigma, 1e-6)
-    law = np.exp(-(np.log(grid / settings.mean_diameter) ** 2) / (2 * width**2)) / (grid * width * np.sqrt(2 * np.pi))
+    width = max(settings.sizes.sigma, 1e-6)
+    law = np.exp(-(np.log(grid / settings.sizes.median) ** 2) / (2 * width**2)) / (grid * width * np.sqrt(2 * np.pi))
     right.plot(grid, law, color="#b8433b", label="law")
     right.set(xlabel="equivalent diameter, scene units", ylabel="density")
     right.legend(frameon=False)

@@ -19,10 +19,9 @@ import numpy as np
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from drgan_lib.config import LayoutSettings, Material, SceneSettings
+from drgan_lib.config import LayoutSettings, Material
 from drgan_lib.files import atomic_path
 
-MAX_LAYERS = 3.0  # agglomerates rise at most this many median diameters above the stage
 ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any, before the layout goes on without it
 CLEARANCE = 1e-4  # gap left between surfaces, scene units
 
@@ -100,14 +99,9 @@ def _supports(layout: Layout, meshes: list[trimesh.Trimesh]) -> np.ndarray:
     )
 
 
-def half_field(scene: SceneSettings) -> float:
-    """Half the width of the stage that the camera sees, in scene units."""
-    return (scene.camera_y - scene.stage_y) * np.tan(np.radians(scene.fov_deg) / 2)
-
-
 def sample_sizes(settings: LayoutSettings, n: int, rng: np.random.Generator) -> np.ndarray:
     """float64 [n]: lognormal equivalent diameters in scene units."""
-    return settings.mean_diameter * rng.lognormal(0.0, settings.size_sigma, size=n)
+    return settings.sizes.median * rng.lognormal(0.0, settings.sizes.sigma, size=n)
 
 
 def poisson_disk_seeds(n: int, radius: float, half_width: float, rng: np.random.Generator) -> np.ndarray:
@@ -127,7 +121,7 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
     settings, scene = material.layout, material.scene
     rng = np.random.default_rng(seed)
     n = int(rng.integers(settings.n_particles[0], settings.n_particles[1] + 1))
-    half_width = settings.field_margin * half_field(scene)
+    half_width = settings.field_margin * scene.half_field
     n_clusters = min(n, int(rng.integers(settings.clusters[0], settings.clusters[1] + 1)))
     seeds = poisson_disk_seeds(n_clusters, settings.seed_radius, half_width, rng)
     sizes = sample_sizes(settings, n, rng)
@@ -144,7 +138,7 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
     if len(placed) < settings.n_particles[0]:
         raise LayoutError(
             f"only {len(placed)} of {n} particles fit without overlap (at least {settings.n_particles[0]} are asked "
-            "for); lower layout.n_particles or layout.mean_diameter, or raise layout.field_margin"
+            "for); lower layout.n_particles or layout.sizes, or raise layout.field_margin"
         )
     transforms = np.column_stack([np.array(grower.centres), sizes[placed]])
     return Layout(transforms.astype(np.float32), rotations[placed].astype(np.float32), mesh_index[placed])
@@ -167,7 +161,7 @@ class _Grower:
 
     def place(self, reach: np.ndarray, cluster: int) -> bool:
         """Whether a particle with support function `reach` found a place, in `cluster` or, if that is full, in any."""
-        ceiling = self.scene.stage_y + MAX_LAYERS * self.settings.mean_diameter
+        ceiling = self.scene.stage_y + self.settings.height * self.settings.sizes.median
         for attempt in range(2 * ATTEMPTS):
             if attempt >= ATTEMPTS:
                 cluster = int(self.rng.integers(len(self.seeds)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from drgan_lib.config import ROOT, Material, MeshSettings
+from drgan_lib.config import ROOT, CubeSettings, Material
 from drgan_lib.files import atomic_path
 
 MESH_FILES = (".ply", ".obj", ".stl", ".glb", ".gltf")
@@ -22,7 +22,7 @@ class MeshError(ValueError):
     """A mesh that cannot be a particle; the message says why and what to do."""
 
 
-def deformed_cube(settings: MeshSettings, *, seed: int) -> trimesh.Trimesh:
+def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
     """One smoothed cube whose corners were moved at random, in the module's convention.
 
     The cube's surface is subdivided as far as `settings.max_triangles` allows, its eight corners are displaced by up to

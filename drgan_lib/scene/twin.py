@@ -24,7 +24,7 @@ from drgan_lib.scene.render import Renderer
 
 def twin_material(material: Material) -> Material:
     """The material with the twin's larger field: same pixels per scene unit, wider view, more particles."""
-    twin, scene = material.dataset.twin, material.scene
+    twin, scene = material.twin, material.scene
     factor = twin.size_px / scene.size_px
     fov = 2 * np.degrees(np.arctan(factor * np.tan(np.radians(scene.fov_deg) / 2)))
     return material.model_copy(
@@ -40,14 +40,14 @@ def true_parameters(material: Material, n: int, *, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     columns = {}
     for name, (low, high) in material.bounds.items():
-        mean, std = material.dataset.twin.truth[name]
+        mean, std = material.twin.truth[name]
         columns[name] = truncnorm.rvs((low - mean) / std, (high - mean) / std, mean, std, size=n, random_state=rng)
     return pd.DataFrame(columns)
 
 
 def recipe(material: Material) -> str:
     """Name of the twin's folder: a digest of all that its images depend on, settings and the code of the scene."""
-    parts = {"dataset": {"twin"}, "meshes": True, "layout": True, "scene": True, "bounds": True}
+    parts = {"twin": True, "meshes": True, "layout": True, "scene": True, "bounds": True}
     here = Path(__file__).parent
     code = [here / f"{module}.py" for module in ("build", "layout", "lights", "meshes", "render", "twin")]
     return digest(material.model_dump_json(include=parts) + code_digest(code, root=here))
@@ -59,7 +59,7 @@ def make_twin(exp: Experiment, folder: Path) -> Path:
     Writes images/*.tif (8 bit), masks/*.tif (uint16 instance ids), truth.csv (parameters per image), truth.json (the
     law) and last, as the sign of completeness, registry.tsv. The same settings give the same files.
     """
-    material, twin = exp.material, exp.material.dataset.twin
+    material, twin = exp.material, exp.material.twin
     folder = folder / recipe(material)
     if (folder / "registry.tsv").is_file():
         return folder

@@ -19,7 +19,7 @@ SMALL = {
     "scene.size_px": 64,
     "meshes.count": 6,
     "layout.n_particles": [5, 7],
-    "layout.mean_diameter": 1.5,
+    "layout.sizes.median": 1.5,
     "layout.clusters": [1, 2],
 }
 # What the paper leaves fixed and the basis can hold too.

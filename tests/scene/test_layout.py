@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial import Delaunay
 
-from drgan_lib.config import load_experiment
+from drgan_lib.config import LogNormalSizes, load_experiment
 from drgan_lib.scene.layout import (
     DIRECTIONS,
     OPPOSITE,
     Layout,
     LayoutError,
-    half_field,
     poisson_disk_seeds,
     read_layouts,
     sample_layout,
@@ -56,7 +55,12 @@ def test_separation_of_two_balls_is_their_gap():
     stacking=st.floats(0, 1),
 )
 def test_any_layout_is_disjoint_supported_and_inside(seed, n, sigma, tightness, stacking):
-    changed = {"n_particles": (1, n), "size_sigma": sigma, "tightness": tightness, "stacking": stacking}
+    changed = {
+        "n_particles": (1, n),
+        "sizes": LogNormalSizes(median=0.82, sigma=sigma),
+        "tightness": tightness,
+        "stacking": stacking,
+    }
     material = MATERIAL.model_copy(update={"layout": MATERIAL.layout.model_copy(update=changed)})
     layout = sample_layout(material, MESHES, seed=seed)
     assert 1 <= len(layout) <= n
@@ -66,9 +70,7 @@ def test_any_layout_is_disjoint_supported_and_inside(seed, n, sigma, tightness, 
         for m, r, t in zip(layout.mesh_index, layout.rotations, layout.transforms, strict=True)
     ]
     assert min(lowest) >= material.scene.stage_y
-    assert (
-        np.abs(layout.transforms[:, [0, 2]]).max() <= material.layout.field_margin * half_field(material.scene) + 1e-5
-    )
+    assert np.abs(layout.transforms[:, [0, 2]]).max() <= material.layout.field_margin * material.scene.half_field + 1e-5
     assert np.linalg.det(layout.rotations) == pytest.approx(1, abs=1e-5)
 
 
@@ -91,7 +93,7 @@ def test_separated_particles_do_not_intersect_by_their_meshes():
 
 def test_sizes_follow_the_lognormal_law():
     sizes = sample_sizes(MATERIAL.layout, 2000, np.random.default_rng(0))
-    law = stats.lognorm(MATERIAL.layout.size_sigma, scale=MATERIAL.layout.mean_diameter)
+    law = stats.lognorm(MATERIAL.layout.sizes.sigma, scale=MATERIAL.layout.sizes.median)
     assert stats.kstest(sizes, law.cdf).pvalue > 0.01
 
 
@@ -129,6 +131,8 @@ def test_the_largest_number_fits_in_every_layout():
 
 
 def test_impossible_layout_says_how_many_fit():
-    crowded = MATERIAL.layout.model_copy(update={"n_particles": (400, 400), "mean_diameter": 2.0})
+    crowded = MATERIAL.layout.model_copy(
+        update={"n_particles": (400, 400), "sizes": LogNormalSizes(median=2.0, sigma=0.2)}
+    )
     with pytest.raises(LayoutError, match="of 400 particles fit"):
         sample_layout(MATERIAL.model_copy(update={"layout": crowded}), MESHES, seed=0)

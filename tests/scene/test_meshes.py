@@ -6,7 +6,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drgan_lib.config import MeshSettings, load_experiment
+from drgan_lib.config import CubeSettings, load_experiment
 from drgan_lib.scene.meshes import MeshError, deformed_cube, make_meshes, normalise, read_mesh, write_meshes
 
 
@@ -18,7 +18,7 @@ from drgan_lib.scene.meshes import MeshError, deformed_cube, make_meshes, normal
     triangles=st.integers(12, 5000),
 )
 def test_every_cube_follows_the_convention(seed, deformation, roundness, triangles):
-    asked = MeshSettings(deformation=deformation, roundness=roundness, max_triangles=triangles)
+    asked = CubeSettings(deformation=deformation, roundness=roundness, max_triangles=triangles)
     mesh = deformed_cube(asked, seed=seed)
     assert mesh.is_watertight
     assert mesh.is_winding_consistent

@@ -9,7 +9,6 @@ from drgan_lib.config import load_experiment
 from drgan_lib.scene import Layout, Renderer, liveness, make_meshes, sample_layout
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.build import SCENE_KEYS
-from drgan_lib.scene.layout import half_field
 from drgan_lib.scene.lights import BANDS
 from drgan_lib.scene.liveness import at_position
 from drgan_lib.scene.meshes import normalise
@@ -177,7 +176,7 @@ def test_ids_of_one_ball_are_its_silhouette():
     ids = Renderer(material, [ball], spp=1).instance_ids(layout)
     distance = material.scene.camera_y - centre_y
     tangent = np.tan(np.arcsin(1.0 / distance)) * (material.scene.camera_y - material.scene.stage_y)
-    radius_px = tangent / (2 * half_field(material.scene)) * material.scene.size_px
+    radius_px = tangent / (2 * material.scene.half_field) * material.scene.size_px
     assert (ids == 1).sum() == pytest.approx(np.pi * radius_px**2, rel=0.01)
     rows, columns = np.nonzero(ids)
     assert rows.mean() == pytest.approx(127.5, abs=0.5)

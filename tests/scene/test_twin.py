@@ -7,8 +7,8 @@ import tifffile
 from drgan_lib.config import load_experiment
 from drgan_lib.scene.twin import make_twin, recipe, true_parameters
 
-TINY = ["dataset.twin.n_train=1", "dataset.twin.n_test=1", "dataset.twin.size_px=256", "dataset.twin.spp=1"]
-TINY += ["dataset.twin.n_particles=[5, 9]", "dataset.twin.clusters=[1, 2]"]
+TINY = ["twin.n_train=1", "twin.n_test=1", "twin.size_px=256", "twin.spp=1"]
+TINY += ["twin.n_particles=[5, 9]", "twin.clusters=[1, 2]"]
 
 
 def test_a_twin_is_complete_and_the_same_again(tmp_path):
@@ -34,7 +34,7 @@ def test_a_complete_twin_is_not_rendered_again(tmp_path):
 
 def test_other_settings_go_to_another_folder(tmp_path):
     assert make_twin(load_experiment("twin", "demo", TINY), tmp_path) != make_twin(
-        load_experiment("twin", "demo", [*TINY, "dataset.twin.seed=8"]), tmp_path
+        load_experiment("twin", "demo", [*TINY, "twin.seed=8"]), tmp_path
     )
 
 
@@ -49,5 +49,5 @@ def test_true_parameters_follow_the_recorded_law():
     table = true_parameters(material, 4000, seed=0)
     for name, (low, high) in material.bounds.items():
         assert table[name].between(low, high).all()
-    mean, std = material.dataset.twin.truth["roughness"]
+    mean, std = material.twin.truth["roughness"]
     assert abs(table["roughness"].mean() - mean) < 0.2 * std

@@ -1,0 +1,82 @@
+"""How many particles, how large, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from drgan_lib.config.base import IntRange, Section, ordered
+
+
+class LogNormalSizes(Section):
+    """ln(size) is normal with the standard deviation `sigma` around ln(`median`)."""
+
+    law: Literal["lognormal"] = "lognormal"
+    unit: Literal["scene", "px", "nm"] = "scene"
+    median: float = Field(gt=0)
+    sigma: float = Field(ge=0, le=1.5)
+
+
+class NormalSizes(Section):
+    """Normal law, truncated to sizes above a tenth of `mean`."""
+
+    law: Literal["normal"] = "normal"
+    unit: Literal["scene", "px", "nm"] = "scene"
+    mean: float = Field(gt=0)
+    std: float = Field(ge=0)
+
+
+class BimodalSizes(Section):
+    """A mixture of two normal laws (each as `NormalSizes`); `share` of the particles are of the first."""
+
+    law: Literal["bimodal"] = "bimodal"
+    unit: Literal["scene", "px", "nm"] = "scene"
+    mean: tuple[float, float]
+    std: tuple[float, float]
+    share: float = Field(0.5, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _positive(self) -> BimodalSizes:
+        if min(self.mean) <= 0 or min(self.std) < 0:
+            raise ValueError(f"expected mean > 0 and std >= 0 for both, got mean {self.mean}, std {self.std}")
+        return self
+
+
+class EmpiricalSizes(Section):
+    """Sizes drawn from the user's table: a CSV file with the column `diameter_nm`, one row per measured particle."""
+
+    law: Literal["empirical"] = "empirical"
+    unit: Literal["nm"] = "nm"
+    table: Path
+
+
+SizeLaw = Annotated[
+    LogNormalSizes | NormalSizes | BimodalSizes | EmpiricalSizes,
+    Field(discriminator="law"),
+]
+LAWS = ("lognormal", "normal", "bimodal", "empirical")
+
+
+class LayoutSettings(Section):
+    """How many particles, how large, and where they lie.
+
+    `placement`: anywhere, or agglomerated around the seeds of a Poisson-disk process. `space`: every particle on the
+    stage (`planar`), some resting on others (`stacked`), or floating in a volume above the stage (`volume`).
+    `orientation`: turned at random (`free`), or as the mesh lies on the stage, turned about the vertical (`lying`).
+    """
+
+    n_particles: IntRange = (12, 40)
+    sizes: SizeLaw = LogNormalSizes(median=0.75, sigma=0.2)
+    placement: Literal["random", "agglomerated"] = "agglomerated"
+    space: Literal["planar", "stacked", "volume"] = "stacked"
+    orientation: Literal["free", "lying"] = "free"
+    clusters: IntRange = (1, 5)
+    seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
+    tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
+    stacking: float = Field(0.3, ge=0, le=1, description="share of particles that land partly on a neighbour")
+    height: float = Field(3.0, gt=0, description="highest point of space stacked and volume, in median sizes")
+    field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
+
+    _counts = field_validator("n_particles", "clusters")(ordered(1))

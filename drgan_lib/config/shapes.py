@@ -1,0 +1,113 @@
+"""Shapes of the particles: one section per kind, chosen by `shape`.
+
+A mesh has unit size and lies as it would on the stage, y up (see `drgan_lib.scene.meshes`); ranges are drawn from
+uniformly, a new value for each of the `count` meshes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from drgan_lib.config.base import IntRange, Range, Section, ordered
+
+
+class ShapeSettings(Section):
+    """`count` different meshes from one `seed`; or, whatever the shape, the mesh files of the folder `path`."""
+
+    path: Path | None = Field(None, description="folder of PLY, OBJ, STL or glTF files to use instead")
+    count: int = Field(40, ge=1)
+    max_triangles: int = Field(1300, ge=12, le=5000, description="triangle budget of one mesh")
+    seed: int = Field(0, ge=0)
+
+
+class CubeSettings(ShapeSettings):
+    """Cubes, deformed by their corners, blended with a sphere by `roundness`, and smoothed."""
+
+    shape: Literal["cube"] = "cube"
+    deformation: float = Field(0.3, ge=0, le=1)
+    roundness: float = Field(0.65, ge=0, le=1)
+
+
+class SphereSettings(ShapeSettings):
+    """Spheres, made slightly uneven by `deformation`, the standard deviation of ln(radius)."""
+
+    shape: Literal["sphere"] = "sphere"
+    deformation: float = Field(0.02, ge=0, le=0.3)
+
+
+class EllipsoidSettings(ShapeSettings):
+    """Ellipsoids; `aspect` is the longest over the shortest axis, the middle one lies between."""
+
+    shape: Literal["ellipsoid"] = "ellipsoid"
+    aspect: Range = (1.2, 2.0)
+
+    _aspect = field_validator("aspect")(ordered(1))
+
+
+class RodSettings(ShapeSettings):
+    """Cylinders with caps: `aspect` is length over diameter, `cap` 0 is flat and 1 a half sphere, `bend` in degrees.
+
+    `sides` is the number of side faces: prisms, as of ZnO, from 3 to 8; round rods from 12.
+    """
+
+    shape: Literal["rod"] = "rod"
+    aspect: Range = (3.0, 6.0)
+    cap: Range = (0.3, 1.0)
+    bend_deg: Range = (0.0, 0.0)
+    sides: int = Field(24, ge=3, le=64)
+
+    _aspect = field_validator("aspect")(ordered(1))
+    _cap = field_validator("cap")(ordered(0, 1))
+    _bend = field_validator("bend_deg")(ordered(0, 180))
+
+
+class WireSettings(ShapeSettings):
+    """Wires: `aspect` is length over diameter, the ends are thinner by `taper`, the axis turns by `bend_deg`."""
+
+    shape: Literal["wire"] = "wire"
+    aspect: Range = (15.0, 40.0)
+    taper: Range = (0.0, 0.4)
+    bend_deg: Range = (0.0, 60.0)
+    sides: int = Field(12, ge=3, le=64)
+
+    _aspect = field_validator("aspect")(ordered(2))
+    _taper = field_validator("taper")(ordered(0, 0.95))
+    _bend = field_validator("bend_deg")(ordered(0, 180))
+
+
+class OctahedronSettings(ShapeSettings):
+    """Wulff-like polyhedra: octahedra with cut tips, `truncation` 0 being whole and 1 a cuboctahedron."""
+
+    shape: Literal["octahedron"] = "octahedron"
+    truncation: Range = (0.2, 0.8)
+    deformation: float = Field(0.05, ge=0, le=0.3, description="relative spread of the facets' distances")
+
+    _truncation = field_validator("truncation")(ordered(0, 1))
+
+
+class PlateletSettings(ShapeSettings):
+    """Flat prisms with rounded rims: `aspect` is width over thickness, `sides` the range of their corners' number."""
+
+    shape: Literal["platelet"] = "platelet"
+    aspect: Range = (4.0, 8.0)
+    sides: IntRange = (3, 6)
+    roundness: float = Field(0.3, ge=0, le=1)
+
+    _aspect = field_validator("aspect")(ordered(1))
+    _sides = field_validator("sides")(ordered(3, 12))
+
+
+MeshSettings = Annotated[
+    CubeSettings
+    | SphereSettings
+    | EllipsoidSettings
+    | RodSettings
+    | WireSettings
+    | OctahedronSettings
+    | PlateletSettings,
+    Field(discriminator="shape"),
+]
+SHAPES = ("cube", "sphere", "ellipsoid", "rod", "wire", "octahedron", "platelet")
