@@ -14,8 +14,9 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
-from drgan_lib.segmentation.metrics import coco_ap50, match, remove_small, score
+from drgan_lib.segmentation.metrics import aji, boundary_f1, coco_ap50, match, remove_small, score
 
 LABELS = arrays(np.int32, (6, 7), elements=st.integers(0, 3))
 
@@ -81,29 +82,110 @@ def test_qualities_are_symmetric_and_within_their_range(true: np.ndarray, predic
     assert one["pq_semantic"] == pytest.approx(one["iou"], abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_agrees_with_panoptica(seed: int):
+def adversarial_pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random label images, one of: noisy squares, blobs, touching, nested, split, one-pixel, empty."""
+    rng = np.random.default_rng(seed)
+    kind = seed % 8
+    if kind < 2:
+        return random_pair(seed)
+    true = grid(3, 4, gap=int(rng.integers(2)))
+    if kind == 2:  # touching squares, moved
+        return true, np.roll(true, rng.integers(1, 5), axis=1)
+    if kind == 3:  # nested
+        true[2:6, 2:6], inner = 50, true.copy()
+        inner[3:5, 3:5] = 51
+        return true, inner
+    if kind == 4:  # split along a random line
+        predicted = true + 100 * (np.arange(true.shape[1]) > rng.integers(1, 30)) * (true > 0)
+        return true, predicted
+    if kind == 5:  # single pixels
+        predicted = np.zeros_like(true)
+        places = rng.choice(true.size, size=12, replace=False)
+        predicted.flat[places] = np.arange(1, 13)
+        return (predicted, np.where(predicted > 4, predicted, 0)) if seed % 2 else (true, predicted)
+    if kind == 6:  # one or both empty
+        empty = np.zeros_like(true)
+        return [(true, empty), (empty, true), (empty, empty)][seed // 8 % 3]
+    cells = rng.integers(0, 6, size=(2, 3, 4))  # blocks of equal ids
+    return tuple(np.kron(block, np.ones((7, 8), int)).astype(np.int32) for block in cells)
+
+
+def test_agrees_with_panoptica_on_200_pairs():
     import panoptica
     from panoptica.metrics import Metric
 
     panoptica.disable_citation_reminder()
-    true, predicted = random_pair(seed)
-    if seed == 7:
-        true, predicted = grid(2, 3), grid(2, 3, shift=2)
-    assert no_tie(true, predicted)
     evaluator = panoptica.Panoptica_Evaluator(
         expected_input=panoptica.InputType.UNMATCHED_INSTANCE,
         instance_matcher=panoptica.NaiveThresholdMatching(matching_metric=Metric.IOU, matching_threshold=0.5),
         instance_metrics=[Metric.IOU],
         global_metrics=[Metric.DSC],
     )
-    theirs = evaluator.evaluate(predicted.astype(np.uint8), true.astype(np.uint8))["ungrouped"]
-    ours = score(true, predicted)
-    assert (ours["tp"], ours["fp"], ours["fn"]) == (theirs.tp, theirs.fp, theirs.fn)
-    assert ours["tp"] > 0
-    assert [ours["pq"], ours["sq"], ours["rq"], ours["dsc"]] == pytest.approx(
-        [theirs.pq, theirs.sq, theirs.rq, theirs.global_bin_dsc], abs=1e-6
-    )
+    compared, seed = 0, 0
+    while compared < 200:
+        true, predicted = adversarial_pair(seed)
+        seed += 1
+        if not no_tie(true, predicted):
+            continue
+        compared += 1
+        ours = score(true, predicted)
+        if not (true.any() and predicted.any()):  # panoptica leaves these undefined
+            value = float(true.any() == predicted.any())
+            assert {ours[name] for name in ("dsc", "pq", "sq", "rq", "ap50", "ap50_95", "aji", "boundary_f1")} == {
+                value
+            }
+            continue
+        theirs = evaluator.evaluate(predicted.astype(np.uint8), true.astype(np.uint8))["ungrouped"]
+        assert (ours["tp"], ours["fp"], ours["fn"]) == (theirs.tp, theirs.fp, theirs.fn)
+        assert (ours["rq"], ours["dsc"]) == pytest.approx((theirs.rq, theirs.global_bin_dsc), abs=1e-6)
+        if theirs.tp:
+            assert (ours["pq"], ours["sq"]) == pytest.approx((theirs.pq, theirs.sq), abs=1e-6)
+
+
+@given(LABELS, LABELS)
+@settings(max_examples=100, deadline=None)
+def test_aji_is_what_its_definition_says(true: np.ndarray, predicted: np.ndarray):
+    intersection, union, taken = 0, 0, set()
+    for t in ids(true):
+        candidates = [
+            (((true == t) & (predicted == p)).sum() / ((true == t) | (predicted == p)).sum(), -p)
+            for p in ids(predicted)
+        ]
+        iou, label = max(candidates, default=(0, 0))
+        if iou > 0:
+            taken.add(-label)
+            intersection += ((true == t) & (predicted == -label)).sum()
+            union += ((true == t) | (predicted == -label)).sum()
+        else:
+            union += (true == t).sum()
+    union += sum((predicted == p).sum() for p in ids(predicted) if p not in taken)
+    assert aji(true, predicted) == pytest.approx(intersection / union if union else 1.0, abs=1e-12)
+
+
+@given(LABELS, LABELS, st.sampled_from([0.0, 1.0, 1.5, 2.0]))
+@settings(max_examples=60, deadline=None)
+def test_boundary_f1_is_what_its_definition_says(true: np.ndarray, predicted: np.ndarray, tolerance: float):
+    def outline(labels):
+        padded = np.pad(labels, 1, mode="edge")
+        neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+        return np.argwhere((labels > 0) & np.any([n != labels for n in neighbours], axis=0))
+
+    ours, theirs = outline(true), outline(predicted)
+    if len(ours) == 0 or len(theirs) == 0:
+        expected = float(len(ours) == len(theirs))
+    else:
+        near = cdist(ours, theirs) <= tolerance
+        precision, recall = near.any(axis=0).mean(), near.any(axis=1).mean()
+        expected = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    assert boundary_f1(true, predicted, tolerance_px=tolerance) == pytest.approx(expected, abs=1e-12)
+
+
+def test_closed_form_over_the_thresholds():
+    # Every IoU is 30 / 42 = 0.714; the margin keeps outlines off the image's border, where there are none.
+    figures = score(*(np.pad(grid(2, 3, gap=2, shift=shift), 4) for shift in (0, 1)))
+    assert figures["ap50_95"] == pytest.approx(5 / 10)
+    assert figures["aji"] == pytest.approx(30 / 42)
+    assert (figures["boundary_f1"], figures["count_error"]) == (1, 0)
 
 
 def test_closed_form_of_shifted_squares():
@@ -146,7 +228,9 @@ def test_nested_instances_keep_apart():
 )
 def test_empty_and_one_pixel_images(true: list, predicted: list, value: int):
     figures = score(np.array(true), np.array(predicted))
-    assert {figures[name] for name in ("dsc", "iou", "pq_semantic", "pq", "sq", "rq", "ap50")} == {value}
+    assert {figures[name] for name in ("dsc", "iou", "pq_semantic", "pq", "sq", "rq", "ap50", "ap50_95", "aji")} == {
+        value
+    }
     assert coco_ap50([np.array(true)], [np.array(predicted)]) == pytest.approx(value)
 
 
