@@ -1,7 +1,8 @@
 """Shapes of the particles: one section per kind, chosen by `shape`.
 
 A mesh has unit size and lies as it would on the stage, y up (see `drgan_lib.scene.meshes`); ranges are drawn from
-uniformly, a new value for each of the `count` meshes.
+uniformly, a new value for each of the `count` meshes. Rods and wires have unit diameter, the others unit equivalent
+diameter.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ class EllipsoidSettings(ShapeSettings):
 
 
 class RodSettings(ShapeSettings):
-    """Cylinders with caps: `aspect` is length over diameter, `cap` 0 is flat and 1 a half sphere, `bend` in degrees.
+    """Cylinders with caps: `aspect` is length over diameter, `cap` 0 is flat and 1 a half sphere.
 
-    `sides` is the number of side faces: prisms, as of ZnO, from 3 to 8; round rods from 12.
+    The axis turns by `bend_deg`, less where the rod is so short that it would be bent more sharply than to a radius of
+    one diameter. `sides` is the number of side faces: up to 8 prisms, as of ZnO, above that round.
     """
 
     shape: Literal["rod"] = "rod"
@@ -65,7 +67,10 @@ class RodSettings(ShapeSettings):
 
 
 class WireSettings(ShapeSettings):
-    """Wires: `aspect` is length over diameter, the ends are thinner by `taper`, the axis turns by `bend_deg`."""
+    """Wires: `aspect` is length over diameter, the ends are thinner by `taper`, the axis turns by `bend_deg`.
+
+    `sides` and the limit of the bend are as of rods; five sides make the prisms that silver grows to.
+    """
 
     shape: Literal["wire"] = "wire"
     aspect: Range = (15.0, 40.0)
@@ -89,7 +94,10 @@ class OctahedronSettings(ShapeSettings):
 
 
 class PlateletSettings(ShapeSettings):
-    """Flat prisms with rounded rims: `aspect` is width over thickness, `sides` the range of their corners' number."""
+    """Flat, slightly uneven prisms: `aspect` is width over thickness, `sides` the range of their corners' number.
+
+    `roundness` 0 is a rim with sharp edges, 1 a half-round one.
+    """
 
     shape: Literal["platelet"] = "platelet"
     aspect: Range = (4.0, 8.0)

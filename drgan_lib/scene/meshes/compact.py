@@ -1,0 +1,71 @@
+"""Compact shapes: deformed cubes, as the paper modelled TiO2 by hand in Blender, uneven spheres, and ellipsoids."""
+
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+from scipy.special import sph_harm_y
+
+from drgan_lib.config import CubeSettings, EllipsoidSettings, SphereSettings
+from drgan_lib.scene.meshes.convention import normalise, require_budget
+
+UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
+
+
+def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
+    """One smoothed cube whose corners were moved at random.
+
+    The cube's surface is subdivided as far as `settings.max_triangles` allows, its eight corners are displaced by up to
+    `deformation` half-edges (the surface follows by trilinear interpolation), its axes are stretched, and it is blended
+    with the sphere by `roundness` and smoothed.
+    """
+    rng = np.random.default_rng(seed)
+    cube = trimesh.creation.box(extents=(2.0, 2.0, 2.0))
+    while 4 * len(cube.faces) <= settings.max_triangles:
+        cube = cube.subdivide()
+    points = np.asarray(cube.vertices)
+    directions = points / np.linalg.norm(points, axis=1, keepdims=True)
+    rounded = (1 - settings.roundness) * points + settings.roundness * 1.3 * directions
+
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
+    displacement = settings.deformation * rng.uniform(-1, 1, size=(8, 3))
+    weights = np.prod(1 + points[:, None, :] * corners[None], axis=2) / 8  # trilinear, rows sum to 1
+    stretch = np.exp(settings.deformation * rng.normal(size=3))
+    moved = (rounded + weights @ displacement) * stretch
+
+    mesh = trimesh.Trimesh(moved, cube.faces, process=False)
+    trimesh.smoothing.filter_laplacian(mesh, lamb=0.5, iterations=3)
+    return normalise(mesh)
+
+
+def uneven_sphere(settings: SphereSettings, *, seed: int) -> trimesh.Trimesh:
+    """A sphere with broad bumps: ln(radius) is a random sum of spherical harmonics of low degree.
+
+    Its standard deviation over the surface is `settings.deformation`; at 0 the sphere is even.
+    """
+    rng = np.random.default_rng(seed)
+    ball = _icosphere(settings.max_triangles, "a sphere")
+    x, y, z = ball.vertices.T
+    bumps = np.zeros(len(ball.vertices))
+    for degree in UNEVENNESS:
+        for order in range(degree + 1):
+            real, imaginary = rng.normal(size=2) / degree**2  # broad bumps are the higher ones
+            harmonic = sph_harm_y(degree, order, np.arccos(y), np.arctan2(z, x))
+            bumps += real * harmonic.real + imaginary * harmonic.imag
+    radius = np.exp(settings.deformation * (bumps - bumps.mean()) / bumps.std())
+    return normalise(trimesh.Trimesh(ball.vertices * radius[:, None], ball.faces, process=False))
+
+
+def ellipsoid(settings: EllipsoidSettings, *, seed: int) -> trimesh.Trimesh:
+    """An ellipsoid lying flat: its longest axis is x, its shortest y, and z is anything between."""
+    rng = np.random.default_rng(seed)
+    aspect = rng.uniform(*settings.aspect)
+    ball = _icosphere(settings.max_triangles, "an ellipsoid")
+    axes = (aspect, 1.0, aspect ** rng.uniform())
+    return normalise(trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False))
+
+
+def _icosphere(max_triangles: int, shape: str) -> trimesh.Trimesh:
+    """The unit sphere as an icosahedron, divided as often as the budget allows."""
+    require_budget(max_triangles, 20, shape)
+    return trimesh.creation.icosphere(subdivisions=int(np.log(max_triangles / 20) / np.log(4) + 1e-9))

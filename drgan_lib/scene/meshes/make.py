@@ -1,0 +1,49 @@
+"""All shapes of a material: generated from its settings, or read from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from drgan_lib.config import ROOT, Material, ShapeSettings
+from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
+from drgan_lib.scene.meshes.elongated import rod, wire
+from drgan_lib.scene.meshes.files import read_meshes, write_mesh
+from drgan_lib.scene.meshes.polyhedra import platelet, truncated_octahedron
+
+GENERATORS = {
+    "cube": deformed_cube,
+    "sphere": uneven_sphere,
+    "ellipsoid": ellipsoid,
+    "rod": rod,
+    "wire": wire,
+    "octahedron": truncated_octahedron,
+    "platelet": platelet,
+}
+
+
+def make_meshes(material: Material) -> list[trimesh.Trimesh]:
+    """The material's shapes, the same for the same settings: generated, or read from the folder `meshes.path`."""
+    settings = material.meshes
+    if settings.path is not None:
+        return read_meshes(settings.path, max_triangles=settings.max_triangles)
+    return generate_meshes(settings)
+
+
+def generate_meshes(settings: ShapeSettings) -> list[trimesh.Trimesh]:
+    """`settings.count` different meshes of the kind `settings.shape`."""
+    seeds = np.random.SeedSequence(settings.seed).generate_state(settings.count)
+    return [GENERATORS[settings.shape](settings, seed=int(seed)) for seed in seeds]
+
+
+def write_meshes(material: Material, folder: Path | None = None) -> list[Path]:
+    """Writes the material's shapes as binary PLY files, by default to meshes/<material>, and returns their paths."""
+    folder = folder or ROOT / "meshes" / material.name
+    name = material.meshes.shape if material.meshes.path is None else "file"
+    meshes = make_meshes(material)
+    paths = [folder / f"{name}_{number:03d}.ply" for number in range(len(meshes))]
+    for mesh, path in zip(meshes, paths, strict=True):
+        write_mesh(mesh, path)
+    return paths
