@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from benchmarks import rendering, steadiness, synthesis, training, transport
+from benchmarks import layouts, rendering, steadiness, synthesis, training, transport
 from benchmarks.measure import line, row
 
 PARTS = (
@@ -25,6 +25,10 @@ def check(results, names):
         assert set(entry) == {"value", "unit", "at_most", "at_least", "met"}
         assert entry["value"] > 0
         assert (entry["met"] is None) == (entry["at_most"] is None and entry["at_least"] is None)
+
+
+def test_the_benchmark_of_layouts_measures_each_shape():
+    check(layouts.benchmark(n_layouts=1), {f"layouts_of_{shape}" for shape in ("cubes", "spheres", "wires")})
 
 
 def test_the_rendering_benchmark_measures_both_figures():

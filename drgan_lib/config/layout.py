@@ -45,7 +45,7 @@ class BimodalSizes(Section):
 
 
 class EmpiricalSizes(Section):
-    """Sizes drawn from the user's table: a CSV file with the column `diameter_nm`, one row per measured particle."""
+    """The law of the user's table: a CSV file with the column `diameter_nm`, one row per measured particle."""
 
     law: Literal["empirical"] = "empirical"
     unit: Literal["nm"] = "nm"
@@ -63,8 +63,12 @@ class LayoutSettings(Section):
     """How many particles, how large, and where they lie.
 
     `placement`: anywhere, or agglomerated around the seeds of a Poisson-disk process. `space`: every particle on the
-    stage (`planar`), some resting on others (`stacked`), or floating in a volume above the stage (`volume`).
-    `orientation`: turned at random (`free`), or as the mesh lies on the stage, turned about the vertical (`lying`).
+    stage (`planar`), on the stage or resting on others (`stacked`), or floating in a volume above the stage
+    (`volume`). `orientation`: turned at random (`free`), or as the mesh lies on the stage (`lying`), turned about the
+    vertical and half of them upside down.
+
+    `clusters`, `seed_radius` and `tightness` shape agglomerates, and `stacking` those that are stacked; particles at
+    random are stacked where they happen to fall onto others.
     """
 
     n_particles: IntRange = (12, 40)
@@ -75,8 +79,8 @@ class LayoutSettings(Section):
     clusters: IntRange = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
     tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
-    stacking: float = Field(0.3, ge=0, le=1, description="share of particles that land partly on a neighbour")
-    height: float = Field(3.0, gt=0, description="highest point of space stacked and volume, in median sizes")
+    stacking: float = Field(0.3, ge=0, le=1, description="share of particles set partly onto a neighbour")
+    height: float = Field(3.0, gt=0, description="of the highest centre above the stage, in median sizes")
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
 
     _counts = field_validator("n_particles", "clusters")(ordered(1))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import trimesh
 
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.choose import make_renderer
-from drgan_lib.scene.layout import Layout, read_layouts, sample_layout, write_layouts
+from drgan_lib.scene.layout import Layout, coverage, read_layouts, sample_layout, write_layouts
 from drgan_lib.scene.liveness import liveness
 from drgan_lib.scene.meshes import make_meshes
 
@@ -26,8 +27,27 @@ def prepare(exp: Experiment) -> Path:
         table.to_csv(temporary, index=False)
     definition = "learned parameters whose range changes the rendered image by more than 1e-4 of white on average"
     live = {"value": int(table["alive"].sum()), "of": len(table), "definition": definition, "split": "none"}
-    write_json(folder / "figures.json", {"live_parameters": live})
+    write_json(folder / "figures.json", {"live_parameters": live, **_figures(exp, layouts, meshes)})
     return folder
+
+
+def _figures(exp: Experiment, layouts: list[Layout], meshes: list[trimesh.Trimesh]) -> dict[str, dict]:
+    """How full the layouts are, and how many particles found no place in them."""
+    missing = sum(layout.missing for layout in layouts)
+    covered = [coverage(layout, meshes, exp.material) for layout in layouts]
+    return {
+        "layout_coverage": {
+            "value": float(np.mean(covered)),
+            "definition": "share of the field of view that particles cover, mean of the layouts",
+            "split": "none",
+        },
+        "particles_without_place": {
+            "value": missing,
+            "of": missing + sum(len(layout) for layout in layouts),
+            "definition": "particles drawn for the layouts that fitted nowhere and were left out",
+            "split": "none",
+        },
+    }
 
 
 def load_layouts(exp: Experiment) -> list[Layout]:

@@ -1,0 +1,25 @@
+"""Which particles lie where: their number, sizes, orientations and places, without overlap."""
+
+from drgan_lib.scene.layout.contact import CLEARANCE, separation
+from drgan_lib.scene.layout.place import orientations, poisson_disk_seeds, sample_layout
+from drgan_lib.scene.layout.record import Layout, LayoutError, read_layouts, write_layouts
+from drgan_lib.scene.layout.room import coverage
+from drgan_lib.scene.layout.sizes import SizeLaw, read_diameters, sample_sizes, size_cdf, size_law
+
+__all__ = [
+    "CLEARANCE",
+    "Layout",
+    "LayoutError",
+    "SizeLaw",
+    "coverage",
+    "orientations",
+    "poisson_disk_seeds",
+    "read_diameters",
+    "read_layouts",
+    "sample_layout",
+    "sample_sizes",
+    "separation",
+    "size_cdf",
+    "size_law",
+    "write_layouts",
+]

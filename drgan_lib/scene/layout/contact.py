@@ -1,0 +1,170 @@
+"""Which particles touch: distances between convex parts (GJK, by the Flexible Collision Library).
+
+A particle is the union of the convex hulls of its mesh's parts. Two particles are disjoint when every pair of parts is,
+and one that moves along a line stops where the first of its parts meets one of another particle's. FCL proposes the
+direction in which two parts are apart, all of their vertices confirm it: whatever FCL's tolerance, particles are placed
+only where planes separate them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import fcl
+import numpy as np
+import trimesh
+from scipy.spatial import ConvexHull
+
+from drgan_lib.scene.layout.record import Layout
+from drgan_lib.scene.meshes import convex_parts
+
+CLEARANCE = 1e-3  # gap left between surfaces, scene units (a thirtieth of a pixel)
+STEPS = 50  # of Newton's method; contacts take less than ten
+NOWHERE = -np.inf
+# With all faces FCL would look for a path along the edges: at every new body that takes longer than all it then saves.
+ONE_FACE = np.array([3, 0, 1, 2])
+NEAREST_POINTS = fcl.DistanceRequest(enable_nearest_points=True)
+
+
+class Part:
+    """A convex part: its vertices about the particle's centroid, and where that is."""
+
+    def __init__(self, points: np.ndarray):
+        self.points, self.centre = points, np.zeros(3)
+        self.shape = fcl.CollisionObject(fcl.Convex(points, 1, ONE_FACE))
+
+    def move(self, centre: np.ndarray) -> None:
+        self.centre = centre
+        self.shape.setTranslation(centre)
+
+
+class Body:
+    """A mesh turned and scaled, as its convex parts about its centroid.
+
+    `middles` [p, 3] and `radii` [p] are balls around the parts, `low` and `high` [3] the corners of the bounding box.
+    """
+
+    def __init__(self, mesh: trimesh.Trimesh, rotation: np.ndarray, size: float):
+        self.parts, middles, radii, corners = [], [], [], []
+        for vertices in _hulls(mesh):
+            points = size * (vertices @ rotation.T)
+            self.parts.append(Part(points))
+            corners.append((points.min(axis=0), points.max(axis=0)))
+            middles.append(np.mean(corners[-1], axis=0))
+            radii.append(np.linalg.norm(points - middles[-1], axis=1).max())
+        self.middles, self.radii = np.array(middles), np.array(radii)
+        self.low, self.high = np.min(corners, axis=0)[0], np.max(corners, axis=0)[1]
+
+
+@lru_cache(maxsize=1024)
+def _hulls(mesh: trimesh.Trimesh) -> tuple[np.ndarray, ...]:
+    """float64 [v, 3] per part of a mesh: the vertices of its convex hull."""
+    parts = (np.asarray(mesh.vertices)[part] for part in convex_parts(mesh))
+    return tuple(points[ConvexHull(points).vertices] for points in parts)
+
+
+class Crowd:
+    """Bodies that have found their places."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.owners = np.empty(0, dtype=int)
+        self.middles, self.radii = np.empty((0, 3)), np.empty(0)
+
+    def add(self, body: Body, centre: np.ndarray, owner: int) -> None:
+        """Puts `body`, which is known by the number `owner`, at `centre`."""
+        for part in body.parts:
+            part.move(centre)
+        self.parts += body.parts
+        self.owners = np.append(self.owners, np.full(len(body.parts), owner))
+        self.middles = np.concatenate([self.middles, body.middles + centre])
+        self.radii = np.append(self.radii, body.radii)
+
+    def is_clear(self, body: Body, centre: np.ndarray) -> bool:
+        """Whether `body` at `centre` keeps its clearance to all others."""
+        offsets = self.middles - (body.middles + centre)[:, None]
+        near = np.linalg.norm(offsets, axis=2) < self.radii + body.radii[:, None] + CLEARANCE
+        for own, other in zip(*np.nonzero(near), strict=True):
+            body.parts[own].move(centre)
+            if _gap(self.parts[other], body.parts[own])[0] < CLEARANCE:
+                return False
+        return True
+
+    def stop(self, body: Body, start: np.ndarray, direction: np.ndarray, *, owner: int | None = None) -> float:
+        """How far from `start` along the unit vector `direction` a body stops that comes from that side.
+
+        From there on outwards it is clear of all others (of `owner` alone, if given); minus infinity if it never
+        meets one.
+        """
+        others = np.flatnonzero(self.owners == owner) if owner is not None else np.arange(len(self.parts))
+        offsets = self.middles[others] - (body.middles + start)[:, None]
+        along = offsets @ direction
+        beside = (offsets**2).sum(axis=2) - along**2
+        reach = (self.radii[others] + body.radii[:, None] + CLEARANCE) ** 2
+        meets = np.nonzero(beside < reach)
+        far = along[meets] + np.sqrt(reach[meets] - beside[meets])  # where the balls around the parts meet
+        best = NOWHERE
+        for k in np.argsort(-far, kind="stable"):
+            if far[k] <= best:
+                break
+            own, other = body.parts[meets[0][k]], self.parts[others[meets[1][k]]]
+            best = max(best, _first_contact(other, own, start, direction, far[k], best))
+        return float(best)
+
+
+def _first_contact(still, moving, start: np.ndarray, direction: np.ndarray, t: float, least: float) -> float:
+    """`t` reduced to where `moving` at start + t * direction has its clearance to `still`; no matter if below `least`.
+
+    Newton's method: the gap is a convex function of t, so that the steps never pass the contact.
+    """
+    for _ in range(STEPS):
+        moving.move(start + t * direction)
+        gap, normal = _gap(still, moving)
+        closing = normal @ direction
+        if gap <= 1.5 * CLEARANCE:
+            return t
+        if closing <= 1e-9:  # it passes by
+            return NOWHERE
+        t -= (gap - 1.2 * CLEARANCE) / closing
+        if t <= least:
+            return NOWHERE
+    return t
+
+
+def _gap(a: Part, b: Part) -> tuple[float, np.ndarray]:
+    """Distance of two convex parts, and the unit vector from `a` to `b`; -1 and zeros if they meet."""
+    result = fcl.DistanceResult()
+    if fcl.distance(a.shape, b.shape, NEAREST_POINTS, result) <= 0:
+        return -1.0, np.zeros(3)
+    on_a, on_b = result.nearest_points
+    normal = (on_b - on_a) / np.linalg.norm(on_b - on_a)
+    return float((b.points @ normal).min() - (a.points @ normal).max() + (b.centre - a.centre) @ normal), normal
+
+
+def separation(layout: Layout, meshes: list[trimesh.Trimesh]) -> np.ndarray:
+    """float64 [n, n]: the gap between each pair of particles in scene units, negative where they meet."""
+    bodies = [
+        Body(meshes[m], rotation.astype(float), float(transform[3]))
+        for m, rotation, transform in zip(layout.mesh_index, layout.rotations, layout.transforms, strict=True)
+    ]
+    centres = layout.transforms[:, :3].astype(float)
+    for body, centre in zip(bodies, centres, strict=True):
+        for part in body.parts:
+            part.move(centre)
+    gaps = np.full((len(bodies), len(bodies)), np.inf)
+    for i, j in zip(*np.triu_indices(len(bodies), 1), strict=True):
+        gaps[i, j] = gaps[j, i] = _nearest(bodies[i], centres[i], bodies[j], centres[j])
+    return gaps
+
+
+def _nearest(a: Body, centre_a: np.ndarray, b: Body, centre_b: np.ndarray) -> float:
+    """Gap between two bodies whose parts lie at their centres."""
+    offsets = (b.middles + centre_b) - (a.middles + centre_a)[:, None]
+    least = np.linalg.norm(offsets, axis=2) - a.radii[:, None] - b.radii  # between the balls around the parts
+    best = np.inf
+    for k in np.argsort(least, axis=None):
+        i, j = np.unravel_index(k, least.shape)
+        if best < least[i, j]:
+            break
+        best = min(best, _gap(a.parts[i], b.parts[j])[0])
+    return best

@@ -1,0 +1,216 @@
+"""Any material's layouts: no intersection, inside the field, resting where they should, with the asked law of sizes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.sparse.csgraph import connected_components
+
+from drgan_lib.config import SHAPES, ConfigError
+from drgan_lib.scene.layout import (
+    CLEARANCE,
+    LayoutError,
+    poisson_disk_seeds,
+    sample_layout,
+    separation,
+    size_cdf,
+    size_law,
+)
+from tests.scene.layout.conftest import bodies, lowest, material_of, meshes_of
+
+TOUCHING = 2 * CLEARANCE
+BIMODAL = {"law": "bimodal", "mean": [0.8, 0.3], "std": [0.05, 0.05], "share": 0.7}
+PLACES = [(placement, space) for placement in ("random", "agglomerated") for space in ("planar", "stacked", "volume")]
+
+
+def laws(scale):
+    """Settings of any law with formulas, of sizes about `scale`."""
+    spread, size = st.floats(0, 0.4), st.floats(0.5 * scale, 1.2 * scale)
+    unit = st.just({"unit": "scene"})
+    lognormal = st.builds(lambda m, s: {"law": "lognormal", "median": m, "sigma": s}, size, spread)
+    normal = st.builds(lambda m, s: {"law": "normal", "mean": m, "std": s * m}, size, spread)
+    bimodal = st.builds(
+        lambda a, b, s, share: {"law": "bimodal", "mean": [a, b], "std": [s * a, s * b], "share": share},
+        size,
+        size,
+        spread,
+        st.floats(0.1, 0.9),
+    )
+    return st.builds(lambda law, unit: law | unit, lognormal | normal | bimodal, unit)
+
+
+@st.composite
+def asked(draw):
+    """A shape, and a material of it."""
+    shape = draw(st.sampled_from(SHAPES))
+    placement, space = draw(st.sampled_from(PLACES))
+    return shape, material_of(
+        shape,
+        n_particles=[1, draw(st.integers(1, 25))],
+        sizes=draw(laws({"wire": 0.1, "rod": 0.2}.get(shape, 0.5))),
+        placement=placement,
+        space=space,
+        orientation=draw(st.sampled_from(["free", "lying"])),
+        clusters=[1, draw(st.integers(1, 5))],
+        tightness=draw(st.floats(0.3, 1)),
+        stacking=draw(st.floats(0, 1)),
+        height=draw(st.floats(1, 6)),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(asked=asked(), seed=st.integers(0, 2**31))
+def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed):
+    shape, material = asked
+    meshes, settings = meshes_of(shape), material.layout
+    layout = sample_layout(material, meshes, seed=seed)
+    assert 1 <= len(layout) <= len(layout) + layout.missing <= settings.n_particles[1]
+    gaps, bottoms = separation(layout, meshes), lowest(layout, meshes) - material.scene.stage_y
+    assert gaps.min() > 0.9 * CLEARANCE
+    assert np.abs(layout.transforms[:, [0, 2]]).max() <= settings.field_margin * material.scene.half_field + 1e-5
+    assert np.linalg.det(layout.rotations) == pytest.approx(1, abs=1e-5)
+    on_stage = bottoms < TOUCHING
+    height = layout.transforms[:, 1] - material.scene.stage_y
+    assert bottoms.min() > 0
+    assert (on_stage | (height <= settings.height * size_law(material).median + 1e-5)).all()
+    if settings.space == "planar":
+        assert on_stage.all()
+    if settings.space == "stacked":
+        assert (on_stage | (gaps.min(axis=1) < TOUCHING)).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [
+        ("cube", {"sizes": {"law": "lognormal", "median": 0.82, "sigma": 0.4}}),
+        ("cube", {"sizes": {"law": "normal", "mean": 0.6, "std": 0.3}, "space": "volume"}),
+        ("sphere", {"sizes": BIMODAL, "space": "planar", "clusters": [1, 1]}),
+        ("sphere", {"sizes": BIMODAL, "space": "planar", "placement": "random"}),
+        ("wire", {"placement": "random", "orientation": "lying", "height": 8}),
+    ],
+)
+def test_placed_sizes_follow_the_law(shape, changes):
+    """Placement must not prefer small particles, also where there is little room."""
+    material, meshes = material_of(shape, **changes), meshes_of(shape)
+    layouts = [sample_layout(material, meshes, seed=seed) for seed in range(20)]
+    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
+    assert sum(layout.missing for layout in layouts) == 0
+    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 0.01
+
+
+def test_particles_without_a_place_do_not_distort_the_law():
+    sizes = {"law": "lognormal", "median": 0.8, "sigma": 0.4}
+    material = material_of("sphere", space="planar", placement="random", sizes=sizes, n_particles=[10, 90])
+    layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(12)]
+    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
+    assert sum(layout.missing for layout in layouts) > 20
+    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 0.01
+
+
+def test_placed_sizes_follow_a_table(tmp_path):
+    nm = np.random.default_rng(1).gamma(20, 5, size=300)
+    (tmp_path / "sizes.csv").write_text("diameter_nm\n" + "\n".join(f"{d:.1f}" for d in nm))
+    material = material_of(sizes={"law": "empirical", "table": str(tmp_path / "sizes.csv")}, pixel_size_nm=7.0)
+    layouts = [sample_layout(material, meshes_of("cube"), seed=seed) for seed in range(20)]
+    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
+    assert stats.ks_2samp(sizes, nm * material.scene_units("nm")).pvalue > 0.01
+
+
+def test_random_particles_lie_anywhere():
+    material = material_of(placement="random", space="volume", sizes={"law": "lognormal", "median": 0.3, "sigma": 0.1})
+    layouts = [sample_layout(material, meshes_of("cube"), seed=seed) for seed in range(15)]
+    x, y, z, size = np.concatenate([layout.transforms for layout in layouts]).T
+    half_width = material.layout.field_margin * material.scene.half_field
+    for along in (x, z):
+        assert stats.kstest(along, stats.uniform(-half_width, 2 * half_width).cdf).pvalue > 0.01
+    assert y.min() > material.scene.stage_y
+    assert np.quantile(y - material.scene.stage_y, 0.95) > 0.8 * material.layout.height * np.median(size)
+
+
+@pytest.mark.parametrize("shape", ["wire", "platelet"])
+def test_lying_particles_lie_flat_on_either_side(shape):
+    layout = sample_layout(material_of(shape, orientation="lying", placement="random"), meshes_of(shape), seed=2)
+    vertical = layout.rotations[:, :, 1]  # where each mesh's y points
+    assert np.abs(vertical[:, [0, 2]]).max() < 1e-6
+    assert set(np.round(vertical[:, 1])) == {-1.0, 1.0}
+    angle = np.arctan2(layout.rotations[:, 2, 0], layout.rotations[:, 0, 0])
+    assert stats.kstest(angle, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
+
+
+def test_crossing_wires_lie_level_on_each_other():
+    material = material_of("wire", placement="random", orientation="lying", height=12)
+    layout, meshes = sample_layout(material, meshes_of("wire"), seed=3), meshes_of("wire")
+    bottoms = lowest(layout, meshes) - material.scene.stage_y
+    heights = np.array([np.ptp(body.vertices[:, 1]) for body in bodies(layout, meshes)])
+    assert 5 < np.sum(bottoms < TOUCHING) < 25
+    assert heights == pytest.approx(layout.transforms[:, 3], rel=0.05)
+
+
+@pytest.mark.parametrize("space", ["planar", "volume"])
+@pytest.mark.parametrize("clusters", [1, 3])
+def test_tight_clusters_hang_together(space, clusters):
+    material = material_of("sphere", space=space, clusters=[clusters, clusters], tightness=1.0)
+    layout = sample_layout(material, meshes_of("sphere"), seed=4)
+    assert connected_components(separation(layout, meshes_of("sphere")) < TOUCHING)[0] <= clusters
+
+
+def test_loose_clusters_are_wider():
+    def spread(tightness):
+        material = material_of("sphere", space="planar", clusters=[1, 1], tightness=tightness)
+        layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(6)]
+        return np.mean([layout.transforms[:, [0, 2]].std(axis=0) for layout in layouts])
+
+    assert spread(0.5) > 1.2 * spread(1.0)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_seeds_keep_their_distance(dimensions):
+    high = np.full(dimensions, 4.0)
+    seeds = poisson_disk_seeds(6, 1.5, -high, high, np.random.default_rng(3))
+    distances = np.linalg.norm(seeds[:, None] - seeds[None], axis=2) + 10 * np.eye(len(seeds))
+    assert seeds.shape == (6, dimensions)
+    assert distances.min() >= 1.5
+    assert len(poisson_disk_seeds(50, 3.0, -high, high, np.random.default_rng(3))) < 50
+
+
+def test_the_number_varies_and_reaches_both_ends():
+    material, meshes = material_of(n_particles=[3, 6]), meshes_of("cube")
+    assert {len(sample_layout(material, meshes, seed=seed)) for seed in range(30)} == {3, 4, 5, 6}
+
+
+def test_the_largest_number_fits_in_every_layout():
+    material = material_of(n_particles=[40, 40], sizes={"law": "lognormal", "median": 0.82, "sigma": 0.2})
+    assert {len(sample_layout(material, meshes_of("cube"), seed=seed)) for seed in range(20)} == {40}
+
+
+def test_particles_without_a_place_are_counted():
+    crowded = {"space": "planar", "placement": "random", "sizes": {"law": "lognormal", "median": 1.0, "sigma": 0.1}}
+    meshes = meshes_of("sphere")
+    layout = sample_layout(material_of("sphere", n_particles=[35, 60], **crowded), meshes, seed=0)
+    assert len(layout) >= 35
+    assert layout.missing > 0
+    with pytest.raises(LayoutError, match=r"only \d\d of 60 particles found a place .* cover 59% of the field"):
+        sample_layout(material_of("sphere", n_particles=[60, 60], **crowded), meshes, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"space": "planar"}, r"150 particles of the mean size .* take \d+% of the field's area, and at most 84%"),
+        ({"space": "stacked", "height": 0.5}, r"field's volume, and at most 64% can be filled; lower"),
+        ({"space": "volume", "height": 0.5}, r"field's volume"),
+        ({"space": "volume", "height": 9.0}, r"expected less than the camera's height, 10 scene units, got 9 median"),
+    ],
+)
+def test_a_law_that_cannot_fit_is_refused(changes, says):
+    sizes = {"law": "lognormal", "median": 1.3, "sigma": 0.1}
+    with pytest.raises(ConfigError, match=says):
+        sample_layout(material_of(n_particles=[150, 150], sizes=sizes, **changes), meshes_of("cube"), seed=0)
+
+
+@pytest.mark.parametrize(("placement", "space"), PLACES)
+def test_the_seed_decides_the_layout(placement, space):
+    material, meshes = material_of(placement=placement, space=space, n_particles=[5, 15]), meshes_of("cube")
+    first, second, other = (sample_layout(material, meshes, seed=seed) for seed in (5, 5, 6))
+    assert first.key == second.key != other.key
