@@ -73,11 +73,7 @@ print(f"licence: {settings.licence}" + (f"; cite {settings.citation}" if setting
 # transparency, stacks, damaged files.
 
 # %%
-micrographs = data.read_micrographs(
-    [source.image for source in dataset.train],
-    sample_rows=settings.sample_rows,
-    pixel_size_nm=settings.pixel_size_nm,
-)
+micrographs = data.training_micrographs(dataset, settings)
 first = micrographs[0]
 glue("pixel_size", first.pixel_size_nm or "unknown", display=False)
 print(f"{first.name}: {first.image.shape[0]} x {first.image.shape[1]} px, pixel size {first.pixel_size_nm} nm")
@@ -106,13 +102,18 @@ glue("saturated", f"{(levels > 0.99).mean():.2%}", display=False)
 # ## Choosing patches without annotations
 #
 # Particles are found in four classical steps: smooth, subtract a slowly varying background, apply one threshold to all
-# micrographs (Otsu's, but never below the noise), and cut agglomerates at their necks and dark gaps. The result is no
-# segmentation to be proud of, but it counts well enough to choose by:
+# micrographs (Otsu's, but never below the noise, and nearer to the image's own where contrasts differ much), and cut
+# agglomerates at their necks and dark gaps. The result is no segmentation to be proud of (rods come out in pieces), but it
+# counts well enough to choose by:
 #
-# - a **training patch** holds at least three whole particles, none of them cut by its border. The micrographs take
+# - a **training patch** holds at least three whole particles (`patches.min_particles`), none cut by its border. The micrographs take
 #   turns, each giving the window with most particles not shown yet; windows that repeat a chosen one are left out.
 # - a **background patch** holds no particle, nor anything that might be one. Chapter 04 adds these patches to the
 #   rendered images, so that the segmentation network learns what real dirt and scratches look like.
+#
+# Neither may touch text that is burnt into the picture: a scale bar is not sample, and a generator cannot draw one. The
+# rectangles of such text stand in the table `overlays.tsv` of the dataset (path, top, left, bottom, right), drawn by
+# hand for the training micrographs; a folder of your own may hold one too.
 
 # %%
 stage = data.prepare(exp, folder)
@@ -128,7 +129,7 @@ pd.Series(counts, name="count").rename(lambda key: key.replace("_", " ")).to_fra
 # {glue:text}`n_background` background patches. If there are fewer than the settings ask for, the micrographs have no
 # more to give.
 
-# %% mystnb={"figure": {"caption": "What was found (yellow outlines) and chosen: training patches in green, background patches in blue.", "name": "fig-selection"}, "image": {"alt": "All training micrographs with boxes around the chosen patches"}}
+# %% mystnb={"figure": {"caption": "What was found (yellow outlines) and chosen: training patches in green, background patches in blue. Red, if there is any: burnt-in text, which no patch touches.", "name": "fig-selection"}, "image": {"alt": "All training micrographs with boxes around the chosen patches"}}
 Image(stage / "selection.png")
 
 # %% mystnb={"figure": {"caption": "Training patches with their counts of whole particles (green), and background patches, three times brighter than they are (blue).", "name": "fig-patches"}, "image": {"alt": "Contact sheet of the chosen patches"}}

@@ -57,36 +57,134 @@ print(f"{exp.material.title}: {len(renderer.meshes)} shapes, {len(layouts)} layo
 # %% [markdown]
 # ## Shapes
 #
-# Each shape starts as a cube. Its eight corners are moved at random and the surface follows, then the cube is blended
-# with a sphere and smoothed. All shapes are watertight and have the volume of a sphere of diameter 1, so that the scale
-# in a layout *is* the equivalent diameter. `drgan meshes` writes them as PLY files for use in other programs.
+# The paper's shapes were modelled by hand, 10 to 40 for a material. Here the material names a kind of shape, and the
+# library makes as many different ones as asked for. All are watertight, with normals that point outwards, and of unit
+# size, so that the scale in a layout *is* the particle's size. These are the settings of this material:
 
-# %% mystnb={"figure": {"caption": "Particle shapes: cubes, deformed by their corners and smoothed.", "name": "fig-meshes"}, "image": {"alt": "Gallery of rounded, irregular cubes"}}
+# %%
+pd.Series(exp.material.meshes.model_dump(mode="json"), name=exp.material.name).to_frame()
+
+# %% mystnb={"figure": {"caption": "Shapes of this material.", "name": "fig-meshes"}, "image": {"alt": "Gallery of particle shapes"}}
 figure = figures.mesh_gallery(renderer.meshes)
 
+# %% mystnb={"figure": {"caption": "The kinds of shapes, four of each by their default settings. Each column has its own scale: all shapes of a set have unit size, of a rod or wire that is its diameter.", "name": "fig-shape-library"}, "image": {"alt": "Seven columns of shapes: cubes, spheres, ellipsoids, rods, wires, octahedra, platelets"}}
+figure = figures.shape_library()
+
 # %% [markdown]
+# `meshes.shape` of a material names one of seven kinds. Each mesh of a set draws its own values from the ranges, so no two
+# are the same, and the seed decides them all. (Only settings without any spread, such as even spheres, give copies.)
+#
+# | shape | looks like | settings beside `count`, `seed`, `max_triangles` |
+# | --- | --- | --- |
+# | `cube` | cubes with moved corners, smoothed | `deformation`, `roundness` |
+# | `sphere` | spheres with broad, shallow bumps | `deformation` (spread of ln radius) |
+# | `ellipsoid` | ellipsoids lying flat | `aspect` (longest over shortest axis) |
+# | `rod` | cylinders, or prisms with up to 8 sides | `aspect` (length over diameter), `cap`, `bend_deg`, `sides` |
+# | `wire` | long rods, thinner at the ends, bent | `aspect`, `taper`, `bend_deg`, `sides` |
+# | `octahedron` | crystals with the facets {111} and {100} | `truncation` (1: cuboctahedron), `deformation` |
+# | `platelet` | flat prisms with rounded rims | `aspect` (width over thickness), `sides`, `roundness` |
+#
+# Another kind takes one setting. Rods are sized by their diameter, so they need a smaller one than cubes:
+#
+# ```bash
+# drgan run twin -P meshes.shape=rod -P layout.sizes.median=0.3
+# ```
+#
+# A mesh has unit size and the layout's law gives the sizes. The size of a rod or wire is its diameter, of any other shape the
+# equivalent diameter, that of the sphere of the same volume. How different the shapes of a set are can be measured:
+# `scene.meshes.variety(renderer.meshes)` is the smallest difference between any two of them, in equivalent diameters, after
+# turning and scaling have been taken out.
+
+# %%
+different = scene.meshes.variety(renderer.meshes)
+glue("variety", f"{different:.2g}")
+print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different:.2g} equivalent diameters")
+
+# %% [markdown]
+# ### Bring your own from Blender
+#
+# If your particles look like none of these, model them. A handful of different ones is enough, since each is placed in many
+# sizes and turns; the paper used 10 to 40.
+#
+# 1. **Model one particle per object**, at any size and place. A few hundred triangles do: what is beyond `max_triangles` is
+#    simplified away. It must be closed, like something that holds water. *Select > All by Trait > Non Manifold* in edit mode
+#    marks what is not. Parts that merely overlap are joined on import; the modifier *Remesh* does it in Blender.
+# 2. **Apply what only Blender knows.** *Object > Apply > All Transforms* fixes scale and rotation in the mesh. In the export
+#    dialogue, tick *Apply Modifiers*, or bevels and subdivisions stay behind.
+# 3. **Lay it down** as it would lie on the stage, if the layout uses `orientation: lying`. Blender's floor is the x-y plane
+#    and z points up. Here y is up, which the export has to turn.
+# 4. **Export each object to a file of its own**, *Selection Only*, as PLY, STL, OBJ or glTF. Set *Forward Axis -Z* and
+#    *Up Axis Y* (for glTF: tick *+Y Up*); the presets differ between formats and versions. Tick *Triangulated Mesh* where
+#    it is offered; otherwise polygons are split when they are read.
+# 5. **Import them**, with one line of report for each file:
+#
+# ```bash
+# drgan import ~/particles/*.stl --folder ~/particles/ready
+# ```
+#
+# ```text
+# crystal.stl: 320 triangles; 798 duplicate vertices merged
+# dumbbell.stl: 592 triangles; 1596 duplicate vertices merged; 2 bodies that overlap or lie in each other joined into 1
+# scan.stl: 1300 triangles; 204798 duplicate vertices merged; 81920 triangles simplified to 1300 (volume changed by 0.4 %)
+# ```
+#
+# 6. **Use them** in place of the material's shapes:
+#
+# ```bash
+# drgan run tio2_sem -P meshes.path=~/particles/ready
+# ```
+#
+# STL stores every triangle with corners of its own, so its vertices are always merged; that is no fault of your model. Small
+# holes are closed and faces that point inwards are turned. What cannot be guessed is refused with the file's name and the
+# remedy: large holes (with the number of open edges), inner walls, two separate particles in a file, the same shape in two
+# files (even if turned or scaled), a million triangles.
+#
+# Size and place in the file do not matter: each mesh is moved to its centroid and scaled to unit equivalent diameter. Its
+# proportions stay, and sizes come from the layout's law. Edges that turn by more than 45° stay sharp in the image; to see the
+# bright rims of rounded edges, give them a bevel of two segments (modifier *Bevel*).
+# Raw files work in `meshes.path` too: they are repaired each time they are read, and findings are printed as warnings.
+#
 # ## Layouts
 #
 # A layout says which shape lies where, how large and how it is turned: the transformation tensor of the paper, (x, y, z,
-# scale) for each particle, plus a rotation. Sizes follow a lognormal law. Positions are agglomerated: cluster seeds keep
-# a least distance (Poisson-disk sampling), and each further particle is dropped beside, or partly on top of, a particle
-# of its cluster until it rests.
+# scale) for each particle, plus a rotation. The material says how many particles there are, how large, and where:
 #
-# Two convex bodies do not overlap if a plane separates them. A placement counts only when such a plane was found, so
-# non-overlap is not a hope but a certificate. The smallest gap found between any two particles in the first layouts:
+# - `sizes`: a `normal`, `lognormal` or `bimodal` law, in scene units, pixels or nanometres; or `empirical`, your own
+#   table of diameters in nm.
+# - `placement`: anywhere (`random`), or `agglomerated`: cluster seeds keep a least distance (Poisson-disk sampling
+#   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`.
+# - `space`: all on the stage (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
+# - `orientation`: turned at random (`free`), or as they lie on the stage (`lying`).
+
+# %%
+pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).to_frame()
+
+# %% [markdown]
+# Two convex bodies do not overlap if a plane separates them. Bent wires are split into convex parts, and two particles
+# count as disjoint only if a plane was found between every pair of their parts: non-overlap is not a hope but a
+# certificate. What is set onto others is lowered until it touches one of them, and keeps its orientation: a wire that
+# crosses another lies level on it. The smallest gap that a plane proves in the first layouts:
 
 # %%
 gaps = [scene.layout.separation(layout, renderer.meshes).min() for layout in layouts[:20]]
 glue("smallest_gap", f"{min(gaps):.1e}")
 print(f"smallest gap between two particles in 20 layouts: {min(gaps):.1e} scene units")
+print(f"particles that found no place: {sum(layout.missing for layout in layouts)}")
 
-# %% mystnb={"figure": {"caption": "Number and size of the placed particles, with the law asked for.", "name": "fig-layout-statistics"}, "image": {"alt": "Two histograms"}}
-figure = figures.layout_statistics(layouts, exp.material)
+# %% [markdown]
+# Sizes are drawn before the first particle is placed, and none is exchanged for a smaller one that fits better: the
+# histogram follows the law. The coverage is the share of the image that particles hide.
+
+# %% mystnb={"figure": {"caption": "Number and size of the placed particles, with the law asked for, and the share of the image that they cover.", "name": "fig-layout-statistics"}, "image": {"alt": "Three histograms"}}
+covered = [scene.layout.coverage(layout, renderer.meshes, exp.material) for layout in layouts]
+figure = figures.layout_statistics(layouts, covered, exp.material)
 
 # %% mystnb={"figure": {"caption": "Layouts as rendered (top) and their instance ids (bottom), one ray through each pixel centre.", "name": "fig-layouts"}, "image": {"alt": "Four rendered layouts and their label images"}}
 figure = figures.layout_gallery(renderer, layouts)
 
 # %% [markdown]
+# SUGGEST_SECTION
+#
 # ## The virtual scene
 #
 # A camera looks straight down on a stage. Most of the light comes from the side, from a bright ring around the stage,

@@ -52,7 +52,7 @@ from drgan_lib.synthesis import figures
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
 generator = load_generator(exp)
 renderer = make_renderer(exp, stage="synthesis")
-background = load_patches(exp).background
+patches = load_patches(exp)
 
 # %% [markdown]
 # ## One call
@@ -63,7 +63,7 @@ background = load_patches(exp).background
 # with the same images up to float rounding (a grey level at most), since the renderer's threads sum in no fixed order.
 
 # %%
-folder = synthesis.synthesize(exp, generator, renderer, renderer.meshes, background)
+folder = synthesis.synthesize(exp, generator, renderer, renderer.meshes, patches.background)
 made = synthesis.load_synthetic(exp)
 acceptance = json.loads((folder / "acceptance.json").read_text())
 glue("n_synthetic", acceptance["accepted"], display=False)
@@ -73,6 +73,16 @@ glue("acceptance_percent", f"{acceptance['rate']:.0%}", display=False)
 # %% mystnb={"figure": {"caption": "Synthetic micrographs (top), the particle behind each pixel (middle) and the three classes that the segmentation network learns (bottom).", "name": "fig-annotated"}, "image": {"alt": "Grid of synthetic images with their annotations"}}
 figure = figures.gallery(made)
 with atomic_path(folder / "gallery.png") as temporary:
+    figure.savefig(temporary, dpi=100)
+# %% [markdown]
+# Do they look like what the generator was to imitate? Put them under the patches that it learned from, on the same gray
+# scale, and write down what still differs before a segmentation network has to cope with it: brightness of edges,
+# background, noise, sizes, how particles lie together.
+
+# %% mystnb={"figure": {"caption": "Training patches (top) over synthetic images (bottom), on one gray scale.", "name": "fig-contact-sheet"}, "image": {"alt": "Two rows of eight images, the real ones above the synthetic ones"}}
+origin = "twin" if exp.material.dataset.twin_of else "real"
+figure = figures.contact_sheet(patches.train, made.images, origin=origin)
+with atomic_path(folder / "contact_sheet.png") as temporary:
     figure.savefig(temporary, dpi=100)
 # %% [markdown]
 # ## From instances to three classes
@@ -121,7 +131,7 @@ figure = figures.statistics(made, exp)
 # %%
 dataset = json.loads((synthesis.nnunet_raw(exp) / "dataset.json").read_text())
 coco = COCO(folder / "coco.json")
-glue("n_background", len(background), display=False)
+glue("n_background", len(patches.background), display=False)
 glue("n_instances", len(coco.getAnnIds()), display=False)
 print(dataset["description"])
 

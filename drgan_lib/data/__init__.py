@@ -1,6 +1,6 @@
 """Micrographs: fetched, read, split, and cut into the patches that the GAN learns from."""
 
-from drgan_lib.data.dataset import Dataset, Source, open_dataset
+from drgan_lib.data.dataset import Dataset, Source, open_dataset, take_subset, training_micrographs
 from drgan_lib.data.detect import Detection, detect_particles
 from drgan_lib.data.fetch import default_folder, fetch, read_registry, registries
 from drgan_lib.data.held_out import held_out_sources, read_held_out
@@ -31,4 +31,6 @@ __all__ = [
     "read_registry",
     "registries",
     "select_patches",
+    "take_subset",
+    "training_micrographs",
 ]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pandas as pd
 
 from drgan_lib.config import DatasetSettings
 from drgan_lib.data.fetch import read_registry
-from drgan_lib.data.read import SUFFIXES, DataError
+from drgan_lib.data.overlays import TABLE, Box, check_inside, read_overlays
+from drgan_lib.data.read import SUFFIXES, DataError, Micrograph, read_micrographs
 
 TEST_EVERY = 5
 
 
 @dataclass(frozen=True)
 class Source:
-    """One micrograph's file and its mask's, if it has one."""
+    """One micrograph's file, its mask's, if it has one, and the rectangles of text burnt into it."""
 
     image: Path
     mask: Path | None = None
+    overlays: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,21 +38,58 @@ def open_dataset(settings: DatasetSettings, folder: str | Path) -> Dataset:
     """Files in `folder`, split into train and test; `DataError` for what cannot be split.
 
     The split is that of `folder/registry.tsv` (columns path, kind: image, mask or instances, split: train or
-    test); without one, every fifth image in name order is for testing (the last one, if there are fewer than
-    five). Images lie in `folder/images` or in `folder`, masks in `folder/masks` as `<image>.*` or
-    `<image>_m.*`, if there are any. Names of images, without their suffixes, must differ.
+    test; with `settings.subset`, only its rows, by the column material); without one, every fifth image in name
+    order is for testing (the last one, if there are fewer than five). Images lie in `folder/images` or in `folder`,
+    masks in `folder/masks` as `<image>.*` or `<image>_m.*`, if there are any. Names of images, without their
+    suffixes, must differ. `folder/overlays.tsv`, if there, says where text is burnt in (see `read_overlays`).
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; check dataset.path, or fetch the dataset")
     registry = folder / "registry.tsv"
-    train, test = _from_registry(registry) if registry.is_file() else _from_names(folder)
+    if settings.subset is not None and not registry.is_file():
+        raise DataError(f"dataset.subset is {settings.subset!r}, but there is no {registry} to take it from; remove it")
+    if registry.is_file():
+        table = read_registry(registry)
+        images = [folder / path for path in table.loc[table["kind"] == "image", "path"]]
+        train, test = _from_registry(take_subset(table, settings.subset, registry), registry)
+    else:
+        images = _images(folder / "images" if (folder / "images").is_dir() else folder)
+        train, test = _from_names(folder, images)
     _require_different_names([source.image for source in train + test])
-    return Dataset(settings.registry or folder.name, folder, train, test)
+    boxes = read_overlays(folder / TABLE, images)
+    train, test = ([replace(s, overlays=boxes.get(s.image, ())) for s in split] for split in (train, test))
+    name = "/".join(filter(None, (settings.registry or folder.name, settings.subset)))
+    return Dataset(name, folder, train, test)
 
 
-def _from_registry(registry: Path) -> tuple[list[Source], list[Source]]:
-    table = read_registry(registry)
+def take_subset(table: pd.DataFrame, subset: str | None, registry: Path) -> pd.DataFrame:
+    """Rows of a registry's `table` whose column material is `subset` (None: all); `DataError` if there are none."""
+    if subset is None:
+        return table
+    known = sorted(set(table["material"])) if "material" in table else []
+    if subset not in known:
+        raise DataError(
+            f"{registry}: unknown dataset.subset {subset!r}; expected one of {', '.join(known)}"
+            if known
+            else f"{registry}: has no column material to take dataset.subset {subset!r} by; remove dataset.subset"
+        )
+    return table[table["material"] == subset]
+
+
+def training_micrographs(dataset: Dataset, settings: DatasetSettings) -> list[Micrograph]:
+    """The micrographs to learn from, on one gray scale, with their overlays; `DataError` as `read_micrographs`."""
+    micrographs = read_micrographs(
+        [source.image for source in dataset.train],
+        sample_rows=settings.sample_rows,
+        pixel_size_nm=settings.pixel_size_nm,
+    )
+    for source, m in zip(dataset.train, micrographs, strict=True):
+        check_inside(source.overlays, source.image, m.image.shape, cropped=settings.sample_rows is not None)
+    return [replace(m, overlays=s.overlays) for s, m in zip(dataset.train, micrographs, strict=True)]
+
+
+def _from_registry(table: pd.DataFrame, registry: Path) -> tuple[list[Source], list[Source]]:
     absent = [path for path in table["path"] if not (registry.parent / path).is_file()]
     if absent:
         raise DataError(
@@ -66,10 +107,9 @@ def _from_registry(registry: Path) -> tuple[list[Source], list[Source]]:
     return parts[0], parts[1]
 
 
-def _from_names(folder: Path) -> tuple[list[Source], list[Source]]:
-    place = folder / "images" if (folder / "images").is_dir() else folder
-    images = _images(place)
+def _from_names(folder: Path, images: list[Path]) -> tuple[list[Source], list[Source]]:
     if len(images) < 2:
+        place = folder / "images" if (folder / "images").is_dir() else folder
         found = sorted({p.suffix for p in place.iterdir() if p.is_file()} - set(SUFFIXES))
         others = f" (it also has files ending in {', '.join(found)})" if found else ""
         raise DataError(

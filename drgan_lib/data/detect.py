@@ -11,14 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 from skimage.feature import peak_local_max
-from skimage.filters import apply_hysteresis_threshold, threshold_otsu
-from skimage.segmentation import watershed
+from skimage.filters import apply_hysteresis_threshold, threshold_multiotsu, threshold_otsu
+from skimage.segmentation import relabel_sequential, watershed
+
+from drgan_lib.data.overlays import Box, covered
 
 SMOOTHING_PX = 1.5
 NOISE_FLOOR = 6.0  # a particle is this many standard deviations of the smoothed background above it
 MIN_AREA_PX = 40  # smaller components are dirt or noise
 SUSPECT_AREA_PX = 25
 PEAK_DISTANCE_PX = 6  # centres of two particles in an agglomerate are at least this far apart
+LEEWAY = 1.5  # between an image's own threshold and the one used for it
+TWO_POPULATIONS = 0.7  # share of the variance between two classes above which they are; it is 0.64 for pure noise
 GAP_WIDTH_PX = 8  # gaps between particles are darker than their surroundings of this size
 
 
@@ -28,7 +32,7 @@ class Detection:
 
     `labels` int32 [h, w], 0 background; `boxes` int [n, 4] (top row, left column, bottom, right; ends
     excluded); `areas_px` int [n]; `suspect` bool [h, w]: particles and whatever is too faint or too small to
-    count as one.
+    count as one. Nothing is found where text is burnt in, and particles that it cuts are suspect, but not counted.
     """
 
     labels: np.ndarray
@@ -37,27 +41,49 @@ class Detection:
     suspect: np.ndarray
 
 
-def detect_particles(images: Sequence[np.ndarray]) -> list[Detection]:
-    """Particles of the micrographs `images` (float32 [h, w] each), by one contrast threshold for all.
+def detect_particles(images: Sequence[np.ndarray], overlays: Sequence[Sequence[Box]] | None = None) -> list[Detection]:
+    """Particles of the micrographs `images` (float32 [h, w] each), found by their contrast with the background.
 
-    The threshold is Otsu's over all images together, but in no image below a floor set by its background's
-    noise, so that an empty micrograph gives no particles.
+    The threshold is Otsu's over all images together; an image in which particles and background are clearly two
+    populations may ask for another one, within a factor of `LEEWAY` of its own. In no image is it below a floor set by
+    the background's noise, so that an empty micrograph gives no particles. `overlays` are the rectangles of burnt-in
+    text of each image, whose pixels are ignored.
     """
-    flattened = [_flatten(image) for image in images]
-    together = np.concatenate([contrast[::4, ::4].ravel() for contrast, _ in flattened])
-    otsu = float(threshold_otsu(together)) if np.ptp(together) > 0 else np.inf
-    return [_detect(contrast, noise, otsu) for contrast, noise in flattened]
+    boxes = overlays if overlays is not None else [()] * len(images)
+    hidden = [covered(b, image.shape) for b, image in zip(boxes, images, strict=True)]
+    flattened = [_flatten(image, h) for image, h in zip(images, hidden, strict=True)]
+    samples = [f.contrast[::4, ::4][~h[::4, ::4]] for f, h in zip(flattened, hidden, strict=True)]
+    even = [sample for sample, f in zip(samples, flattened, strict=True) if f.threshold is None]
+    together = np.concatenate(even) if even else np.zeros(1)
+    common = float(threshold_otsu(together)) if np.ptp(together) > 0 else np.inf
+    return [
+        _detect(f, _threshold(sample, common) if f.threshold is None else f.threshold, h)
+        for f, sample, h in zip(flattened, samples, hidden, strict=True)
+    ]
 
 
-def _flatten(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """Smoothed image minus its background (a fitted quadratic surface), and the background's deviation."""
-    smooth = ndimage.gaussian_filter(np.asarray(image, np.float32), SMOOTHING_PX)
+@dataclass(frozen=True)
+class _Flattened:
+    """Smoothed image minus its background, the background's deviation, and a threshold if it cannot be the common."""
+
+    contrast: np.ndarray
+    noise: float
+    threshold: float | None = None
+
+
+def _flatten(image: np.ndarray, hidden: np.ndarray) -> _Flattened:
+    """Fits a quadratic surface to the background; `hidden` pixels have no part in it, and come out as 0."""
+    if hidden.all():
+        return _Flattened(np.zeros(image.shape, np.float32), 0.0, np.inf)
+    smooth = _smooth(np.asarray(image, np.float32), hidden)
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in smooth.shape)
     y, x = np.meshgrid(y, x, indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
     step = max(1, min(smooth.shape) // 48)  # a few thousand pixels are enough for six coefficients
-    sample, design = smooth[::step, ::step].ravel().astype(float), terms[::step, ::step].reshape(-1, 6)
+    shown = ~hidden[::step, ::step].ravel()
+    sample, design = smooth[::step, ::step].ravel()[shown].astype(float), terms[::step, ::step].reshape(-1, 6)[shown]
     background = sample <= (threshold_otsu(sample) if np.ptp(sample) > 0 else sample.max())
+    first = background.mean()
     for _ in range(5):
         surface = np.linalg.lstsq(design[background], sample[background], rcond=None)[0]
         residual = sample - design @ surface
@@ -66,15 +92,51 @@ def _flatten(image: np.ndarray) -> tuple[np.ndarray, float]:
         if kept.sum() < 12:
             break
         background = kept
-    return smooth - terms @ surface.astype(np.float32), max(float(noise), 1e-3)
+    if first < background.mean() < 0.97 and (crowded := _crowded(smooth, hidden)):
+        return crowded
+    return _Flattened(np.where(hidden, 0, smooth - terms @ surface.astype(np.float32)), max(float(noise), 1e-3))
 
 
-def _detect(contrast: np.ndarray, noise: float, otsu: float) -> Detection:
-    floor = NOISE_FLOOR * noise
+def _crowded(smooth: np.ndarray, hidden: np.ndarray) -> _Flattened | None:
+    """An image with so little background that the surface was drawn up to the particles: the lowest of three gray
+    classes is background then. None if the classes are not apart.
+    """
+    shown = smooth[::2, ::2][~hidden[::2, ::2]]
+    low, high = threshold_multiotsu(shown, 3)
+    stage, next_class = shown[shown < low].mean(), shown[(shown >= low) & (shown < high)].mean()
+    grain = (smooth - ndimage.gaussian_filter(smooth, 4 * SMOOTHING_PX))[~hidden]
+    if next_class - stage < 3 * 1.4826 * np.median(np.abs(grain)):
+        return None
+    return _Flattened(np.where(hidden, 0, smooth - stage), 0.0, float(next_class - stage))
+
+
+def _threshold(sample: np.ndarray, common: float) -> float:
+    if np.ptp(sample) == 0:
+        return common
+    own = float(threshold_otsu(sample))
+    bright = sample > own
+    share = bright.mean()
+    between = share * (1 - share) * (sample[bright].mean() - sample[~bright].mean()) ** 2
+    return float(np.clip(common, own / LEEWAY, own * LEEWAY)) if between > TWO_POPULATIONS * sample.var() else common
+
+
+def _smooth(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Gaussian mean over the pixels that are not hidden, so that the brightness of text stays in its rectangle."""
+    if not hidden.any():
+        return ndimage.gaussian_filter(image, SMOOTHING_PX)
+    weight = ndimage.gaussian_filter((~hidden).astype(np.float32), SMOOTHING_PX)
+    return ndimage.gaussian_filter(np.where(hidden, 0, image), SMOOTHING_PX) / np.maximum(weight, 1e-3)
+
+
+def _detect(flattened: _Flattened, otsu: float, hidden: np.ndarray) -> Detection:
+    contrast, floor = flattened.contrast, NOISE_FLOOR * flattened.noise
     mask = apply_hysteresis_threshold(contrast, max(0.5 * otsu, floor), max(otsu, floor))
-    mask = _without_specks(ndimage.binary_fill_holes(ndimage.binary_opening(mask)), MIN_AREA_PX)
+    mask = ndimage.binary_fill_holes(ndimage.binary_opening(mask)) & ~hidden
+    mask = _without_specks(mask, MIN_AREA_PX)
     suspect = mask | _without_specks(contrast > max(0.35 * otsu, floor), SUSPECT_AREA_PX)
     labels = _split(mask, contrast, otsu)
+    cut = np.unique(labels[ndimage.binary_dilation(hidden)])
+    labels = relabel_sequential(np.where(np.isin(labels, cut), 0, labels))[0].astype(np.int32)
     boxes = [(r.start, c.start, r.stop, c.stop) for r, c in ndimage.find_objects(labels)]
     areas = np.bincount(labels.ravel(), minlength=1)[1:]
     return Detection(labels, np.array(boxes, dtype=int).reshape(-1, 4), areas, suspect)

@@ -12,6 +12,7 @@ import yaml
 from tqdm import tqdm
 
 from drgan_lib.config import MATERIALS, ROOT
+from drgan_lib.data.overlays import TABLE
 from drgan_lib.data.read import DataError
 from drgan_lib.files import atomic_path, require_free_space
 
@@ -42,7 +43,8 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
 
     Files that are there with the right SHA-256 are kept, so that an interrupted download goes on where it
     stopped; a file gets its final name only after verification. With `DRGAN_MIRROR` set, files come from
-    `$DRGAN_MIRROR/<name>/<path>` and are verified alike. Raises `DataError` for an unknown name, a wrong
+    `$DRGAN_MIRROR/<name>/<path>` and are verified alike. The registry, and the table of burnt-in text if there is one,
+    are put beside them. Raises `DataError` for an unknown name, a wrong
     mirror, a failed download or a wrong hash, and `OSError` if the disk has too little space.
     """
     source = REGISTRIES / name / "registry.tsv"
@@ -78,8 +80,10 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
                 f"{len(table)} files are in {folder} and are kept: run again to go on, or set DRGAN_MIRROR "
                 f"to a folder that holds {name}/{row.path}"
             ) from error
-    with atomic_path(folder / "registry.tsv") as temporary:  # last, so that it marks a complete dataset
-        shutil.copyfile(source, temporary)
+    for table_name in (TABLE, "registry.tsv"):  # the registry last, so that it marks a complete dataset
+        if (source.parent / table_name).is_file():
+            with atomic_path(folder / table_name) as temporary:
+                shutil.copyfile(source.parent / table_name, temporary)
     return folder
 
 

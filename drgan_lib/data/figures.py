@@ -15,12 +15,12 @@ from drgan_lib.data.patches import PatchSelection
 from drgan_lib.data.read import Micrograph
 from drgan_lib.files import atomic_path
 
-TRAIN, BACKGROUND, OUTLINE = "#2fb344", "#3b8eea", (255, 190, 25)
+TRAIN, BACKGROUND, OVERLAY, OUTLINE = "#2fb344", "#3b8eea", "#e03131", (255, 190, 25)
 
 
 def plot_selection(micrographs: Sequence[Micrograph], selection: PatchSelection, path: str | Path) -> None:
     """Micrographs with outlines of the particles found (yellow) and boxes of training (green) and background
-    (blue) patches, as a PNG.
+    (blue) patches, and of burnt-in text (red), as a PNG.
     """
     columns = min(4, len(micrographs))
     rows = -(-len(micrographs) // columns)
@@ -38,12 +38,17 @@ def plot_selection(micrographs: Sequence[Micrograph], selection: PatchSelection,
             colour, width_pt = (TRAIN, 1.6) if box.kind == "train" else (BACKGROUND, 0.7)
             corner = (box.column, box.row)
             ax.add_patch(Rectangle(corner, size - 1, size - 1, fill=False, edgecolor=colour, linewidth=width_pt))
+        for top, left, bottom, right in micrograph.overlays:
+            corner, width, height = (left, top), right - left - 1, bottom - top - 1
+            ax.add_patch(Rectangle(corner, width, height, facecolor=OVERLAY, edgecolor=OVERLAY, alpha=0.4))
         n = boxes["kind"].value_counts()
         patches = f"{n.get('train', 0)} + {n.get('background', 0)} patches"
         ax.set_title(f"{micrograph.name}: {len(detection.boxes)} particles found, {patches}", size=8, pad=3)
     for ax in axes:
         ax.axis("off")
     title = "Training patches (green), background patches (blue), particles found (yellow)"
+    if any(m.overlays for m in micrographs):
+        title += ", burnt-in text (red)"
     figure.text(0.5, 1 - 0.5 * margin, title, size=11, ha="center", va="center")
     _save(figure, path)
 

@@ -1,7 +1,8 @@
 """Which crops of the micrographs to learn from, chosen without annotations.
 
 Training patches hold at least `min_particles` whole particles (none of them cut by the patch's border) and do
-not repeat each other. Background patches hold no particle and nothing that might be one.
+not repeat each other. Background patches hold no particle and nothing that might be one. Neither touches text that is
+burnt into a micrograph.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from drgan_lib.config import PatchSettings
 from drgan_lib.data.detect import Detection, detect_particles
+from drgan_lib.data.overlays import touches
 from drgan_lib.data.read import DataError, Micrograph
 from drgan_lib.data.repeats import Repeats
 
@@ -57,29 +59,33 @@ def select_patches(micrographs: Sequence[Micrograph], settings: PatchSettings, *
     """
     size, rng = settings.size_px, np.random.default_rng(seed)
     _check_sizes(micrographs, size)
-    detections = detect_particles([m.image for m in micrographs])
+    detections = detect_particles([m.image for m in micrographs], [m.overlays for m in micrographs])
     stride, fine = settings.stride_px, max(1, settings.stride_px // 2)
     candidates = [w for i, d in enumerate(detections) for w in _windows(i, d, size, stride)]
-    eligible = [w for w in candidates if len(w.whole) >= settings.min_particles]
+    clear = [w for w in candidates if _is_clear(w, micrographs, size)]
+    eligible = [w for w in clear if len(w.whole) >= settings.min_particles]
     if not eligible:
         raise DataError(
             f"no training patch: {sum(len(d.boxes) for d in detections)} particles were found in "
-            f"{len(micrographs)} micrographs, and none of {len(candidates)} windows of {size} px holds "
-            f"{settings.min_particles} whole ones (best: {max(len(w.whole) for w in candidates)}); check "
+            f"{len(micrographs)} micrographs, and none of {len(clear)} windows of {size} px clear of burnt-in text "
+            f"holds {settings.min_particles} whole ones (best: {max((len(w.whole) for w in clear), default=0)}); check "
             "that the images show bright particles on a darker background, or lower patches.min_particles, "
             "or change patches.size_px"
         )
     train, repeats = _choose_train(eligible, micrographs, settings, rng)
     empty = [w for i, d in enumerate(detections) for w in _windows(i, d, size, fine) if _is_empty(w, d, size)]
-    background = _choose_background(empty, size, settings.n_background, rng)
+    clear_empty = [w for w in empty if _is_clear(w, micrographs, size)]
+    background = _choose_background(clear_empty, size, settings.n_background, rng)
     counts = {
         "micrographs": len(micrographs),
         "particles_found": sum(len(d.boxes) for d in detections),
         "windows": len(candidates),
+        "refused_for_overlays": len(candidates) - len(clear),
         "windows_with_enough_particles": len(eligible),
         "refused_as_repeats": repeats,
         "train": len(train),
         "windows_without_particles": len(empty),
+        "of_these_refused_for_overlays": len(empty) - len(clear_empty),
         "background": len(background),
     }
     table = _table(train, background, micrographs)
@@ -115,6 +121,10 @@ def _windows(index: int, detection: Detection, size: int, stride: int) -> list[_
 def _grid(length: int, size: int, stride: int) -> list[int]:
     last = length - size
     return sorted({*range(0, last + 1, stride), last})
+
+
+def _is_clear(window: _Window, micrographs: Sequence[Micrograph], size: int) -> bool:
+    return not touches(micrographs[window.micrograph].overlays, window.row, window.column, size)
 
 
 def _is_empty(window: _Window, detection: Detection, size: int) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from drgan_lib.config import Experiment
-from drgan_lib.data.dataset import Dataset, Source, open_dataset
+from drgan_lib.data.dataset import Dataset, Source, open_dataset, training_micrographs
 from drgan_lib.data.figures import plot_patches, plot_selection
 from drgan_lib.data.held_out import check_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
-from drgan_lib.data.read import DataError, Micrograph, read_micrographs
+from drgan_lib.data.read import DataError, Micrograph
 from drgan_lib.files import atomic_path, require_free_space, write_json
 
 DEFINITIONS = {
@@ -42,11 +42,7 @@ def prepare(exp: Experiment, folder: str | Path) -> Path:
     """
     stage, settings = exp.stage_dir("data"), exp.material.dataset
     dataset = open_dataset(settings, folder)
-    micrographs = read_micrographs(
-        [source.image for source in dataset.train],
-        sample_rows=settings.sample_rows,
-        pixel_size_nm=settings.pixel_size_nm,
-    )
+    micrographs = training_micrographs(dataset, settings)
     pixel_size_nm = common_pixel_size(micrographs)
     levels, patches = micrographs[0].levels, exp.material.patches
     check_held_out(dataset.test, levels=levels, sample_rows=settings.sample_rows, size_px=patches.size_px)

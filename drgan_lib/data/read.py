@@ -19,9 +19,10 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
+from drgan_lib.data.pixel_size import stored_pixel_size_nm
+
 SUFFIXES = (".tif", ".tiff", ".png")
 DEPTHS = (8, 10, 12, 14, 16)
-UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
 _BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
 
 
@@ -39,13 +40,17 @@ class GrayLevels:
 
 @dataclass(frozen=True)
 class Micrograph:
-    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown)."""
+    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown).
+
+    `overlays` are the rectangles (top, left, bottom, right, ends excluded) of burnt-in text, which is no sample.
+    """
 
     name: str
     image: np.ndarray
     pixel_size_nm: float | None
     path: Path
     levels: GrayLevels = GrayLevels()
+    overlays: tuple[tuple[int, int, int, int], ...] = ()
 
 
 def read_micrograph(
@@ -156,7 +161,7 @@ def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, float | None]:
             pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
-        return pixels, _pixel_size_nm(tiff)
+        return pixels, stored_pixel_size_nm(tiff)
 
 
 def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:
@@ -233,22 +238,3 @@ def _full_scale(pixels: np.ndarray, path: Path) -> float:
     if low < 0 or high > 65535:
         raise DataError(f"{path}: expected gray levels of 0 to 65535, got {low:g} to {high:g}; export it as 16 bit")
     return float(next(2**depth - 1 for depth in DEPTHS if high < 2**depth))
-
-
-def _pixel_size_nm(tiff: tifffile.TiffFile) -> float | None:
-    """From Zeiss, FEI or ImageJ tags; dots per inch are no pixel size of a micrograph."""
-    zeiss = tiff.sem_metadata or {}
-    for key in ("ap_pixel_size", "ap_image_pixel_size"):
-        entry = zeiss.get(key, ())
-        if len(entry) == 3 and entry[2] in UNITS_NM and entry[1] > 0:
-            return float(entry[1]) * UNITS_NM[entry[2]]
-    if len(zeiss.get("", ())) > 3 and zeiss[""][3] > 0:  # the nameless first block holds SI units
-        return float(zeiss[""][3]) * 1e9
-    fei = (tiff.fei_metadata or {}).get("Scan", {}).get("PixelWidth")
-    if fei:
-        return float(fei) * 1e9
-    unit = (tiff.imagej_metadata or {}).get("unit", "").replace("\\u00B5", "µ")
-    resolution = tiff.pages[0].tags.get("XResolution")
-    if unit in UNITS_NM and resolution is not None and resolution.value[0] > 0:
-        return resolution.value[1] / resolution.value[0] * UNITS_NM[unit]
-    return None

@@ -48,7 +48,7 @@ def to_nnunet(exp: Experiment, names: Sequence[str], background: np.ndarray) -> 
     description = {
         "name": exp.material.name,
         "description": f"{exp.material.title}: {origin}",
-        "channel_names": {"0": "SEM"},
+        "channel_names": {"0": exp.material.dataset.modality},
         "labels": LABELS,
         "numTraining": len(names) + len(background),
         "file_ending": ".png",

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from drgan_lib.config import Experiment
-from drgan_lib.digest import code_digest
+from drgan_lib.config import Experiment, user_files
+from drgan_lib.digest import code_digest, file_digest, source_files
 from drgan_lib.files import atomic_path, read_json, write_json
+from drgan_lib.scene.meshes import meshes_digest
 
 PARTS = ("images", "instances", "labels")
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -90,18 +91,17 @@ def recipe_of(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
 
     Of the code counts what it says, as for the keys of the stages: comments and figures make no new images.
     """
-    weights, shapes = hashlib.sha256(), hashlib.sha256()
+    weights = hashlib.sha256()
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    for mesh in meshes:
-        shapes.update(np.asarray(mesh.vertices, np.float32).tobytes())
-        shapes.update(np.asarray(mesh.faces, np.int64).tobytes())
     files = [path for package in ("gan", "synthesis") for path in (PACKAGE / package).glob("*.py")]
-    files += [PACKAGE / "scene" / f"{module}.py" for module in SCENE_CODE] + [PACKAGE / "classes.py"]
+    files += [*source_files(PACKAGE / "scene", SCENE_CODE), PACKAGE / "classes.py"]
     code = code_digest([path for path in files if path.name != "figures.py"], root=PACKAGE)
-    material = exp.material.model_dump(include={"name", "layout", "scene", "bounds", "contour_px"})
+    shown = {"name": True, "layout": True, "scene": True, "bounds": True, "contour_px": True}
+    material = exp.material.model_dump(mode="json", include=shown, exclude={"layout": {"sizes": {"table"}}})
     profile = exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}})
-    digests = {"generator": weights.hexdigest(), "meshes": shapes.hexdigest(), "code": code}
+    digests = {"generator": weights.hexdigest(), "meshes": meshes_digest(meshes), "code": code}
+    digests["files"] = [file_digest(path) for path in user_files(exp.material)]
     return json.loads(json.dumps({"seed": exp.seed, "material": material, "profile": profile} | digests))
 
 

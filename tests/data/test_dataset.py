@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from drgan_lib.config import DatasetSettings
-from drgan_lib.data import DataError, open_dataset
+from drgan_lib.data import DataError, open_dataset, read_mask, read_micrograph
 
 SETTINGS = DatasetSettings(registry="anything")
 
@@ -79,3 +79,37 @@ def test_missing_folder_and_incomplete_registry(tmp_path):
     (tmp_path / "registry.tsv").write_text("path\tsplit\nimages/a.tif\ttrain\n")
     with pytest.raises(DataError, match="columns kind are missing"):
         open_dataset(SETTINGS, tmp_path)
+
+
+def test_a_subset_is_that_of_the_column_material(mirror):
+    whole = open_dataset(DatasetSettings(registry="emps"), mirror / "emps")
+    parts = {
+        name: open_dataset(DatasetSettings(registry="emps", subset=name), mirror / "emps")
+        for name in ("spheres_sem", "rods_sem")
+    }
+    assert {name: (len(d.train), len(d.test)) for name, d in parts.items()} == {
+        "spheres_sem": (8, 2),
+        "rods_sem": (6, 2),
+    }
+    for split in ("train", "test"):
+        together = [source.image for d in parts.values() for source in getattr(d, split)]
+        assert sorted(together) == sorted(source.image for source in getattr(whole, split))
+    assert parts["rods_sem"].name == "emps/rods_sem"
+
+
+def test_an_unknown_subset_comes_with_the_known_ones(tmp_path, mirror):
+    with pytest.raises(DataError, match=r"unknown dataset\.subset 'wires'; expected one of rods_sem, spheres_sem"):
+        open_dataset(DatasetSettings(registry="emps", subset="wires"), mirror / "emps")
+    with pytest.raises(DataError, match="no column material"):
+        open_dataset(DatasetSettings(registry="tio2_sem", subset="wires"), mirror / "tio2_sem")
+    with pytest.raises(DataError, match=r"there is no .*registry\.tsv"):
+        open_dataset(DatasetSettings(path=tmp_path, subset="wires"), tmp_path)
+
+
+def test_emps_is_gray_with_maps_of_its_shape(mirror):
+    dataset = open_dataset(DatasetSettings(registry="emps"), mirror / "emps")
+    for source in dataset.train + dataset.test:
+        image, ids = read_micrograph(source.image), read_mask(source.mask)
+        assert image.image.shape == ids.shape
+        assert image.pixel_size_nm is None
+        assert ids.min() == 0 < ids.max()

@@ -121,6 +121,24 @@ def test_registry_of_tio2_sem_holds_no_image_and_a_fixed_split():
     assert (images.sort_values("path")["split"].iloc[4::5] == "test").all()
 
 
+def test_the_table_of_burnt_in_text_comes_with_the_registry(small, tmp_path):
+    overlays = fetch_module.REGISTRIES / "small" / "overlays.tsv"
+    overlays.write_text("path\ttop\tleft\tbottom\tright\n")
+    folder = fetch("small", folder=tmp_path / "out", progress=False)
+    assert (folder / "overlays.tsv").read_text() == overlays.read_text()
+
+
+def test_registry_of_emps_has_two_subsets_with_maps():
+    table = read_registry(fetch_module.REGISTRIES / "emps" / "registry.tsv")
+    counts = table.groupby(["material", "kind", "split"]).size().to_dict()
+    assert counts == {
+        (material, kind, split): n
+        for material, n_train in (("spheres_sem", 8), ("rods_sem", 6))
+        for kind in ("image", "instances")
+        for split, n in (("train", n_train), ("test", 2))
+    }
+
+
 def test_tio2_sem_from_the_mirror(use_mirror, tmp_path, capsys):
     folder = fetch("tio2_sem", folder=tmp_path / "tio2_sem")
     assert "CC BY-NC-ND 4.0" in capsys.readouterr().out

@@ -43,6 +43,40 @@ def test_empty_micrograph_has_no_particles(paint, noise):
         assert len(detect_particles([micrograph(i).image for i in images])[0].boxes) == 0
 
 
+def test_a_crowd_that_hides_the_background_is_found(paint):
+    centres = [(r, c) for r in range(12, 200, 20) for c in range(12, 240, 20)]
+    crowd, alone = paint(centres, radius=10), paint(CENTRES, radius=10, seed=1)
+    detections = detect_particles([micrograph(image).image for image in (crowd, alone)])
+    assert len(detections[0].boxes) == pytest.approx(len(centres), rel=0.05)
+    assert len(detections[1].boxes) == len(CENTRES)
+
+
+def test_a_faint_image_among_bright_ones_is_not_empty(paint):
+    bright = micrograph(paint(CENTRES)).image
+    faint = 0.3 * micrograph(paint(CENTRES, noise=0.005, seed=1)).image
+    found = detect_particles([bright, bright, bright, faint])
+    assert [len(d.boxes) for d in found] == 4 * [len(CENTRES)]
+
+
+def test_burnt_in_text_does_not_change_what_is_found(paint):
+    clean = micrograph(paint(CENTRES)).image
+    box = (150, 10, 170, 120)
+    written = clean.copy()
+    written[box[0] : box[2], box[1] : box[3] : 2] = 1
+    (expected,), (found,) = (detect_particles([image], [[box]]) for image in (clean, written))
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.suspect, expected.suspect)
+    assert len(found.boxes) == len(CENTRES)
+
+
+def test_a_particle_that_text_cuts_is_suspect_but_not_counted(paint):
+    image = micrograph(paint([*CENTRES, (150, 100)])).image
+    detection = detect_particles([image], [[(150, 80, 170, 120)]])[0]
+    assert len(detection.boxes) == len(CENTRES)
+    assert detection.suspect[145, 100]
+    assert not detection.suspect[150:170, 80:120].any()
+
+
 def test_training_patches_hold_whole_particles_and_background_none(paint):
     image = paint(CENTRES, shape=(200, 300))
     selection = select_patches([micrograph(image)], SETTINGS, seed=0)

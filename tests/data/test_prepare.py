@@ -50,6 +50,13 @@ def test_stored_patches_are_the_pixels_of_the_files(experiment, user_folder):
     np.testing.assert_allclose(load_patches(experiment).train[0], expected, atol=1e-6)
 
 
+def test_a_users_table_of_burnt_in_text_is_kept_to(experiment, user_folder):
+    (user_folder / "overlays.tsv").write_text("path\ttop\tleft\tbottom\tright\nsample_0.tif\t0\t0\t200\t240\n")
+    stage = prepare(experiment, user_folder)
+    assert json.loads((stage / "dataset.json").read_text())["counts"]["refused_for_overlays"] > 0
+    assert set(pd.read_csv(stage / "patches.csv")["micrograph"]) == {f"sample_{k}" for k in (1, 2, 3, 5)}
+
+
 def test_patches_before_the_stage_ran(experiment):
     with pytest.raises(DataError, match="run the data stage"):
         load_patches(experiment)

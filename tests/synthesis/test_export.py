@@ -78,6 +78,13 @@ def test_a_new_raw_dataset_replaces_the_old_one(stage):
     assert [path.name for path in folder.parent.iterdir()] == ["Dataset001_twin"]
 
 
+@pytest.mark.parametrize("modality", ["SEM", "HIM"])
+def test_the_channel_is_called_by_its_modality(make_stage, modality):
+    made = make_stage(overrides={"dataset.modality": modality})
+    folder = to_nnunet(made.exp, [], np.zeros((1, 48, 48)))
+    assert read_json(folder / "dataset.json")["channel_names"] == {"0": modality}
+
+
 @pytest.mark.parametrize("background", [np.full((2, 8, 8), 200.0), np.zeros((8, 8)), np.full((1, 8, 8), -1.0)])
 def test_background_patches_of_another_range_or_shape_are_refused(stage, background):
     with pytest.raises(ValueError, match="background patches"):

@@ -39,3 +39,14 @@ def test_statistics_have_a_panel_per_column(stage):
         "contrast",
         *(n.replace("_", " ") for n in stage.exp.material.parameters),
     ]
+
+
+def test_the_contact_sheet_shows_both_on_one_gray_scale(stage):
+    made = load_synthetic(stage.exp)
+    real = np.random.default_rng(0).uniform(size=(9, 48, 48)).astype(np.float32)
+    axes = figures.contact_sheet(real, made.images, origin="twin").axes
+    assert len(axes) == 2 * 4  # no more synthetic images are there
+    assert [axes[0].get_ylabel(), axes[4].get_ylabel()] == ["twin", "synthetic"]
+    np.testing.assert_array_equal(axes[3].images[0].get_array(), real[-1])
+    np.testing.assert_allclose(axes[5].images[0].get_array(), made.images[1] / 255, atol=1e-6)
+    assert {axis.images[0].get_clim() for axis in axes} == {(0, 1)}

@@ -1,0 +1,94 @@
+"""Text, logos and scale bars that a microscope or an author burnt into micrographs: rectangles that are not sample.
+
+They stand in `overlays.tsv` beside the images, drawn by hand: one row per rectangle with the columns path (relative to
+the table), top, left, bottom, right in px, ends excluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from drgan_lib.data.read import DataError
+
+TABLE = "overlays.tsv"
+
+
+class Box(NamedTuple):
+    """A rectangle of an image in px, ends excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, ...]]:
+    """Rectangles of each of `images`, all of them absolute paths; `{}` if there is no file `table`.
+
+    Raises `DataError`, naming the row, for missing columns, a path that is none of `images`, and corners that span
+    no rectangle of whole pixels: a mistake that went unnoticed would let the text in.
+    """
+    if not table.is_file():
+        return {}
+    rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    columns = ("path", *Box._fields)
+    if missing := [name for name in columns if name not in rows.columns]:
+        raise DataError(
+            f"{table}: columns {', '.join(missing)} are missing; expected {', '.join(columns)} with tabs between them, "
+            f"got {', '.join(rows.columns)}"
+        )
+    known = {path.absolute() for path in images}
+    boxes: dict[Path, tuple[Box, ...]] = {}
+    for line, row in enumerate(rows[list(columns)].itertuples(index=False), start=2):
+        image = (table.parent / row.path).absolute()
+        if image not in known:
+            raise DataError(f"{table}, line {line}: no image of this dataset is {row.path!r}; correct the path")
+        box = _box(row[1:])
+        if box is None:
+            raise DataError(
+                f"{table}, line {line}: expected whole numbers with 0 <= top < bottom and 0 <= left < right, got "
+                f"{', '.join(f'{name} {value!r}' for name, value in zip(Box._fields, row[1:], strict=True))}"
+            )
+        boxes[image] = (*boxes.get(image, ()), box)
+    return boxes
+
+
+def check_inside(boxes: Sequence[Box], image: Path, shape: tuple[int, int], *, cropped: bool) -> None:
+    """Raises `DataError` for a rectangle that reaches beyond its `image`, which makes it one of another image.
+
+    `shape` is that of the rows above the data bar; if rows were `cropped` below, a rectangle may reach there.
+    """
+    for top, left, bottom, right in boxes:
+        if right > shape[1] or (bottom > shape[0] and not cropped):
+            raise DataError(
+                f"{image}: {TABLE} has a rectangle of rows {top} to {bottom} and columns {left} to {right}, but the "
+                f"image has {shape[0]} x {shape[1]} px; correct the rectangle"
+            )
+
+
+def covered(boxes: Sequence[Box], shape: tuple[int, int]) -> np.ndarray:
+    """bool [h, w]: pixels inside one of `boxes`."""
+    mask = np.zeros(shape, bool)
+    for top, left, bottom, right in boxes:
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def touches(boxes: Sequence[Box], row: int, column: int, size: int) -> bool:
+    """Whether the square window of `size` px at (row, column) shares a pixel with one of `boxes`."""
+    return any(
+        row < bottom and top < row + size and column < right and left < column + size
+        for top, left, bottom, right in boxes
+    )
+
+
+def _box(corners: Sequence[str]) -> Box | None:
+    if not all(corner.strip().isdecimal() for corner in corners):
+        return None
+    box = Box(*map(int, corners))
+    return box if box.top < box.bottom and box.left < box.right else None
