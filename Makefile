@@ -1,6 +1,7 @@
 # Everything from Python >= 3.11 and make: each target sets up what it needs.
 PYTHON ?= python3
 MATERIAL ?= twin
+MATERIALS ?=
 PROFILE ?= demo
 RUN ?= runs/$(MATERIAL)/$(PROFILE)
 ARGS ?=
@@ -14,11 +15,12 @@ ifneq ($(MIRROR),)
 export DRGAN_MIRROR ?= $(abspath $(MIRROR))
 endif
 
-.PHONY: help setup demo run test check book lab bench lock notebooks clean
+.PHONY: help setup demo run recovery test check book lab bench lock notebooks clean
 
 help:
 	@echo "make demo                                   set up, run the twin, print the figures (minutes)"
 	@echo "make run MATERIAL=tio2_sem PROFILE=laptop   run a material; ARGS='-P gan.epochs=3' changes settings"
+	@echo "make recovery [MATERIALS='twin tio2_sem']   train on the materials' own twins, compare with the truth"
 	@echo "make test                                   set up and run the tests"
 	@echo "make check                                  lint, format, notebook pairs: before every commit"
 	@echo "make book [RUN=runs/twin/demo]              build the book from an executed run"
@@ -43,6 +45,10 @@ demo: $(SETUP)
 
 run: $(SETUP)
 	$(BIN)/drgan run $(MATERIAL) --profile $(PROFILE) $(ARGS)
+
+# Without MATERIALS, all of them; the table is runs/twins/recovery.md.
+recovery: $(SETUP)
+	$(BIN)/drgan recovery $(MATERIALS) --profile $(PROFILE) $(ARGS)
 
 test: $(SETUP)
 	$(BIN)/python -m pytest $(ARGS)

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from drgan_lib.config import PROFILES, load_experiment, materials
+from drgan_lib.config import PROFILES, ROOT, SHAPES, ConfigError, DatasetSettings, Material, load_experiment, materials
 
 # The packages of the stages take seconds to import (torch, mitsuba), so each command imports what it needs.
 
@@ -61,6 +61,18 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _recovery(arguments: argparse.Namespace) -> int:
+    from drgan_lib import recover
+
+    table, missing = recover.recover_all(arguments.material or materials(), arguments.profile, runs=arguments.runs)
+    if not table.empty:
+        path = recover.write_tables(table, arguments.runs)
+        print(f"\n{recover.as_text(table)}\n\ntable: {path}")
+    for name, reason in missing.items():
+        print(f"not in the table: {name}, {reason}", file=sys.stderr)
+    return 1 if missing else 0
+
+
 def _fetch(arguments: argparse.Namespace) -> int:
     from drgan_lib.data import fetch
 
@@ -77,9 +89,50 @@ def _pages(arguments: argparse.Namespace) -> int:
 
 
 def _materials(arguments: argparse.Namespace) -> int:
-    for name in materials():
-        material = load_experiment(name).material
-        print(f"{name:<12} {material.title} ({material.dataset.licence})")
+    from drgan_lib import report
+
+    rows = [_material_row(load_experiment(name).material) for name in materials()]
+    head = ("material", "images", "licence", "particles", "nm/px", "what, and what is known of it")
+    print("\n".join(report.aligned(head, rows, _width())))
+    return 0
+
+
+def _material_row(material: Material) -> tuple[str, ...]:
+    dataset = material.dataset
+    twin = "its twin" if dataset.twin_of == material.name else f"twin of {dataset.twin_of}"
+    low, high = material.layout.n_particles
+    return (
+        material.name,
+        "/".join(filter(None, (dataset.registry, dataset.subset))) or (twin if dataset.twin_of else str(dataset.path)),
+        dataset.licence.partition(" (")[0],
+        f"{low} to {high}",
+        "-" if dataset.pixel_size_nm is None else f"{dataset.pixel_size_nm:g}",
+        f"{material.title}; known: {dataset.annotations or 'nothing'}",
+    )
+
+
+def _suggest(arguments: argparse.Namespace) -> int:
+    from drgan_lib.sources import dataset_folder
+    from drgan_lib.suggest import default_name, suggest
+
+    folder = Path(arguments.folder)
+    if not folder.is_dir() and arguments.folder not in materials():
+        raise ConfigError(f"{folder}: expected a folder of micrographs, or one of {', '.join(materials())}")
+    changes = {"sample_rows": arguments.sample_rows, "pixel_size_nm": arguments.pixel_size_nm}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    known = {}
+    if not folder.is_dir():
+        changes = {f"dataset.{key}": value for key, value in changes.items()}
+        experiment = load_experiment(arguments.folder, "paper", changes)  # as the material's file says, all patches
+        material, folder = experiment.material, dataset_folder(experiment)
+        dataset, name = material.dataset, f"{material.name}_suggested"
+        known = {"patches": material.patches, "scene": material.scene}
+    else:
+        dataset, name = DatasetSettings(path=folder.expanduser().resolve(), **changes), default_name(folder.name)
+    found = suggest(
+        dataset, folder, arguments.shape, name=arguments.name or name, out=arguments.out, seed=arguments.seed, **known
+    )
+    print(f"\n{found.table}\n\nmaterial: {found.path}\nfigure: {found.figure}\nnext: drgan run {found.path}")
     return 0
 
 
@@ -88,6 +141,14 @@ def _meshes(arguments: argparse.Namespace) -> int:
 
     material = load_experiment(arguments.material).material
     for path in write_meshes(material, arguments.folder):
+        print(path)
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from drgan_lib.scene.meshes import import_meshes
+
+    for path in import_meshes(arguments.file, arguments.folder):
         print(path)
     return 0
 
@@ -136,6 +197,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
     report.set_defaults(command=_report)
 
+    recovery = commands.add_parser("recovery", help="train materials on their own twins, compare with the truth")
+    recovery.add_argument("material", nargs="*", help="names of materials (default: all)")
+    recovery.add_argument("--profile", default="demo", help=f"how much work: {', '.join(PROFILES)} (default: demo)")
+    recovery.add_argument("--runs", type=Path, default=Path("runs/twins"), help="default: runs/twins")
+    recovery.set_defaults(command=_recovery)
+
     fetch = commands.add_parser("fetch", help="download a dataset and verify it")
     fetch.add_argument("name", help="a folder in data/")
     fetch.add_argument("--folder", type=Path, help="where the images go (default: $DRGAN_DATA or the user's cache)")
@@ -149,10 +216,27 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("materials", help="list the materials")
     listing.set_defaults(command=_materials)
 
+    suggest = commands.add_parser("suggest", help="propose a material's settings from unannotated micrographs")
+    suggest.add_argument("folder", metavar="FOLDER", help="of micrographs; or a name that `drgan materials` prints")
+    suggest.add_argument("--shape", required=True, choices=SHAPES, help="what the particles are")
+    suggest.add_argument("--name", help="of the material (default: made from the folder's)")
+    suggest.add_argument("--pixel-size-nm", type=float, metavar="X", help="where the files do not say, or wrongly")
+    suggest.add_argument("--sample-rows", type=int, metavar="N", help="rows above the burnt-in data bar (default: all)")
+    suggest.add_argument("--out", type=Path, metavar="FILE.yaml", help="never overwritten (default: NAME.yaml)")
+    suggest.add_argument("--seed", type=int, default=0)
+    suggest.set_defaults(command=_suggest)
+
     meshes = commands.add_parser("meshes", help="write the meshes of a material")
     meshes.add_argument("material")
     meshes.add_argument("--folder", type=Path, help="default: meshes/<material>")
     meshes.set_defaults(command=_meshes)
+
+    importing = commands.add_parser("import", help="repair mesh files, to be used by meshes.path")
+    importing.add_argument(
+        "file", type=Path, nargs="+", metavar="FILE", help="PLY, OBJ, STL or glTF; one particle each"
+    )
+    importing.add_argument("--folder", type=Path, default=ROOT / "meshes" / "imported", help="default: meshes/imported")
+    importing.set_defaults(command=_import)
     return parser
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -23,6 +23,12 @@ def code_digest(files: Iterable[Path], *, root: Path) -> str:
     """Digest of Python files, of their names below `root` and of what they say without comments and layout."""
     parts = (f"{path.relative_to(root).as_posix()}\0{meaning(path.read_text())}" for path in sorted(files))
     return digest("\0".join(parts))
+
+
+def source_files(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Python files of the modules and packages `names` in `folder`."""
+    modules, packages = (f"{name}.py" for name in names), (f"{name}/**/*.py" for name in names)
+    return [path for pattern in (*modules, *packages) for path in folder.glob(pattern)]
 
 
 def meaning(source: str) -> str:

@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drgan_lib.config import ROOT, Experiment
+from drgan_lib.config import ROOT, EmpiricalSizes, Experiment, twin_settings, twin_source, user_files
 from drgan_lib.digest import code_digest, digest, file_digest, meaning
 from drgan_lib.stages import STAGES, Stage
 
 LIBRARY = Path(__file__).parent
 # Where files lie does not matter, what they hold does; who made them is shown, nothing is computed from it.
-NO_CONTENT = {"dataset": {"path", "licence", "citation"}, "meshes": {"path"}}
+NO_CONTENT = {
+    "dataset": {"path", "licence", "citation", "annotations"},
+    "meshes": {"path"},
+    "layout": {"sizes": {"table"}},
+}
 
 
 def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
@@ -21,7 +25,7 @@ def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STA
     Prose, comments and layout do not count: see `stage_pages`.
     """
     keys: dict[str, str] = {}
-    meshes = _mesh_files(exp)
+    files = _user_files(exp)
     for stage in stages:
         parts: dict[str, Any] = {
             "seed": exp.seed,
@@ -30,7 +34,7 @@ def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STA
             "sources": {name: _source_digest(LIBRARY / name) for name in stage.sources},
             "needs": {name: keys[name] for name in stage.needs},
             "data": {split: _data_files(exp, split) for split in stage.data},
-            "meshes": meshes,
+            "files": files,
         }
         keys[stage.name] = digest(json.dumps(parts, sort_keys=True))
     return keys
@@ -63,13 +67,13 @@ def _setting(exp: Experiment, name: str) -> Any:
     return value
 
 
-def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]] | None:
-    """Names and digests of the images of a split, with their masks if it is the one for testing.
+def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
+    """Names and digests of the images of a split, with their masks if it is for testing, else their overlays.
 
-    None for a twin, which follows from the settings.
+    A twin's images follow from settings and the user's files, so these stand for them.
     """
     # Imported late: the package takes a second, and twins do not need it.
-    from drgan_lib.data import open_dataset
+    from drgan_lib.data import open_dataset, take_subset
     from drgan_lib.data.fetch import read_registry
 
     settings = exp.material.dataset
@@ -78,20 +82,29 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]] | None:
         root = dataset.folder.absolute()
         sources = dataset.train if split == "train" else dataset.test
         files = [s.image for s in sources] + [s.mask for s in sources if s.mask is not None and split == "test"]
-        return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files]
+        boxes = [("overlays", str(s.overlays)) for s in sources if s.overlays and split == "train"]
+        return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files] + boxes
     if settings.registry is not None:
-        table = read_registry(ROOT / "data" / settings.registry / "registry.tsv")
+        registry = ROOT / "data" / settings.registry / "registry.tsv"
+        table = take_subset(read_registry(registry), settings.subset, registry)
         rows = table[(table["split"] == split) & ((table["kind"] == "image") | (split == "test"))]
-        return list(rows[["path", "kind", "sha256"]].itertuples(index=False, name=None))
-    return None
+        overlays = registry.with_name("overlays.tsv")
+        boxes = [("overlays", file_digest(overlays))] if overlays.is_file() and split == "train" else []
+        return list(rows[["path", "kind", "sha256"]].itertuples(index=False, name=None)) + boxes
+    source = twin_source(exp.material)
+    return [
+        ("twin", json.dumps(twin_settings(source), sort_keys=True)),
+        *((path.name, file_digest(path)) for path in user_files(source)),
+    ]
 
 
-def _mesh_files(exp: Experiment) -> list[str] | None:
-    """Digests of the user's mesh files; None if the meshes follow from the settings."""
-    folder = exp.material.meshes.path
-    if folder is None:
-        return None
-    return [file_digest(path) for path in sorted(folder.expanduser().iterdir()) if path.is_file()]
+def _user_files(exp: Experiment) -> list[str]:
+    """Digests of the user's meshes and table of sizes; `ConfigError` for a table that cannot be used."""
+    if isinstance(exp.material.layout.sizes, EmpiricalSizes):
+        from drgan_lib.scene.layout import size_law  # late for the same reason as above
+
+        size_law(exp.material)
+    return [file_digest(path) for path in user_files(exp.material)]
 
 
 def _source_digest(path: Path) -> str:

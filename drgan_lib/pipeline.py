@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drgan_lib import execute, keys, stages
-from drgan_lib.config import ROOT, ConfigError, Experiment, load_experiment, parse_overrides
+from drgan_lib.config import ROOT, ConfigError, Experiment, load_experiment, parse_overrides, twin_source
 from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.stages import STAGES, Stage
 
@@ -190,6 +190,8 @@ def _check_dataset(exp: Experiment) -> None:
     meshes = exp.material.meshes.path
     if meshes is not None and not meshes.expanduser().is_dir():
         raise ConfigError(f"meshes.path: expected a folder of mesh files, got {meshes}; correct the path")
+    if dataset.path is None and dataset.registry is None:
+        twin_source(exp.material)
     if dataset.path is None and dataset.registry is not None:
         registry = ROOT / "data" / dataset.registry / "registry.tsv"
         if not registry.is_file():
@@ -203,8 +205,8 @@ def _check_dataset(exp: Experiment) -> None:
 
 
 def _fetch(exp: Experiment) -> None:
-    """Downloads a registry's files here, where the terminal can show a progress bar, not in a notebook."""
-    if exp.material.dataset.path is None and exp.material.dataset.registry is not None:
+    """Downloads or renders the micrographs here, where the terminal can show a progress bar, not in a notebook."""
+    if exp.material.dataset.path is None:
         from drgan_lib.sources import dataset_folder
 
         dataset_folder(exp)

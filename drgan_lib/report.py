@@ -26,10 +26,10 @@ def table(results: dict[str, Any], *, width: int = 110) -> str:
         (name, format_value(figure["value"]), figure.get("split", ""), figure["definition"])
         for name, figure in results["figures"].items()
     ]
-    lines = _aligned(("figure", "value", "split", "definition"), rows, width) if rows else ["no figures yet"]
+    lines = aligned(("figure", "value", "split", "definition"), rows, width) if rows else ["no figures yet"]
     total = sum(results["stages"].values())
     times = [(name, f"{seconds:.0f} s") for name, seconds in (*results["stages"].items(), ("together", total))]
-    lines += ["", *_aligned(("stage", "time"), times, width)]
+    lines += ["", *aligned(("stage", "time"), times, width)]
     return "\n".join([*lines, "", f"device: {results['device']}   seed: {results['seed']}"])
 
 
@@ -66,8 +66,8 @@ def format_value(value: Any) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _aligned(head: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """Columns as wide as their widest cell; the last one is wrapped to fit `width`."""
+def aligned(head: tuple[str, ...], rows: list[tuple[str, ...]], width: int) -> list[str]:
+    """Lines of a table, its columns as wide as their widest cell; the last one is wrapped to fit `width`."""
     columns = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head) - 1)]
     indent = sum(columns) + 2 * len(columns)
     lines = []

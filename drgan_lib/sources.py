@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drgan_lib.config import Experiment
+from drgan_lib.config import Experiment, twin_source
 from drgan_lib.data import DataError, default_folder, fetch
 from drgan_lib.scene.twin import make_twin
 
 
 def dataset_folder(exp: Experiment) -> Path:
-    """Folder with the experiment's micrographs, downloading or rendering them first where needed."""
+    """Folder with the experiment's micrographs, downloading or rendering them first where needed.
+
+    A twin is that of `dataset.twin_of`; `ConfigError` if there is none. See `drgan_lib.config.twin_source`.
+    """
     dataset = exp.material.dataset
     if dataset.path is not None:
         folder = dataset.path.expanduser().resolve()
@@ -19,4 +22,5 @@ def dataset_folder(exp: Experiment) -> Path:
         return folder
     if dataset.registry is not None:
         return fetch(dataset.registry)
-    return make_twin(exp, default_folder(f"twin_of_{dataset.twin_of}"))
+    source = twin_source(exp.material)
+    return make_twin(source, default_folder(f"twin_of_{source.name}"))

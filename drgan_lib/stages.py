@@ -49,7 +49,7 @@ STAGES = (
         "data",
         "01_data_preparation",
         "data",
-        settings=("material.dataset", "material.patches", "material.twin", *WORLD),
+        settings=("material.dataset", "material.patches"),
         sources=("data", "scene", "sources.py"),
         data=("train",),
         page_data=("test",),

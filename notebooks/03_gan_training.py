@@ -167,11 +167,19 @@ Image(gan.plot_parameters(exp, truth=truth), alt="One panel per parameter: its d
 # mean way that the values would have to be moved, in units of the width of the bounds. Not every parameter can be
 # recovered: two parameters with like effects on the image can stand in for each other (see the liveness table of
 # chapter 02).
+#
+# The twin's micrographs hold more than the training models: blur, shot noise, uneven scan lines and dirt (chapter 01).
+# What it finds of the parameters it finds in spite of that, and some of that noise has to go into its own
+# `noise_sigma`.
 
-# %%
+# %% mystnb={"figure": {"name": "fig-gan-recovery", "caption": "Mean and standard deviation of each parameter, as positions within its bounds: those of the twin's training micrographs, learned by the selected epoch, and of the untrained network."}}
 recovered = gan.recovery(exp, truth) if truth else None
 gan.write_figures_json(exp)
-pd.DataFrame(recovered["parameters"]).T if recovered else "The true parameters of this material are not known."
+unknown = "The true parameters of this material are not known."
+Image(gan.plot_recovery(exp, recovered), alt="Dots with bars: three per parameter") if recovered else print(unknown)
+
+# %%
+pd.DataFrame(recovered["parameters"]).T.round(4) if recovered else print(unknown)
 
 # %% [markdown]
 # ## Exercises

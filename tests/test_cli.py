@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from drgan_lib import cli, pipeline
+from drgan_lib.config import materials
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import write_json
 from drgan_lib.pages import copy_pages
@@ -68,9 +69,31 @@ def test_report_prints_the_table_and_writes_the_page(run_folder, capsys):
     assert "00000.png" not in text
 
 
-def test_materials_are_listed(capsys):
+def test_materials_are_listed(capsys, monkeypatch):
+    lines = _materials(capsys, monkeypatch)
+    assert {line.split()[0] for line in lines[2:] if line[0] != " "} == set(materials())
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("tio2_sem", ["tio2_sem", "CC BY-NC-ND 4.0", "12 to 40", "-", "TiO2 in SEM; known: masks of 8"]),
+        ("rods_sem", ["emps/rods_sem", "MIT", "2 to 5", "-", "Rods in SEM (EMPS); known:"]),
+        ("twin", ["its twin", "CC0 1.0", "12 to 40", "7.344", "Digital twin of TiO2 in SEM;"]),
+    ],
+)
+def test_a_material_is_listed_with_what_is_known_of_it(name, cells, capsys, monkeypatch):
+    (line,) = [line for line in _materials(capsys, monkeypatch) if line.startswith(f"{name} ")]
+    found = [cell.strip() for cell in line.split("  ") if cell.strip()]
+    assert found[:-1] == [name, *cells[:-1]]
+    assert found[-1].startswith(cells[-1])
+
+
+def _materials(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     assert cli.main(["materials"]) == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"tio2_sem", "twin"}
+    return capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,45 @@ def test_the_paper_profile_is_the_paper():
     assert exp.profile.segmentation.trainer == "default"
 
 
+def test_the_materials_are_those_of_the_paper_two_stand_ins_and_a_twin():
+    paper = {"tio2_him", "sio2_him", "tio2_sem", "agnw_sem"}
+    assert set(materials()) == paper | {"spheres_sem", "rods_sem", "twin"}
+    assert load_experiment("tio2_him").material.dataset.modality == "HIM"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "stage", "noise", "contour", "spp", "filter_std"),
+    [
+        ("tio2_him", 15, 0.3, 0.2, 4, 16, 3.0),
+        ("sio2_him", 20, 0.3, 0.2, 4, 16, 3.0),
+        ("tio2_sem", 40, 0.4, 0.1, 1, 121, 0.5),
+        ("agnw_sem", 10, 5.0, 0.2, 4, 121, 0.5),
+    ],
+)
+def test_the_papers_materials_have_its_settings(name, count, stage, noise, contour, spp, filter_std):
+    material = load_experiment(name, "paper").material
+    assert (material.meshes.count, material.contour_px) == (count, contour)
+    assert (material.scene.spp, material.scene.filter_std_px) == (spp, filter_std)
+    limits = dict.fromkeys(("roughness", "base_color", "sheen", "spec_tint"), (0.01, 5.0))
+    assert material.bounds == {**limits, "stage_base_color": (0.01, stage), "noise_sigma": (0.001, noise)}
+
+
+def test_the_spheres_of_the_paper_are_of_two_sizes():
+    law = load_experiment("sio2_him").material.layout.sizes
+    assert law.mean[1] / law.mean[0] == pytest.approx(0.3 / 0.8)
+    assert law.share == 0.7
+
+
+@pytest.mark.parametrize("material", materials())
+def test_every_material_can_be_run_on_its_own_twin(material):
+    exp = load_experiment(material, "demo", [f"dataset.twin_of={material}"])
+    dataset, twin = exp.material.dataset, exp.material.twin
+    assert (dataset.twin_of, dataset.registry, dataset.subset, dataset.sample_rows) == (material, None, None, None)
+    for name, (low, high) in exp.material.bounds.items():
+        mean, std = twin.truth[name]
+        assert low < mean - 2 * std < mean + 2 * std < high
+
+
 def test_a_profile_changes_patches_and_an_override_has_the_last_word():
     assert load_experiment("twin", "demo").material.patches.max_train == PROFILES["demo"].patches["max_train"]
     exp = load_experiment("twin", "demo", ["patches.max_train=5", "gan.epochs=2", "bounds.roughness=[0, 1]"])
@@ -76,6 +115,7 @@ def test_overrides_are_read_as_yaml():
         (["layout.n_particles=[0, 4]"], "expected at least 1"),
         (["layout.n_particles=[9, 4]"], "swap them"),
         (["dataset.twin_of=null"], "no source of images"),
+        (["dataset.subset=rods_sem"], "no dataset.registry to take it from"),
         (["meshes.max_triangles=6000"], "meshes.max_triangles"),
         (["gan.epochs=[1"], "'gan.epochs=[1': not valid YAML"),
         (["licence=2020-13-45"], "not valid YAML"),

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from drgan_lib import keys
-from drgan_lib.config import load_experiment
+from drgan_lib.config import MATERIALS, ConfigError, load_experiment
 from drgan_lib.stages import STAGES
 
 AFTER_DATA = {"data", "gan", "synthesis", "segmentation"}
@@ -123,3 +123,49 @@ def test_mesh_files_count_by_content(changed, tmp_path):
     assert changed(meshes__path=str(tmp_path / "second")) == (set(), set())
     (tmp_path / "second/a.ply").write_text("another mesh")
     assert changed(meshes__path=str(tmp_path / "second"))[0] == {stage.name for stage in STAGES}
+
+
+def test_the_twin_of_another_material_counts_by_its_settings(notebooks, tmp_path):
+    text = (MATERIALS / "twin.yaml").read_text().replace("name: twin\n", "name: other\n", 1)
+    other = tmp_path / "other.yaml"
+
+    def changed_if(old: str, new: str) -> set[str]:
+        found = []
+        for content in (text, text.replace(old, new)):
+            other.write_text(content)
+            exp = load_experiment("tio2_sem", overrides={"dataset.twin_of": str(other)})
+            found.append(keys.stage_keys(exp, notebooks))
+        return {name for name in found[0] if found[0][name] != found[1][name]}
+
+    assert "specks:" in text
+    assert changed_if("specks: [4, 12]", "specks: [4, 13]") == AFTER_DATA
+    assert changed_if("count: 12, seed: 3", "count: 12, seed: 4") == AFTER_DATA
+    assert changed_if("title: ", "title: The ") == set()
+    assert changed_if("contour_px: 1", "contour_px: 2") == set()
+
+
+def test_a_table_of_sizes_counts_by_content_and_must_be_usable(changed, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.csv").write_text("diameter_nm\n150\n160\n")
+
+    def with_table(name):
+        sizes = {"law": "empirical", "table": str(tmp_path / f"{name}.csv")}
+        return changed(layout__sizes=sizes, dataset__pixel_size_nm=7.3)[0]
+
+    with_table("first")
+    assert with_table("second") == set()
+    (tmp_path / "second.csv").write_text("diameter_nm\n150\n170\n")
+    assert with_table("second") == {stage.name for stage in STAGES}
+    (tmp_path / "second.csv").write_text("diameter_um\n0.15\n")
+    with pytest.raises(ConfigError, match="multiply it by 1000"):
+        with_table("second")
+
+
+def test_burnt_in_text_of_training_images_counts(changed, images):
+    head = "path\ttop\tleft\tbottom\tright\n"
+    (images / "overlays.tsv").write_text(head + "e.tif\t0\t0\t9\t9\n")  # that of a test image is not used
+    assert changed() == (set(), set())
+    (images / "overlays.tsv").write_text(head + "a.tif\t0\t0\t9\t9\n")
+    assert changed()[0] == AFTER_DATA
+    (images / "overlays.tsv").write_text(head + "a.tif\t0\t0\t9\t8\n")
+    assert changed()[0] == AFTER_DATA

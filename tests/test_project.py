@@ -24,8 +24,8 @@ PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
     *("config", "files", "digest", "hardware", "classes"),
-    *("data", "scene", "gan", "synthesis", "segmentation", "sources"),
-    *("stages", "keys", "execute", "pages", "report", "pipeline", "cli"),
+    *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
+    *("stages", "keys", "execute", "pages", "report", "pipeline", "recover", "cli"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

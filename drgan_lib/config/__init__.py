@@ -25,6 +25,7 @@ from drgan_lib.config.shapes import (
     SphereSettings,
     WireSettings,
 )
+from drgan_lib.config.twin import twin_settings, twin_source, user_files
 
 __all__ = [
     "MATERIALS",
@@ -62,4 +63,7 @@ __all__ = [
     "load_experiment",
     "materials",
     "parse_overrides",
+    "twin_settings",
+    "twin_source",
+    "user_files",
 ]

@@ -31,6 +31,8 @@ class DatasetSettings(Section):
     def _has_a_source(self) -> DatasetSettings:
         if self.registry is None and self.path is None and self.twin_of is None:
             raise ValueError("no source of images: give dataset.path, dataset.registry or dataset.twin_of")
+        if self.subset is not None and self.registry is None and self.path is None:
+            raise ValueError(f"dataset.subset is {self.subset!r}, but there is no dataset.registry to take it from")
         return self
 
 

@@ -119,6 +119,7 @@ def _tree(path: Path, profile: str, overrides: dict[str, Any]) -> dict[str, Any]
     elif overrides.get("dataset.twin_of") is not None:
         kept = material.get("dataset", {})
         material["dataset"] = {name: kept[name] for name in ("modality", "pixel_size_nm") if name in kept}
+        material["dataset"]["licence"] = "CC0 1.0 (rendered by this library)"
     work = PROFILES[profile].model_dump()
     patches.update(work.pop("patches"))
     if overrides.get("segmentation.trainer") == "default":

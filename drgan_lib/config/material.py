@@ -115,16 +115,6 @@ class Material(Section):
                 f"patches.size_px is {self.patches.size_px} but scene.size_px is {self.scene.size_px}; "
                 "the discriminator compares the two, so set both to the same size"
             )
-        twin = self.twin
-        if twin is None:
-            return self
-        if unknown := twin.truth.keys() ^ self.bounds.keys():
-            raise ValueError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
-        if twin.size_px < self.patches.size_px:
-            raise ValueError(
-                f"twin.size_px: expected at least patches.size_px, which is {self.patches.size_px}, "
-                f"got {twin.size_px}; patches are cut from the twin's images, so enlarge these"
-            )
         return self
 
     @model_validator(mode="after")
@@ -137,9 +127,22 @@ class Material(Section):
 
     @model_validator(mode="after")
     def _twin_is_described(self) -> Material:
-        if self.dataset.twin_of == self.name and self.twin is None:
-            raise ValueError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
+        if self.dataset.twin_of == self.name:
+            self.require_twin()
         return self
+
+    def require_twin(self) -> None:
+        """`ValueError` unless the section `twin` is there and its images can be made and cut into patches."""
+        twin = self.twin
+        if twin is None:
+            raise ValueError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
+        if unknown := twin.truth.keys() ^ self.bounds.keys():
+            raise ValueError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
+        if twin.size_px < self.patches.size_px:
+            raise ValueError(
+                f"twin.size_px: expected at least patches.size_px, which is {self.patches.size_px}, "
+                f"got {twin.size_px}; patches are cut from the twin's images, so enlarge these"
+            )
 
     @property
     def scene_unit_px(self) -> float:

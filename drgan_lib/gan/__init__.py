@@ -3,7 +3,7 @@
 from drgan_lib.gan.checkpoint import CheckpointError
 from drgan_lib.gan.distances import frechet_distance, kid, spread
 from drgan_lib.gan.features import FeatureError, Features, choose_features
-from drgan_lib.gan.figures import plot_curves, plot_parameters, plot_samples
+from drgan_lib.gan.figures import plot_curves, plot_parameters, plot_recovery, plot_samples
 from drgan_lib.gan.networks import Generator, PatchDiscriminator, lsgan_loss
 from drgan_lib.gan.recovery import parameter_distance, recovery, write_figures_json
 from drgan_lib.gan.select import load_generator, parameter_table, select_epoch, selected_epoch
@@ -27,6 +27,7 @@ __all__ = [
     "parameter_table",
     "plot_curves",
     "plot_parameters",
+    "plot_recovery",
     "plot_samples",
     "recovery",
     "select_epoch",

@@ -15,7 +15,7 @@ from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.features import FID
 from drgan_lib.gan.networks import Generator, RendererLike
-from drgan_lib.gan.recovery import truth_positions
+from drgan_lib.gan.recovery import learned_parameters, true_parameters
 from drgan_lib.gan.select import selected_epoch
 from drgan_lib.gan.train import epoch_records
 from drgan_lib.gan.trainer import derive_seed
@@ -71,25 +71,24 @@ def plot_samples(
 def plot_parameters(exp: Experiment, *, truth: Path | None = None) -> Path:
     """Distribution of every learned parameter by epoch, bounds as axis limits: parameters.png.
 
-    `truth` is a twin's truth.csv; its training micrographs give the dashed median and the 5 to 95 % band.
+    `truth` is a twin's truth.csv; its training micrographs give the dashed median and the 5 to 95 % band of those
+    parameters that it knows.
     """
-    rows = epoch_records(exp)
-    epochs = [row["epoch"] for row in rows]
-    low, high = np.array(list(exp.material.bounds.values())).T
-    learned = [low + row["positions"] * (high - low) for row in rows]
-    true = None if truth is None else low + truth_positions(exp, truth) * (high - low)
+    epochs = [row["epoch"] for row in epoch_records(exp)]
+    learned = [learned_parameters(exp, epoch) for epoch in epochs]
+    true = pd.DataFrame() if truth is None else true_parameters(exp, truth)
     names = exp.material.parameters
     n_columns = min(4, len(names))
     n_rows = -(-len(names) // n_columns)
     figure = Figure(figsize=(3 * n_columns, 2.6 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for i, (axes, name) in enumerate(zip(panels, names, strict=False)):
-        _bands(axes, epochs, [values[:, i] for values in learned])
-        if true is not None:
-            axes.axhspan(*np.percentile(true[:, i], [5, 95]), color=TRUTH, alpha=0.2, lw=0)
-            axes.axhline(np.median(true[:, i]), color=TRUTH, ls="--", label="truth")
+    for axes, name in zip(panels, names, strict=False):
+        _bands(axes, epochs, [table[name] for table in learned])
+        if name in true:
+            axes.axhspan(*np.percentile(true[name], [5, 95]), color=TRUTH, alpha=0.2, lw=0)
+            axes.axhline(np.median(true[name]), color=TRUTH, ls="--", label="truth")
         axes.axvline(selected_epoch(exp), color="tab:red", lw=1, ls="--")
-        axes.set_ylim(low[i], high[i])
+        axes.set_ylim(*exp.material.bounds[name])
         axes.set_ylabel(f"{name.replace('_', ' ')}{f' ({UNITS[name]})' if name in UNITS else ''}")
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -97,6 +96,31 @@ def plot_parameters(exp: Experiment, *, truth: Path | None = None) -> Path:
         axes.remove()
     panels[0].legend(frameon=False, fontsize="small")
     return _save(figure, exp, "parameters.png")
+
+
+def plot_recovery(exp: Experiment, recovered: dict[str, Any]) -> Path:
+    """True, learned and untrained mean ± standard deviation of each parameter within its bounds: recovery.png.
+
+    `recovered` is the result of `recovery`.
+    """
+    names = list(recovered["parameters"])
+    figure = Figure(figsize=(8, 1.2 + 0.55 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    series = (("true", TRUTH, 0.2), ("learned", SYNTHETIC, 0.0), ("untrained", "tab:gray", -0.2))
+    for place, name in enumerate(reversed(names)):
+        row, (low, high) = recovered["parameters"][name], exp.material.bounds[name]
+        for kind, colour, offset in series:
+            mean, std = row[f"{kind}_mean"], row[f"{kind}_std"]
+            label = kind if place == 0 else None
+            position, width = (mean - low) / (high - low), std / (high - low)
+            axes.errorbar(position, place + offset, xerr=width, fmt="o", ms=5, capsize=3, color=colour, label=label)
+        distances = f"{row['before']:.2f} to {row['after']:.2f}"
+        axes.text(1.02, place, distances, transform=axes.get_yaxis_transform(), va="center")
+    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in reversed(names)])
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("position within the bounds (right: distance before and after training)")
+    figure.legend(loc="outside upper center", ncols=len(series), frameon=False)
+    return _save(figure, exp, "recovery.png")
 
 
 def _bands(axes: Axes, epochs: list[int], values: list[np.ndarray]) -> None:

@@ -15,6 +15,7 @@ from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import BANDS, ring_bands, sampling_weights, square, top_light
+from drgan_lib.scene.meshes import shaded
 from drgan_lib.scene.terms import FIXED_ROUGHNESS
 
 PARTICLE_BSDF = "particles.bsdf"
@@ -44,7 +45,7 @@ def merge_particles(layout: Layout, meshes: list[trimesh.Trimesh]) -> tuple[np.n
     vertices, normals, faces, owners = [], [], [], []
     offset = 0
     for k in range(len(layout)):
-        mesh, rotation, transform = meshes[layout.mesh_index[k]], layout.rotations[k], layout.transforms[k]
+        mesh, rotation, transform = shaded(meshes[layout.mesh_index[k]]), layout.rotations[k], layout.transforms[k]
         vertices.append(transform[3] * (mesh.vertices @ rotation.T) + transform[:3])
         normals.append(mesh.vertex_normals @ rotation.T)
         faces.append(mesh.faces + offset)

@@ -6,13 +6,11 @@ derivatives, for any values of the parameters, on any device.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import trimesh
 from torch import Tensor
@@ -23,6 +21,7 @@ from drgan_lib.files import require_free_space
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.cache import BasisCache
 from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import DEVICE, Renderer
 from drgan_lib.scene.terms import Terms
 from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
@@ -136,15 +135,11 @@ class TransportRenderer(Renderer):
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
-        shapes = hashlib.sha256()
-        for mesh in self.meshes:
-            for array, kind in ((mesh.vertices, "f4"), (mesh.vertex_normals, "f4"), (mesh.faces, "i8")):
-                shapes.update(np.asarray(array, kind).tobytes())
         here = Path(__file__).parent
         code = code_digest([here / f"{module}.py" for module in CODE], root=here)
         scene = self.material.scene.model_dump_json(exclude={"spp"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
-        parts = (shapes.hexdigest(), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
+        parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
         return " ".join(map(str, parts))
 
     def _key(self, layout: Layout) -> str:

@@ -3,10 +3,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from drgan_lib.config import load_experiment
+from drgan_lib.gan import train
 from drgan_lib.scene.layout import Layout
 
 SIZE = 64
@@ -90,3 +92,22 @@ def world(small):
         images.append(np.clip(clean + rng.normal(0, 0.03, clean.shape), 0, 1))
     patches = SimpleNamespace(train=np.array(images, dtype=np.float32))
     return SimpleNamespace(renderer=renderer, layouts=random_layouts(4, seed=3), patches=patches)
+
+
+@pytest.fixture
+def trained(small, world):
+    """An experiment after two epochs in the small world."""
+    exp = small(**{"gan.epochs": 2})
+    train(exp, world.patches, world.renderer, world.layouts, log=lambda _: None)
+    return exp
+
+
+@pytest.fixture
+def truth(tmp_path, trained):
+    """A truth.csv whose training micrographs have the middle of the bounds, and its one for testing zeros."""
+    path = tmp_path / "truth.csv"
+    rows = pd.DataFrame({name: 4 * [np.mean(bounds)] for name, bounds in trained.material.bounds.items()})
+    rows.insert(0, "split", ["train", "train", "train", "test"])
+    rows.iloc[3, 1:] = 0.0
+    rows.assign(blur_px=0.5, specks=3).to_csv(path, index=False)
+    return path

@@ -1,6 +1,5 @@
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -9,34 +8,13 @@ from drgan_lib.gan import (
     CheckpointError,
     checkpoint,
     load_generator,
-    parameter_distance,
     parameter_table,
     plot_curves,
     plot_parameters,
     plot_samples,
-    recovery,
     select_epoch,
-    train,
-    write_figures_json,
 )
 from drgan_lib.gan.train import checkpoint_folder
-
-
-@pytest.fixture
-def trained(small, world):
-    exp = small(**{"gan.epochs": 2})
-    train(exp, world.patches, world.renderer, world.layouts, log=lambda _: None)
-    return exp
-
-
-@pytest.fixture
-def truth(tmp_path, trained):
-    path = tmp_path / "truth.csv"
-    rows = pd.DataFrame({name: 4 * [np.mean(bounds)] for name, bounds in trained.material.bounds.items()})
-    rows.insert(0, "split", ["train", "train", "train", "test"])
-    rows.iloc[3, 1:] = 0.0
-    rows.to_csv(path, index=False)
-    return path
 
 
 def with_records(exp, records):
@@ -91,36 +69,6 @@ def test_generator_of_the_selected_epoch(trained, world, small):
     assert len(table) == 9
     pd.testing.assert_frame_equal(table, parameter_table(generator, world.layouts, n=9, seed=4))
     assert table.drop_duplicates().shape == table.shape
-
-
-def test_parameter_distance():
-    a, b = np.zeros((5, 2)), np.tile([0.25, 1.0], (3, 1))
-    np.testing.assert_allclose(parameter_distance(a, b), [0.25, 1.0])
-    np.testing.assert_allclose(parameter_distance(b, b), 0)
-    with pytest.raises(ValueError, match="two sets"):
-        parameter_distance(a, np.zeros((0, 2)))
-    with pytest.raises(ValueError, match="two sets"):
-        parameter_distance(a, np.zeros((3, 1)))
-
-
-def test_recovery_and_report(trained, truth):
-    select_epoch(trained)
-    found = recovery(trained, truth)
-    assert found["before"] == pytest.approx(0.3, abs=0.05), "starts at 0.2 of the bounds, the truth is at 0.5"
-    assert 0 <= found["after"] <= 1
-    assert list(found["parameters"]) == list(trained.material.parameters)
-    figures = json.loads(write_figures_json(trained).read_text())
-    assert figures["recovery_before"]["value"] == found["before"]
-    assert {"fd_efficientnet_lite0", "kd_efficientnet_lite0", "parameter_spread", "recovery_after"} <= figures.keys()
-    assert "fid" not in figures
-    assert all({"value", "definition", "split"} <= figure.keys() for figure in figures.values())
-
-
-def test_recovery_needs_a_twin(trained, truth):
-    dataset = trained.material.dataset.model_copy(update={"twin": None})
-    material = trained.material.model_copy(update={"dataset": dataset})
-    with pytest.raises(ValueError, match="with a twin"):
-        recovery(trained.model_copy(update={"material": material}), truth)
 
 
 def test_figures(trained, truth, world):

@@ -1,0 +1,143 @@
+"""The table of particles: one row per instance of a label image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from skimage.measure import perimeter_crofton, regionprops
+
+from drgan_lib.quantify.feret import feret_diameters
+
+LENGTHS = ("equivalent_diameter", "feret_max", "feret_min", "major_axis", "minor_axis", "perimeter")
+RATIOS = ("aspect_ratio", "circularity")
+DEFINITIONS = {
+    "image": "name of the image",
+    "id": "label of the particle in the label image",
+    "row_px": "row of the centroid; the centre of the first pixel is 0",
+    "column_px": "column of the centroid; the centre of the first pixel is 0",
+    "height_px": "rows from the first to the last pixel",
+    "width_px": "columns from the first to the last pixel",
+    "area": "number of pixels, holes not included",
+    "equivalent_diameter": "diameter of the disc of the same area",
+    "feret_max": "largest Feret diameter: of the convex hull of the midpoints of the pixels' edges",
+    "feret_min": "smallest Feret diameter of the same hull",
+    "major_axis": "long axis of the ellipse with the second moments of the pixels, taken as squares",
+    "minor_axis": "short axis of that ellipse",
+    "perimeter": "Crofton's formula in four directions, edges of holes included; within 1 % for discs from 8 px on, 2 "
+    "% too small on average for rectangles from 20 px on, plus or minus 3 % from one direction to the other",
+    "aspect_ratio": "feret_max / feret_min",
+    "circularity": "4 pi area / perimeter^2; 1 for discs, up to a few percent more for those of a few pixels",
+    "touches_border": "whether a pixel of the particle is in the first or last row or column of the image",
+    "edge_weight": "1 / probability that a particle of this height and width, put anywhere in the image, does not "
+    "touch its border (Miles 1974, Lantuejoul 1980); 0 for those that touch it",
+}
+
+
+def measure(labels: np.ndarray, pixel_size_nm: float | None = None) -> pd.DataFrame:
+    """Table of the particles in instance labels int [h, w], one row per label in rising order; 0 is background.
+
+    Columns are those of `DEFINITIONS`, without `image`: each length as `..._px` and, given a pixel size, `..._nm`; the
+    area as `area_px2` and `area_nm2`. All pixels of a label are one particle, connected or not. Without a particle the
+    table has the same columns and no rows. Raises `ValueError` or `TypeError` if the labels are no label image or the
+    pixel size is no positive number.
+    """
+    labels = _checked(labels)
+    if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
+        raise ValueError(f"expected a pixel size above 0 nm, got {pixel_size_nm}; leave it out if it is not known")
+    ids = None
+    if labels.size and labels.max() > labels.size:  # regionprops needs memory for each number up to the largest
+        ids, inverse = np.unique(np.append(labels, 0), return_inverse=True)
+        labels = inverse[:-1].reshape(labels.shape)
+    rows = [_row(region, labels.shape) for region in regionprops(labels)]
+    table = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+    if ids is not None:
+        table["id"] = ids[table["id"]].astype(np.int64)
+    return table if pixel_size_nm is None else _with_nm(table, pixel_size_nm)
+
+
+def pool(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One table of several images': `image`, the key, is the first column. Raises `ValueError` without a table."""
+    if not tables:
+        raise ValueError("expected at least one table to pool, got none")
+    if len({tuple(table.columns) for table in tables.values()}) > 1:
+        raise ValueError("the tables have different columns; measure all images with a pixel size or all without one")
+    filled = [table for table in tables.values() if len(table)] or [next(iter(tables.values()))]
+    pooled = pd.concat(filled, ignore_index=True)
+    names = [name for name, table in tables.items() for _ in range(len(table))]
+    pooled.insert(0, "image", pd.Series(names, dtype=object))
+    return pooled
+
+
+_DTYPES = {
+    "id": np.int64,
+    "row_px": float,
+    "column_px": float,
+    "height_px": np.int64,
+    "width_px": np.int64,
+    "area_px2": np.int64,
+    **{f"{name}_px": float for name in LENGTHS},
+    "aspect_ratio": float,
+    "circularity": float,
+    "touches_border": bool,
+    "edge_weight": float,
+}
+
+
+def _checked(labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or not labels.size:
+        raise ValueError(f"expected instance labels of shape [h, w], got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(
+            f"expected instance labels of whole numbers, got {labels.dtype}; number the particles of a mask first, for "
+            "instance with skimage.measure.label"
+        )
+    if labels.min() < 0:
+        raise ValueError(f"expected labels from 0 (background) on, got {labels.min()}")
+    return labels
+
+
+def _row(region, shape: tuple[int, int]) -> dict[str, float]:
+    top, left, bottom, right = region.bbox
+    height, width = bottom - top, right - left
+    row, column = region.centroid
+    area = int(region.area)
+    # pixels are squares, not points: 1 / 12 is the variance of a uniform distribution of width 1
+    major, minor = (4 * math.sqrt(max(value, 0) + 1 / 12) for value in region.inertia_tensor_eigvals)
+    largest, smallest = feret_diameters(region.image)
+    perimeter = perimeter_crofton(region.image, directions=4)
+    touches = top == 0 or left == 0 or bottom == shape[0] or right == shape[1]
+    places = (shape[0] - height - 1) * (shape[1] - width - 1)
+    return {
+        "id": region.label,
+        "row_px": row,
+        "column_px": column,
+        "height_px": height,
+        "width_px": width,
+        "area_px2": area,
+        "equivalent_diameter_px": 2 * math.sqrt(area / math.pi),
+        "feret_max_px": largest,
+        "feret_min_px": smallest,
+        "major_axis_px": major,
+        "minor_axis_px": minor,
+        "perimeter_px": perimeter,
+        "aspect_ratio": largest / smallest,
+        "circularity": 4 * math.pi * area / perimeter**2,
+        "touches_border": touches,
+        "edge_weight": 0.0 if touches else shape[0] * shape[1] / places,
+    }
+
+
+def _with_nm(table: pd.DataFrame, pixel_size_nm: float) -> pd.DataFrame:
+    """The table with a column in nm right after each area and length in px."""
+    columns = {}
+    for name in table.columns:
+        columns[name] = table[name]
+        if name == "area_px2":
+            columns["area_nm2"] = table[name] * pixel_size_nm**2
+        elif name.removesuffix("_px") in LENGTHS:
+            columns[f"{name.removesuffix('_px')}_nm"] = table[name] * pixel_size_nm
+    return pd.DataFrame(columns)

@@ -1,0 +1,119 @@
+"""From a folder of micrographs to a material's file and a figure: what `drgan suggest` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from drgan_lib.config import (
+    SHAPES,
+    ConfigError,
+    DatasetSettings,
+    LayoutSettings,
+    Material,
+    MeshSettings,
+    PatchSettings,
+    SceneSettings,
+    load_experiment,
+)
+from drgan_lib.data import DataError, Micrograph, open_dataset, select_patches, training_micrographs
+from drgan_lib.data.prepare import common_pixel_size
+from drgan_lib.files import atomic_path
+from drgan_lib.suggest.figures import plot_proposal
+from drgan_lib.suggest.observe import Window, observe
+from drgan_lib.suggest.propose import Proposal, propose
+from drgan_lib.suggest.write import BOUNDS, as_text, as_yaml, table
+
+
+class SuggestError(ValueError):
+    """A request that cannot be fulfilled; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What was proposed, the table of it as text, and the files: the material and the figure."""
+
+    proposal: Proposal
+    table: str
+    path: Path
+    figure: Path
+
+
+def suggest(
+    dataset: DatasetSettings,
+    folder: str | Path,
+    shape: str,
+    *,
+    name: str,
+    out: str | Path | None = None,
+    patches: PatchSettings | None = None,
+    scene: SceneSettings | None = None,
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+) -> Suggestion:
+    """Writes a material for the training micrographs in `folder` to `out` (default: `<name>.yaml`), and a figure.
+
+    `dataset` says where the files are and how to read them, and is what the material will hold; test files and masks
+    are not opened. `shape` is one of `drgan_lib.config.SHAPES`. Nothing is overwritten. Raises `SuggestError`,
+    `ConfigError` or `DataError` for what cannot be used, before the rendering starts.
+    """
+    out = Path(out) if out is not None else Path(f"{name}.yaml")
+    figure = out.with_suffix(".png")
+    _require_usable(shape, out, figure)
+    source = open_dataset(dataset, folder)
+    micrographs = training_micrographs(source, dataset)
+    _require_contrast(micrographs)
+    dataset = dataset.model_copy(update={"pixel_size_nm": dataset.pixel_size_nm or common_pixel_size(micrographs)})
+    patches = patches or PatchSettings()
+    material = Material(
+        name=name,
+        title=f"{name}, settings proposed from {len(micrographs)} micrographs",
+        dataset=dataset,
+        patches=patches,
+        meshes=TypeAdapter(MeshSettings).validate_python({"shape": shape}),
+        layout=LayoutSettings(),
+        scene=scene or SceneSettings(size_px=patches.size_px),
+        bounds=BOUNDS,
+    )
+    log(f"{len(micrographs)} training micrographs of {source.folder}")
+    selection = select_patches(micrographs, patches, seed=seed)
+    number = {m.name: i for i, m in enumerate(micrographs)}
+    chosen = selection.table[selection.table["kind"] == "train"]
+    windows = [Window(number[row.micrograph], row.row, row.column, patches.size_px) for row in chosen.itertuples()]
+    masks = [detection.labels > 0 for detection in selection.detections]
+    real = observe([m.image for m in micrographs], masks, windows, shape=shape)
+    proposal = propose(material, real, seed=seed, log=log)
+    with atomic_path(out) as temporary:
+        temporary.write_text(as_yaml(proposal, figure=figure.name))
+        load_experiment(str(temporary))  # what is written can be run
+        plot_proposal(proposal, micrographs, windows, figure)
+    return Suggestion(proposal, as_text(table(proposal)), out, figure)
+
+
+def default_name(text: str) -> str:
+    """A material's name made from the name of a folder."""
+    name = re.sub(r"[^\w.-]+", "_", text).strip("_.-")
+    return name or "material"
+
+
+def _require_usable(shape: str, out: Path, figure: Path) -> None:
+    if shape not in SHAPES:
+        raise ConfigError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
+    if out.suffix not in (".yaml", ".yml"):
+        raise SuggestError(f"{out}: expected a name ending in .yaml; correct --out")
+    for path in (out, figure):
+        if path.exists():
+            raise SuggestError(f"{path} exists and is not overwritten; move it away, or choose another name with --out")
+
+
+def _require_contrast(micrographs: list[Micrograph]) -> None:
+    flat = [m for m in micrographs if m.image.max() == m.image.min()]
+    if len(flat) == len(micrographs):
+        raise DataError(
+            f"all {len(flat)} training micrographs have a single gray level (first: {flat[0].path}); check the export "
+            "of the images"
+        )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drgan_lib.quantify import (
+    Counting,
+    local_thickness,
+    measure,
+    plot_distribution,
+    plot_particles,
+    plot_thickness,
+)
+from drgan_lib.quantify.figures import EXCLUDED
+
+ALL = Counting()
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_distributions_stand_side_by_side_with_their_numbers(scattered):
+    true, half = measure(scattered, 2.0), measure(np.where(scattered % 2, scattered, 0), 2.0)
+    figure = plot_distribution({"masks": true, "prediction": half}, "equivalent_diameter_nm", ALL)
+    assert len(legend(figure)) == 2
+    n = int((~true["touches_border"]).sum())
+    assert legend(figure)[0].startswith(f"masks: n = {n} ({60 - n} left out), D50 = ")
+    bars, curves = figure.axes
+    assert bars.get_xlabel() == curves.get_xlabel() == "equivalent diameter (nm)"
+    points = [line for line in curves.lines if line.get_marker() == "o"]
+    assert len(points) == 6
+    assert max(line.get_ydata().max() for line in curves.lines) == pytest.approx(100)
+
+
+def test_a_table_without_particles_stays_in_the_legend(scattered, tmp_path):
+    tables = {"masks": measure(scattered), "prediction": measure(np.zeros((9, 9), int))}
+    figure = plot_distribution(tables, "feret_min_px", ALL)
+    assert legend(figure)[1].startswith("prediction: n = 0")
+    figure.savefig(tmp_path / "figure.png")
+    plot_distribution({"nothing": tables["prediction"]}, "feret_min_px", ALL).savefig(tmp_path / "nothing.png")
+    with pytest.raises(ValueError, match="between one and 3 tables, got 0"):
+        plot_distribution({}, "feret_min_px", ALL)
+
+
+def test_particles_left_out_are_marked(scattered, tmp_path):
+    table, image = measure(scattered), np.full(scattered.shape, 0.2)
+    counting = Counting(min_area_px=60)
+    figure = plot_particles(image, scattered, table, "equivalent_diameter_px", counting)
+    figure.savefig(tmp_path / "figure.png")
+    axes = figure.axes[0]
+    out = table["touches_border"] | (table["area_px2"] < 60)
+    assert len(axes.lines[0].get_xdata()) == out.sum() > 0
+    picture = np.asarray(axes.images[0].get_array())
+    assert (picture[scattered == 0] == 0.2).all()
+    pink = np.isclose(picture, EXCLUDED).all(axis=-1)
+    assert set(np.unique(scattered[pink])) == set(table["id"][out])
+    assert "below 60 px" in figure.legends[0].get_texts()[0].get_text()
+
+
+def test_an_image_without_particles_is_drawn(tmp_path):
+    labels = np.zeros((20, 30), int)
+    figure = plot_particles(np.zeros((20, 30)), labels, measure(labels), "area_px2", ALL)
+    figure.savefig(tmp_path / "particles.png")
+    assert figure.axes[0].get_title() == "0 particles counted, 0 left out"
+    map_ = plot_thickness(np.zeros((20, 30)), local_thickness(labels))
+    map_.savefig(tmp_path / "thickness.png")
+    assert "nan" in map_.axes[1].get_title()
+
+
+def test_the_thickness_of_large_images_is_drawn_in_part():
+    mask = np.zeros((40, 3100), bool)
+    mask[10:16] = True
+    figure = plot_thickness(np.zeros(mask.shape), local_thickness(mask, 2.0))
+    assert figure.axes[0].images[0].get_array().shape == (14, 1034)
+    assert figure.axes[1].get_title() == "median 12 nm (dashed)"
+    with pytest.raises(ValueError, match="image of the shape"):
+        plot_thickness(np.zeros((4, 4)), local_thickness(mask))

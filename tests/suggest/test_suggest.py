@@ -1,0 +1,166 @@
+"""From a folder to a material's file: a rendered twin with a known law, round trips, what is not read, and errors."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from drgan_lib import cli
+from drgan_lib.config import ConfigError, DatasetSettings, PatchSettings, load_experiment
+from drgan_lib.data import DataError, detect_particles
+from drgan_lib.suggest import SuggestError, Window, default_name, observe, propose, suggest, visible_sizes
+from drgan_lib.suggest.lookalike import Lookalikes
+from drgan_lib.suggest.observe import Views
+from tests.scene.conftest import small_material
+from tests.suggest.conftest import draw, grid
+
+SMALL = PatchSettings(size_px=128)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_renders():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", (3, 5))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "discs.yaml"
+    return suggest(dataset, dataset.path, "sphere", name="discs", out=out, patches=SMALL, log=len)
+
+
+def test_the_file_can_be_run_and_holds_what_was_proposed(made, dataset):
+    material = load_experiment(str(made.path), "paper").material
+    proposed = made.proposal.material
+    assert material.dataset == dataset
+    assert (material.name, material.meshes.shape, material.patches, material.scene.size_px) == (
+        "discs",
+        "sphere",
+        SMALL,
+        128,
+    )
+    assert material.layout.sizes.unit == "nm"
+    scene_units = material.scene_units("nm") * material.layout.sizes.median
+    assert scene_units == pytest.approx(proposed.layout.sizes.median, rel=0.01)
+    assert material.layout.sizes.median == pytest.approx(40, rel=0.15)  # discs of 20 px, 2 nm each
+    for name in ("n_particles", "clusters", "placement", "space", "orientation"):
+        assert getattr(material.layout, name) == getattr(proposed.layout, name)
+    assert made.figure == made.path.with_suffix(".png")
+    assert made.figure.stat().st_size > 10_000
+
+
+def test_intervals_hold_the_estimates_and_every_row_has_a_setting(made):
+    for estimate in made.proposal.estimates.values():
+        low, high = estimate.interval
+        assert low <= high
+        assert low * 0.8 <= estimate.value <= high * 1.25
+    assert len(made.table.splitlines()) == 2 + 9
+    assert "equivalent diameter, nm" in made.table
+
+
+def test_nothing_is_overwritten(made, dataset):
+    before = made.path.read_bytes()
+    with pytest.raises(SuggestError, match="not overwritten"):
+        suggest(dataset, dataset.path, "sphere", name="discs", out=made.path)
+    assert made.path.read_bytes() == before
+
+
+def test_the_same_seed_gives_the_same_file(made, dataset, tmp_path):
+    again = suggest(dataset, dataset.path, "sphere", name="discs", out=tmp_path / "b.yaml", patches=SMALL, log=len)
+    assert again.path.read_text().replace("b.png", "discs.png") == made.path.read_text()
+
+
+def test_a_rendered_twin_gives_back_its_law(monkeypatch):
+    """Sizes, coverage and number of renders whose settings the proposal does not know."""
+    monkeypatch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", (5, 5, 8))
+    size = {"scene__size_px": 160, "patches__size_px": 160, "meshes__max_triangles": 300}
+    truth = small_material(
+        **size,
+        layout__sizes__median=0.75,
+        layout__sizes__sigma=0.15,
+        layout__n_particles=[24, 30],
+        meshes__seed=5,
+        meshes__count=6,
+    )
+    views = Views(*np.array([[0, 0.3, 20, 5, 3, 0.12, 0.5, 0.02]]).T)
+    renders = Lookalikes(truth, views).render(truth, 8, seed=77)
+    masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
+    windows = [Window(k, 0, 0, 160) for k in range(8)]
+    real = observe(renders.images, masks, windows, shape="cube")
+    start = small_material(**size, meshes__count=6)
+    found = propose(start, real, log=len)
+    assert found.estimates["visible_median_px"].value == pytest.approx(visible_sizes(renders.ids).median, rel=0.12)
+    coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
+    assert found.estimates["coverage"].value == pytest.approx(coverage, rel=0.1)
+    assert found.material.layout.sizes.median == pytest.approx(0.75, rel=0.15)
+    assert np.mean(found.material.layout.n_particles) == pytest.approx(27, rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("My discs", "My_discs"), ("..a/b", "a_b"), ("µ 3", "µ_3"), ("-", "material")]
+)
+def test_names_are_made_from_folders(text, name):
+    assert default_name(text) == name
+
+
+def test_an_unknown_shape_is_refused(dataset):
+    with pytest.raises(ConfigError, match="unknown shape 'banana'; expected one of cube"):
+        suggest(dataset, dataset.path, "banana", name="x")
+
+
+def test_black_and_empty_and_unreadable_folders_are_refused(tmp_path):
+    def ask(folder):
+        return suggest(DatasetSettings(path=folder), folder, "cube", name="x", out=tmp_path / "x.yaml", log=len)
+
+    black = tmp_path / "black"
+    black.mkdir()
+    with pytest.raises(DataError, match="expected at least 2 images"):
+        ask(black)
+    for k in range(3):
+        tifffile.imwrite(black / f"{k}.tif", np.zeros((300, 300), np.uint8))
+    with pytest.raises(DataError, match="a single gray level"):
+        ask(black)
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for k in range(3):
+        pixels = np.random.default_rng(k).normal(60, 4, size=(300, 300))
+        tifffile.imwrite(noise / f"{k}.tif", pixels.astype(np.uint8))
+    with pytest.raises(DataError, match="no training patch"):
+        ask(noise)
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_too_few_and_too_small_particles_are_refused():
+    few, labels = draw(grid(2), [12] * 4)
+    seen = observe([few], [labels > 0], [Window(0, 0, 0, 300)], shape="cube")
+    with pytest.raises(DataError, match="only 4 whole particles"):
+        propose(small_material(), seen)
+    small, labels = draw(grid(8), [4.3] * 64)
+    seen = observe([small], [labels > 0], [Window(0, 0, 0, 300)], shape="cube")
+    with pytest.raises(DataError, match=r"below 10 px .* higher magnification"):
+        propose(small_material(), seen)
+
+
+def test_the_command_names_what_it_expects(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["suggest", "nowhere", "--shape", "cube"]) == 2
+    assert "expected a folder of micrographs, or one of" in capsys.readouterr().err
+
+
+def test_the_command_hands_on_its_options(folder, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = {}
+
+    def stand_in(dataset, where, shape, **others):
+        settings.update(others, dataset=dataset, where=where, shape=shape)
+        raise SuggestError("stop")
+
+    monkeypatch.setattr("drgan_lib.suggest.suggest", stand_in)
+    words = ["--shape", "cube", "--sample-rows", "200", "--pixel-size-nm", "3"]
+    assert cli.main(["suggest", str(folder), *words]) == 2
+    assert settings["dataset"] == DatasetSettings(path=folder, sample_rows=200, pixel_size_nm=3.0)
+    assert settings["name"] == "My_discs"
