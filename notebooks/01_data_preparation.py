@@ -87,7 +87,7 @@ for ax, micrograph in zip(axes[0], shown, strict=True):
     ax.axis("off")
 
 # %% [markdown]
-# Most of an image is background, so its histogram has one high peak. Particles are the long tail to the right. Levels
+# Where most of an image is background, its histogram has one high peak, and particles are the long tail to the right. Levels
 # near 1 are saturated: there the detector could not tell bright from brighter.
 
 # %% mystnb={"figure": {"caption": "Gray levels of all training micrographs; the vertical axis is logarithmic.", "name": "fig-gray-levels"}, "image": {"alt": "Histogram with a peak of dark background and a tail of bright particles"}}
@@ -106,7 +106,7 @@ glue("saturated", f"{(levels > 0.99).mean():.2%}", display=False)
 # agglomerates at their necks and dark gaps. The result is no segmentation to be proud of (rods come out in pieces), but it
 # counts well enough to choose by:
 #
-# - a **training patch** holds at least three whole particles (`patches.min_particles`), none cut by its border. The micrographs take
+# - a **training patch** holds some whole particles (at least `patches.min_particles`, by default three), which its border does not cut. The micrographs take
 #   turns, each giving the window with most particles not shown yet; windows that repeat a chosen one are left out.
 # - a **background patch** holds no particle, nor anything that might be one. Chapter 04 adds these patches to the
 #   rendered images, so that the segmentation network learns what real dirt and scratches look like.
@@ -175,7 +175,7 @@ legend = figure.legend(loc="outside upper right", frameon=False)
 #    would the network no longer see?
 #
 # ```{dropdown} Solutions
-# 1. Those with fewer than three whole particles in any window, and those whose particles are darker than their
+# 1. Those with too few whole particles in every window, and those whose particles are darker than their
 #    surroundings: the search takes bright for particle. The figure shows what was found in each image.
 # 2. Fewer windows qualify, and they lie in dense regions. Single particles on an empty stage, which show the outline and
 #    the edge brightness best, would become rare.

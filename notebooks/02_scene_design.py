@@ -166,7 +166,7 @@ pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).t
 # crosses another lies level on it. The smallest gap that a plane proves in the first layouts:
 
 # %%
-gaps = [scene.layout.separation(layout, renderer.meshes).min() for layout in layouts[:20]]
+gaps = [scene.layout.separation(layout, renderer.meshes).min() for layout in layouts[:20] if len(layout) > 1]
 glue("smallest_gap", f"{min(gaps):.1e}")
 print(f"smallest gap between two particles in 20 layouts: {min(gaps):.1e} scene units")
 print(f"particles that found no place: {sum(layout.missing for layout in layouts)}")
@@ -183,64 +183,64 @@ figure = figures.layout_statistics(layouts, covered, exp.material)
 figure = figures.layout_gallery(renderer, layouts)
 
 # %% [markdown]
-# # ## Settings from the images: `drgan suggest`
-# #
-# # How large are the particles, how many lie in a patch, how tightly do they cluster? So far you had to know. Much of it
-# # can be read off the unannotated training micrographs:
-# #
-# # ```bash
-# # drgan suggest FOLDER --shape cube
-# # ```
-# #
-# # writes a material's YAML file, with the origin of every number as a comment, and a figure that lays what was found
-# # over what the settings give. `FOLDER` holds your micrographs, or is the name of a material. `--pixel-size-nm` and
-# # `--sample-rows` say what the files do not. Only training files are opened, no mask is, and no file is overwritten.
-# #
-# # ### Measure
-# #
-# # Agglomerates have to be cut into particles, and a length set by hand (look for peaks 6 px apart) decides what comes
-# # out: such a detector found 14 px particles 30 % too large and 65 px ones 25 to 50 % too small on renders. Here every
-# # length is a share of the typical diameter, which is itself measured, again and again until it stays. Two numbers
-# # without a unit remain: how dark a gap between two particles is, and how narrow a neck. They were set on renders, whose
-# # masks are exact. Of rods and wires the diameter is measured along the midline, and the length follows from the number
-# # of ends: two crossing wires are one region, but have four ends. Particles that the border cuts have no size, and since
-# # that befalls large ones more often, the whole large ones count more.
-# #
-# # ### Undo the error of measuring
-# #
-# # The measurement is still wrong: neighbours stay merged, parts are hidden. But it is wrong on renders in about the same
-# # way, and there the truth is known. So layouts with the settings found are rendered at the gray levels and the noise of
-# # the micrographs, and measured by the same code. The settings are corrected, in four rounds, towards those whose
-# # renders measure like the micrographs (statisticians call it indirect inference). What was really visible on these
-# # renders, times what little is left between the two measurements, is the estimate. Coverage decides the number of
-# # particles, as it hardly depends on how well particles are told apart; gaps within clusters decide their tightness.
-# #
-# # | twin | median visible | as found | estimate | law, whole | setting |
-# # | --- | --- | --- | --- | --- | --- |
-# # | cubes | 14.7 px | +28 % | +2 % | 14 px | +10 % |
-# # | cubes, much stacked | 21.2 px | +22 % | -7 % | 20 px | +4 % |
-# # | cubes, none stacked | 23.4 px | +23 % | +9 % | 22 px | +9 % |
-# # | cubes | 30.6 px | +22 % | +1 % | 30 px | +2 % |
-# # | cubes | 51.3 px | +9 % | +2 % | 45 px | +6 % |
-# # | spheres | 21.0 px | +14 % | -5 % | 20 px | 0 % |
-# # | spheres, none stacked | 37.1 px | +13 % | -8 % | 35 px | -12 % |
-# # | rods, thickness | 7.9 px | -5 % | +5 % | 8 px | +4 % |
-# # | wires, thickness | 5.1 px | -22 % | +2 % | 5 px | +2 % |
-# #
-# # *Ten twins of 512 px each, with meshes, roughness, blur and noise that the estimate does not know.*
-# #
-# # The 32 training micrographs of `tio2_sem` give 182 nm [173, 194], as found 209 nm. Their annotations, used for this
-# # check only, give 164 nm over all regions, 175 nm without specks below 3 px, 182 nm without those below 50 px², which
-# # is what the estimate counts. With 48 patches in place of 124 the estimate is 169 nm [162, 177]: what is uncertain is
-# # rather 10 % than what the intervals say, and on two of the nine twins the truth lies outside of them.
-# #
-# # ### What it cannot tell
-# #
-# # A view from above does not show how much is stacked, so `space`, `stacking` and `height` stay at their defaults, and
-# # what is set there moves the estimate by some percent. The width of the law is the least certain: set from 0.03 to
-# # 0.41 where 0.1 to 0.35 was true, because merged and hidden particles widen what is seen. The intervals are those of
-# # chance, from resampled micrographs and renders; they know nothing of particles that look unlike the renders. The
-# # shape is yours to say, and so is everything in the file: edit it, look at the figure, and run it.
+# ## Settings from the images: `drgan suggest`
+#
+# How large are the particles, how many lie in a patch, how tightly do they cluster? So far you had to know. Much of it
+# can be read off the unannotated training micrographs:
+#
+# ```bash
+# drgan suggest FOLDER --shape cube
+# ```
+#
+# writes a material's YAML file, with the origin of every number as a comment, and a figure that lays what was found
+# over what the settings give. `FOLDER` holds your micrographs, or is the name of a material. `--pixel-size-nm` and
+# `--sample-rows` say what the files do not. Only training files are opened, no mask is, and no file is overwritten.
+#
+# ### Measure
+#
+# Agglomerates have to be cut into particles, and a length set by hand (look for peaks 6 px apart) decides what comes
+# out: such a detector found 14 px particles 30 % too large and 65 px ones 25 to 50 % too small on renders. Here every
+# length is a share of the typical diameter, which is itself measured, again and again until it stays. Two numbers
+# without a unit remain: how dark a gap between two particles is, and how narrow a neck. They were set on renders, whose
+# masks are exact. Of rods and wires the diameter is measured along the midline, and the length follows from the number
+# of ends: two crossing wires are one region, but have four ends. Particles that the border cuts have no size, and since
+# that befalls large ones more often, the whole large ones count more.
+#
+# ### Undo the error of measuring
+#
+# The measurement is still wrong: neighbours stay merged, parts are hidden. But it is wrong on renders in about the same
+# way, and there the truth is known. So layouts with the settings found are rendered at the gray levels and the noise of
+# the micrographs, and measured by the same code. The settings are corrected, in four rounds, towards those whose
+# renders measure like the micrographs (statisticians call it indirect inference). What was really visible on these
+# renders, times what little is left between the two measurements, is the estimate. Coverage decides the number of
+# particles, as it hardly depends on how well particles are told apart; gaps within clusters decide their tightness.
+#
+# | twin | median visible | as found | estimate | law, whole | setting |
+# | --- | --- | --- | --- | --- | --- |
+# | cubes | 14.7 px | +28 % | +2 % | 14 px | +10 % |
+# | cubes, much stacked | 21.2 px | +22 % | -7 % | 20 px | +4 % |
+# | cubes, none stacked | 23.4 px | +23 % | +9 % | 22 px | +9 % |
+# | cubes | 30.6 px | +22 % | +1 % | 30 px | +2 % |
+# | cubes | 51.3 px | +9 % | +2 % | 45 px | +6 % |
+# | spheres | 21.0 px | +14 % | -5 % | 20 px | 0 % |
+# | spheres, none stacked | 37.1 px | +13 % | -8 % | 35 px | -12 % |
+# | rods, thickness | 7.9 px | -5 % | +5 % | 8 px | +4 % |
+# | wires, thickness | 5.1 px | -22 % | +2 % | 5 px | +2 % |
+#
+# *Nine twins of ten images of 512 px each, with meshes, roughness, blur and noise that the estimate does not know.*
+#
+# The 32 training micrographs of `tio2_sem` give 182 nm [173, 194], as found 209 nm. Their annotations, used for this
+# check only, give 164 nm over all regions, 175 nm without specks below 3 px, 182 nm without those below 50 px², which
+# is what the estimate counts. With 48 patches in place of 124 the estimate is 169 nm [162, 177]: what is uncertain is
+# rather 10 % than what the intervals say, and on two of the nine twins the truth lies outside of them.
+#
+# ### What it cannot tell
+#
+# A view from above does not show how much is stacked, so `space`, `stacking` and `height` stay at their defaults, and
+# what is set there moves the estimate by some percent. The width of the law is the least certain: set from 0.03 to
+# 0.41 where 0.1 to 0.35 was true, because merged and hidden particles widen what is seen. The intervals are those of
+# chance, from resampled micrographs and renders; they know nothing of particles that look unlike the renders. The
+# shape is yours to say, and so is everything in the file: edit it, look at the figure, and run it.
 #
 # ## The virtual scene
 #
@@ -393,7 +393,7 @@ pd.DataFrame(rows, columns=columns).round(1)
 # ### Particles of their own
 #
 # The filter of the film smears each sample over several pixels, and a pixel at the rim of a particle holds light of its
-# neighbour as well. A basis image for each particle would keep them apart, at forty times the memory. But a particle
+# neighbour as well. A basis image for each particle would keep them apart, at as many times the memory. But a particle
 # covers only a small part of the image. So what is stored are *fragments*: the parts of a pixel, one for each particle
 # that shares in it. Only the rims are stored twice, and since each fragment knows its particle, it can be weighed with
 # that particle's own parameters. The result is as exact as with common ones.

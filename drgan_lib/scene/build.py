@@ -16,6 +16,7 @@ from drgan_lib.scene.backend import mi
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import BANDS, ring_bands, sampling_weights, square, top_light
 from drgan_lib.scene.meshes import shaded
+from drgan_lib.scene.spread import film_std_px
 from drgan_lib.scene.terms import FIXED_ROUGHNESS
 
 PARTICLE_BSDF = "particles.bsdf"
@@ -112,7 +113,7 @@ def camera(settings: SceneSettings, *, spp: int) -> dict:
             "height": settings.size_px,
             "pixel_format": "luminance",
             "component_format": "float32",
-            "rfilter": {"type": "gaussian", "stddev": settings.filter_std_px},
+            "rfilter": {"type": "gaussian", "stddev": film_std_px(settings)},
         },
         "sampler": {"type": "multijitter", "sample_count": spp},
     }

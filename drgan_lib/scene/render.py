@@ -13,6 +13,7 @@ from drgan_lib.config import Material
 from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
 from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.spread import blur_std_px, spread
 
 DEVICE = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
@@ -74,7 +75,7 @@ class Renderer:
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
-        return image
+        return spread(image, blur_std_px(self.material.scene))
 
     def _require_parameters(self, parameters: torch.Tensor) -> None:
         names = self.material.parameters

@@ -23,6 +23,7 @@ from drgan_lib.scene.cache import BasisCache
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import DEVICE, Renderer
+from drgan_lib.scene.spread import blur_std_px, spread
 from drgan_lib.scene.terms import Terms
 from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
 
@@ -120,7 +121,8 @@ class TransportRenderer(Renderer):
             )
             particles, stage = radiances[basis.light.long()] * particles, radiances[:, None] * stage
         image = stage.sum(dim=0).index_add(0, basis.pixel, particles)
-        return image.view(settings.size_px, settings.size_px).to(parameters.device)
+        image = image.view(settings.size_px, settings.size_px)
+        return spread(image, blur_std_px(settings)).to(parameters.device)
 
     def _own_values(self, values: dict[str, Tensor], each: dict[str, Tensor], n: int) -> dict[str, Tensor]:
         """Values of the particles' parameters [n], by name."""

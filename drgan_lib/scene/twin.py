@@ -30,10 +30,7 @@ from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.microscope import dirt, draw_conditions, expose
 from drgan_lib.scene.render import Renderer
-
-# Mitsuba's time grows with the square of its filter's width. So its film has a narrow one, and the rest of the
-# material's is blur: Gaussians one after the other are one Gaussian.
-FILM_STD_PX = 0.5
+from drgan_lib.scene.spread import blur_std_px, film_std_px
 
 
 def twin_material(material: Material) -> Material:
@@ -48,7 +45,7 @@ def twin_material(material: Material) -> Material:
                 update={
                     "size_px": twin.size_px,
                     "fov_deg": float(fov),
-                    "filter_std_px": min(FILM_STD_PX, scene.filter_std_px),
+                    "filter_std_px": film_std_px(scene),  # the rest is blur, which dirt lies below
                 }
             ),
             "layout": material.layout.model_copy(update={"n_particles": twin.n_particles, "clusters": twin.clusters}),
@@ -93,7 +90,7 @@ def make_twin(material: Material, folder: Path) -> Path:
     except (ConfigError, LayoutError) as error:
         # Numbers and clusters stand in the section `twin`.
         raise type(error)(f"the twin of {material.name}: {error} (here as twin.n_particles, twin.clusters)") from None
-    camera = _Camera(seen, meshes, filter_std_px=material.scene.filter_std_px)
+    camera = _Camera(seen, meshes, spread_px=blur_std_px(material.scene))
     rows = []
     with _one_thread():
         for k, layout in enumerate(tqdm(layouts, desc=f"rendering the twin of {material.name}", unit="image")):
@@ -117,11 +114,11 @@ def make_twin(material: Material, folder: Path) -> Path:
 
 
 class _Camera:
-    """Takes the micrographs of a twin: `material` is as `twin_material` says, `filter_std_px` is the true filter."""
+    """Takes the micrographs of a twin: `material` is as `twin_material` says, `spread_px` the blur that it lacks."""
 
-    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, filter_std_px: float):
+    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spread_px: float):
         self.material, self.seed = material, material.twin.seed
-        self.spread = np.sqrt(filter_std_px**2 - material.scene.filter_std_px**2)
+        self.spread_px = spread_px
         self.renderer = Renderer(material, meshes, spp=material.twin.spp)
         # Light of the stage is needed for its specks alone, so fewer samples will do.
         self.coarse = Renderer(material, meshes, spp=max(1, material.twin.spp // 4))
@@ -139,7 +136,7 @@ class _Camera:
             without[self.material.parameters.index("stage_base_color")] = 0
             of_stage = _numpy(self.coarse.image(values, layout, seed=k) - self.coarse.image(without, layout, seed=k))
             light += (dirt(ids == 0, int(row["specks"]), rng=on_stage) - 1) * of_stage
-        seen = row.to_dict() | {"blur_px": np.hypot(row["blur_px"], self.spread)}
+        seen = row.to_dict() | {"blur_px": np.hypot(row["blur_px"], self.spread_px)}
         return expose(light, seen, rng=in_microscope), ids
 
 
