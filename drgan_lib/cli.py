@@ -6,9 +6,20 @@ import argparse
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
-from drgan_lib.config import PROFILES, ROOT, SHAPES, ConfigError, DatasetSettings, Material, load_experiment, materials
+from drgan_lib.config import (
+    PROFILES,
+    ROOT,
+    SHAPES,
+    ConfigError,
+    DatasetSettings,
+    Material,
+    load_experiment,
+    materials,
+    readable_refusals,
+)
 
 # The packages of the stages take seconds to import (torch, mitsuba), so each command imports what it needs.
 
@@ -17,7 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command; 0 if it succeeded, 1 if a notebook failed, 2 for what the user can correct."""
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.command(arguments)
+        with readable_refusals():
+            return arguments.command(arguments)
     except (ValueError, OSError, RuntimeError) as error:
         # ConfigError and DataError are ValueErrors; a missing renderer back end is a RuntimeError.
         print(f"drgan: {error}", file=sys.stderr)
@@ -124,7 +136,7 @@ def _suggest(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         changes = {f"dataset.{key}": value for key, value in changes.items()}
         experiment = load_experiment(arguments.folder, "paper", changes)  # as the material's file says, all patches
-        material, folder = experiment.material, dataset_folder(experiment)
+        material, folder = experiment.material, partial(dataset_folder, experiment)
         dataset, name = material.dataset, f"{material.name}_suggested"
         known = {"patches": material.patches, "scene": material.scene}
     else:
@@ -154,15 +166,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _resume(arguments: argparse.Namespace) -> str:
-    words = [
-        "drgan",
-        "run",
-        arguments.material,
-        "--profile",
-        arguments.profile,
-        "--seed",
-        str(arguments.seed),
-    ]
+    words = ["drgan", "run", arguments.material, "--profile", arguments.profile, "--seed", str(arguments.seed)]
     for setting in arguments.set:
         words += ["-P", setting]
     for stage in arguments.stage:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drgan_lib.config import ROOT, EmpiricalSizes, Experiment, twin_settings, twin_source, user_files
+from drgan_lib.config import ROOT, Experiment, twin_settings, twin_source, user_files
 from drgan_lib.digest import code_digest, digest, file_digest, meaning
 from drgan_lib.stages import STAGES, Stage
 
@@ -25,7 +25,7 @@ def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STA
     Prose, comments and layout do not count: see `stage_pages`.
     """
     keys: dict[str, str] = {}
-    files = _user_files(exp)
+    files = [file_digest(path) for path in user_files(exp.material)]
     for stage in stages:
         parts: dict[str, Any] = {
             "seed": exp.seed,
@@ -96,15 +96,6 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
         ("twin", json.dumps(twin_settings(source), sort_keys=True)),
         *((path.name, file_digest(path)) for path in user_files(source)),
     ]
-
-
-def _user_files(exp: Experiment) -> list[str]:
-    """Digests of the user's meshes and table of sizes; `ConfigError` for a table that cannot be used."""
-    if isinstance(exp.material.layout.sizes, EmpiricalSizes):
-        from drgan_lib.scene.layout import size_law  # late for the same reason as above
-
-        size_law(exp.material)
-    return [file_digest(path) for path in user_files(exp.material)]
 
 
 def _source_digest(path: Path) -> str:

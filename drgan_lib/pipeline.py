@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from drgan_lib import execute, keys, stages
-from drgan_lib.config import ROOT, ConfigError, Experiment, load_experiment, parse_overrides, twin_source
+from drgan_lib.config import (
+    ROOT,
+    ConfigError,
+    Experiment,
+    Material,
+    load_experiment,
+    parse_overrides,
+    twin_source,
+    user_files,
+)
 from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.stages import STAGES, Stage
 
@@ -30,7 +39,8 @@ def run(
     """Runs the stages of `material` at `profile` that are not up to date; returns the path of `results.json`.
 
     `only` names the stages to run, all by default; those that they need must be up to date then. What is
-    wrong with settings, notebooks, disk space or the place of the data is found before the first stage:
+    wrong with settings, notebooks, the user's meshes and table of sizes, disk space or the place of the data is found
+    before the first stage:
     `ConfigError`, `OSError`, `ValueError`. A notebook that raises gives `execute.NotebookFailed`; the next
     call resumes.
     """
@@ -44,6 +54,7 @@ def run(
     }
     chosen = _chosen(only)
     _check_dataset(exp)
+    _check_user_files(exp.material)
     _check_notebooks(chosen, notebooks, parameters)
     # Taken before anything runs: what is edited meanwhile is found changed by the next call.
     stage_keys, pages = keys.stage_keys(exp, notebooks), keys.stage_pages(exp, notebooks)
@@ -183,16 +194,15 @@ def _check_notebooks(chosen: list[Stage], notebooks: Path, parameters: dict[str,
 
 
 def _check_dataset(exp: Experiment) -> None:
-    """Raises where micrographs or meshes cannot be had, as far as that shows without reading them."""
+    """Raises where micrographs cannot be had, as far as that shows without reading them."""
     dataset = exp.material.dataset
     if dataset.path is not None and not dataset.path.expanduser().is_dir():
         raise ConfigError(f"dataset.path: expected a folder of images, got {dataset.path}; correct the path")
-    meshes = exp.material.meshes.path
-    if meshes is not None and not meshes.expanduser().is_dir():
-        raise ConfigError(f"meshes.path: expected a folder of mesh files, got {meshes}; correct the path")
-    if dataset.path is None and dataset.registry is None:
-        twin_source(exp.material)
-    if dataset.path is None and dataset.registry is not None:
+    if dataset.twin_of is not None:
+        source = twin_source(exp.material)
+        if source is not exp.material:
+            _check_user_files(source)
+    if dataset.registry is not None:
         registry = ROOT / "data" / dataset.registry / "registry.tsv"
         if not registry.is_file():
             raise ConfigError(f"dataset.registry: there is no {registry.relative_to(ROOT)}; correct the name")
@@ -202,6 +212,19 @@ def _check_dataset(exp: Experiment) -> None:
                 f"DRGAN_MIRROR is {mirror}, which holds no folder {dataset.registry}; "
                 "point it at the folder that does, or unset it to download"
             )
+
+
+def _check_user_files(material: Material) -> None:
+    """Reads the user's meshes and table of sizes, if there are any; raises for what cannot be used of them."""
+    if not user_files(material):
+        return
+    # Imported late: the package takes seconds.
+    from drgan_lib.scene.layout import size_law
+    from drgan_lib.scene.meshes import make_meshes
+
+    size_law(material)
+    if material.meshes.path is not None:
+        make_meshes(material)
 
 
 def _fetch(exp: Experiment) -> None:

@@ -32,8 +32,8 @@ def recover_all(
     """Trains each material on its own twin, below `runs`, as far as that is not done; collects what was recovered.
 
     Returns a table with a row per material and parameter (`material`, `profile`, `epoch`, `parameter` and `COLUMNS`),
-    and for each material that has no row the reason: it has no twin, or its run failed. Settings and names that are
-    wrong raise before the first run, see `load_experiment`.
+    and for each material that has no row the reason: it has no twin, or its run failed, which does not end the others.
+    Settings and names that are wrong raise before the first run, see `load_experiment`.
     """
     with_twin = {name: load_experiment(name, profile).material.twin is not None for name in names}
     tables, missing = [], {}
@@ -47,6 +47,9 @@ def recover_all(
             pipeline.run(name, profile, own_twin(name), runs=runs, only=STAGES, echo=echo)
         except NotebookFailed as error:
             missing[name] = f"its run failed ({error}); see {error.copy}"
+            continue
+        except (ValueError, OSError, RuntimeError) as error:  # what `drgan run` reports, too
+            missing[name] = f"its run failed: {error}"
             continue
         tables.append(read_recovery(exp.run_dir))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), missing

@@ -41,7 +41,13 @@ class Stage:
     keeps: tuple[str, ...] = ()
 
 
-WORLD = ("material.meshes", "material.layout", "material.scene", "material.bounds")
+WORLD = (
+    "material.meshes",
+    "material.layout",
+    "material.scene",
+    "material.bounds",
+    "material.dataset.pixel_size_nm",  # by which sizes in nm become scene units
+)
 
 STAGES = (
     Stage("quickstart", "00_quickstart", "quickstart", (), ("material", "profile"), ("scene", "synthesis")),

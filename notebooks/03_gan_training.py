@@ -168,7 +168,8 @@ Image(gan.plot_parameters(exp, truth=truth), alt="One panel per parameter: its d
 # recovered: two parameters with like effects on the image can stand in for each other (see the liveness table of
 # chapter 02).
 #
-# The twin's micrographs hold more than the training models: blur, shot noise, uneven scan lines and dirt.
+# The twin's micrographs hold more than the training models: blur, shot noise, uneven scan lines, dirt,
+# and, since their view is wider, particles that are seen more from the side.
 # What it finds of the parameters it finds in spite of that, and some of that noise has to go into its own
 # `noise_sigma`.
 

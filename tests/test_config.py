@@ -12,14 +12,30 @@ from drgan_lib.config import (
     MATERIALS,
     PARAMETERS,
     PROFILES,
+    SHAPES,
     ConfigError,
     DatasetSettings,
+    EmpiricalSizes,
     GanSettings,
     SegmentationSettings,
+    ShapeSettings,
     load_experiment,
     materials,
     parse_overrides,
 )
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a material's file under the name `mine`, with changes, and returns its path."""
+
+    def make(material: str, **changes) -> str:
+        tree = yaml.safe_load((MATERIALS / f"{material}.yaml").read_text())
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(tree | {"name": "mine"} | changes))
+        return str(path)
+
+    return make
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -123,7 +139,16 @@ def test_overrides_are_read_as_yaml():
         (["twin.clusters=[0, 3]"], "expected at least 1"),
         (["twin.truth.roughness=[0.6, 0]"], "deviation above 0"),
         (["twin.size_px=256", "patches.size_px=512", "scene.size_px=512"], "twin.size_px"),
-        (["patches.size_px=80", "scene.size_px=80"], "expected a multiple of 32"),
+        (["twin.size_px=1024"], "twin.size_px: expected at most 639"),  # 20 units of 35.2 px, with the margin of 1.1
+        (["twin.truth.roughness=[9, 0.01]"], "twin.truth.roughness: expected a mean within the bounds, 0.05 to 1"),
+        (["dataset.path=mine", "dataset.twin_of=twin"], "got dataset.path=mine and dataset.twin_of=twin"),
+        (["dataset.path=mine", "dataset.registry=emps"], "leave out all but one"),
+        (["dataset.twin_of=gold"], "dataset.twin_of: unknown material 'gold'"),
+        (["dataset.twin_of=agnw_sem", "twin.n_train=1"], "twin.n_train: describes the twin of twin"),
+        (["dataset.path=mine", "twin.seed=1", "twin.spp=2"], "twin.seed, twin.spp: describes"),
+        (["meshes.shape=banana"], "meshes: Input tag 'banana'"),
+        (["layout.sizes.law=normal"], "layout.sizes.mean: Field required"),
+        (["patches.size_px=112", "scene.size_px=112", "twin.size_px=256"], "expected a multiple of 32"),
         (["segmentation.trainer=default", "segmentation.iterations=9"], "segmentation.iterations"),
         (["name=../up"], "unknown section 'name'"),
     ],
@@ -141,6 +166,85 @@ def test_a_folder_of_ones_own_takes_nothing_from_the_materials_images(material):
     assert load_experiment(material, "demo", ["dataset.path=null"]) == load_experiment(material)
 
 
+def test_another_registry_takes_nothing_from_the_materials_images():
+    for material in ("twin", "tio2_sem"):
+        overrides = ["dataset.registry=emps", "dataset.subset=rods_sem"]
+        settings = load_experiment(material, "demo", overrides).material.dataset
+        assert settings == DatasetSettings(registry="emps", subset="rods_sem")
+
+
+def test_two_sources_in_a_file_are_refused(write):
+    path = write("twin", dataset={"path": "mine", "registry": "emps"})
+    with pytest.raises(
+        ConfigError, match=r"dataset: expected one source.* dataset\.path=mine and dataset\.registry=emps"
+    ):
+        load_experiment(path)
+
+
+@pytest.mark.parametrize("material", ["twin", "tio2_sem", "tio2_him"])
+@pytest.mark.parametrize("source", ["agnw_sem", "sio2_him", "tio2_sem"])
+def test_the_twin_of_another_material_brings_its_pixel_size_and_modality(material, source):
+    found = load_experiment(material, "demo", {"dataset.twin_of": source}).material.dataset
+    expected = load_experiment(source).material.dataset
+    assert (found.modality, found.pixel_size_nm) == (expected.modality, expected.pixel_size_nm)
+    assert (found.twin_of, found.registry, found.annotations) == (source, None, "all, it is a twin")
+    overrides = {"dataset.twin_of": source, "dataset.pixel_size_nm": 3.5}
+    assert load_experiment(material, "demo", overrides).material.dataset.pixel_size_nm == 3.5
+
+
+def test_a_file_that_names_anothers_twin_has_its_pixel_size_too(write):
+    path = write("tio2_sem", dataset={"twin_of": "agnw_sem"})
+    assert load_experiment(path).material.dataset.pixel_size_nm == 12
+
+
+@pytest.mark.parametrize("section", [{"twin.n_train": 1}, {"twin": {"truth": {}}}])
+def test_settings_of_a_twin_that_is_not_used_are_refused(section):
+    with pytest.raises(ConfigError, match=r"^twin.* others; add dataset\.twin_of=tio2_sem"):
+        load_experiment("tio2_sem", "demo", section)
+    used = load_experiment("tio2_sem", "demo", {"dataset.twin_of": "tio2_sem", "twin.n_train": 1})
+    assert used.material.twin.n_train == 1
+
+
+def test_the_twin_reaches_no_further_than_the_stage():
+    scene = {"scene.stage_half_extent": 16.1, "twin.size_px": 1024}
+    assert load_experiment("twin", "demo", scene).material.twin.size_px == 1024
+    with pytest.raises(ConfigError, match=r"expected at most 959.*lower it or layout\.field_margin"):
+        load_experiment("twin", "demo", {**scene, "scene.stage_half_extent": 15})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("material", materials())
+def test_any_material_takes_any_shape(material, shape):
+    before = load_experiment(material).material.meshes
+    meshes = load_experiment(material, "demo", {"meshes.shape": shape}).material.meshes
+    common = {name: getattr(before, name) for name in ShapeSettings.model_fields}
+    assert meshes == (before if shape == before.shape else type(meshes)(**common))
+    again = load_experiment(material, "demo", {"meshes.shape": shape, "meshes.count": 3}).material.meshes
+    assert again == meshes.model_copy(update={"count": 3})
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        {"law": "normal", "mean": 30, "std": 1},
+        {"law": "bimodal", "mean": [30, 60], "std": [1, 2], "share": 0.4},
+        {"law": "lognormal", "median": 30, "sigma": 0.1},
+    ],
+)
+@pytest.mark.parametrize("material", ["twin", "sio2_him", "rods_sem"])
+def test_any_material_takes_any_law_and_keeps_its_unit(material, law):
+    overrides = {f"layout.sizes.{name}": value for name, value in law.items()}
+    sizes = load_experiment(material, "demo", overrides).material.layout.sizes
+    unit = load_experiment(material).material.layout.sizes.unit
+    assert sizes == type(sizes)(**law, unit=unit)
+
+
+def test_a_table_of_sizes_is_in_nm_whatever_the_file_says():
+    overrides = {"layout.sizes.law": "empirical", "layout.sizes.table": "t.csv", "dataset.path": "mine"}
+    sizes = load_experiment("rods_sem", "demo", {**overrides, "dataset.pixel_size_nm": 2}).material.layout.sizes
+    assert sizes == EmpiricalSizes(table="t.csv")
+
+
 def test_the_default_trainer_leaves_the_profiles_compact_settings_out():
     settings = load_experiment("twin", "demo", ["segmentation.trainer=default"]).profile.segmentation
     assert settings == SegmentationSettings(trainer="default")
@@ -155,7 +259,8 @@ def test_the_default_trainer_leaves_the_profiles_compact_settings_out():
         ("just words", "expected settings"),
         ("name: [", "not valid YAML"),
         ("patches: null", "patches: expected settings"),
-        ("1: 2", "dataset: Field required"),
+        ("dataset: null", "dataset: expected settings"),
+        ("1: 2", "bounds: Field required"),
     ],
 )
 def test_a_malformed_material_file_is_one_message(tmp_path, text, message):
@@ -179,7 +284,7 @@ def test_a_material_of_ones_own_is_a_yaml_file(tmp_path):
     assert load_experiment(str(path)).material.name == "mine"
     for name in ("../up", ".hidden", "a b", ""):
         path.write_text(yaml.safe_dump({**tree, "name": name}))
-        with pytest.raises(ConfigError, match="name: String should match pattern"):
+        with pytest.raises(ConfigError, match=f"name: expected letters, digits.*got '{name}'"):
             load_experiment(str(path))
     del tree["bounds"]["base_color"]
     path.write_text(yaml.safe_dump(tree))

@@ -144,7 +144,23 @@ def test_the_twin_of_another_material_counts_by_its_settings(notebooks, tmp_path
     assert changed_if("contour_px: 1", "contour_px: 2") == set()
 
 
-def test_a_table_of_sizes_counts_by_content_and_must_be_usable(changed, tmp_path):
+def test_the_pixel_size_concerns_the_layouts_too(changed):
+    """Layouts of sizes in nm depend on it."""
+    overrides = {"layout__sizes__unit": "nm", "layout__sizes__median": 150}
+    changed(dataset__pixel_size_nm=5.0, **overrides)
+    assert changed(dataset__pixel_size_nm=5.0, **overrides) == (set(), set())
+    assert changed(dataset__pixel_size_nm=8.0, **overrides)[0] == {stage.name for stage in STAGES}
+
+
+def test_a_folder_without_meshes_is_not_taken_for_no_folder(changed, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"meshes\.path: .* is empty"):
+        changed(meshes__path=str(tmp_path / "empty"))
+    with pytest.raises(ConfigError, match=r"meshes\.path: expected a folder of mesh files, got nowhere"):
+        changed(meshes__path="nowhere")
+
+
+def test_a_table_of_sizes_counts_by_content(changed, tmp_path):
     for name in ("first", "second"):
         (tmp_path / f"{name}.csv").write_text("diameter_nm\n150\n160\n")
 
@@ -156,9 +172,6 @@ def test_a_table_of_sizes_counts_by_content_and_must_be_usable(changed, tmp_path
     assert with_table("second") == set()
     (tmp_path / "second.csv").write_text("diameter_nm\n150\n170\n")
     assert with_table("second") == {stage.name for stage in STAGES}
-    (tmp_path / "second.csv").write_text("diameter_um\n0.15\n")
-    with pytest.raises(ConfigError, match="multiply it by 1000"):
-        with_table("second")
 
 
 def test_burnt_in_text_of_training_images_counts(changed, images):

@@ -7,11 +7,13 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import yaml
 
 from drgan_lib import keys, pipeline, stages
-from drgan_lib.config import ConfigError
+from drgan_lib.config import MATERIALS, ConfigError
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import read_json, write_json
+from drgan_lib.scene.meshes import MeshError
 from drgan_lib.stages import STAGES
 
 HEADER = """\
@@ -204,6 +206,32 @@ def test_the_place_of_the_data_is_checked_first(go, tmp_path, monkeypatch):
     monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path))
     with pytest.raises(ConfigError, match="DRGAN_MIRROR"):
         pipeline.run("tio2_sem", runs=tmp_path / "runs")
+
+
+def test_the_users_meshes_and_table_are_read_first(go, tmp_path):
+    meshes, table = tmp_path / "meshes", tmp_path / "sizes.csv"
+    meshes.mkdir()
+    with pytest.raises(ConfigError, match=r"meshes\.path: .* is empty"):
+        go({"meshes.path": str(meshes)})
+    (meshes / "notes.txt").write_text("no mesh")
+    with pytest.raises(MeshError, match=r"no mesh files.*correct meshes\.path"):
+        go({"meshes.path": str(meshes)})
+    (meshes / "a.ply").write_text("no mesh")
+    with pytest.raises(MeshError, match=r"a\.ply"):
+        go({"meshes.path": str(meshes)})
+    table.write_text("diameter_um\n0.15\n")
+    with pytest.raises(ConfigError, match="multiply it by 1000"):
+        go({"layout.sizes.law": "empirical", "layout.sizes.table": str(table)})
+    assert not (tmp_path / "runs/twin/demo").exists()
+
+
+def test_the_meshes_of_anothers_twin_are_read_first(go, tmp_path):
+    tree = yaml.safe_load((MATERIALS / "twin.yaml").read_text())
+    other, meshes = tmp_path / "other.yaml", tmp_path / "meshes"
+    meshes.mkdir()
+    other.write_text(yaml.safe_dump(tree | {"name": "other", "meshes": {"shape": "cube", "path": str(meshes)}}))
+    with pytest.raises(ConfigError, match=r"meshes\.path: .* is empty"):
+        go({"dataset.twin_of": str(other)})
 
 
 def test_a_full_disk_is_found_first(go, monkeypatch):

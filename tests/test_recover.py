@@ -5,8 +5,10 @@ import pytest
 
 from drgan_lib import cli, pipeline, recover
 from drgan_lib.config import ConfigError, load_experiment
+from drgan_lib.data import DataError
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import write_json
+from drgan_lib.scene import LayoutError
 
 ROW = {"true_mean": 0.6, "true_std": 0.1, "learned_mean": 0.5, "learned_std": 0.2, "untrained_mean": 0.2}
 
@@ -75,6 +77,21 @@ def test_a_failed_run_does_not_end_the_others(ran, tmp_path, monkeypatch, capsys
     assert cli.main(["recovery", "twin", "--runs", str(tmp_path)]) == 1
     assert "the reason" in capsys.readouterr().err
     assert not (tmp_path / "recovery.csv").exists()
+
+
+@pytest.mark.parametrize("kind", [LayoutError, DataError, ConfigError, OSError])
+def test_what_goes_wrong_before_the_notebooks_does_not_end_the_others(ran, tmp_path, monkeypatch, capsys, kind):
+    succeed = pipeline.run
+
+    def run(name, *args, **kwargs):
+        if name == "tio2_sem":
+            raise kind("the particles do not fit")
+        succeed(name, *args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "run", run)
+    assert cli.main(["recovery", "tio2_sem", "twin", "--runs", str(tmp_path)]) == 1
+    assert "not in the table: tio2_sem, its run failed: the particles do not fit" in capsys.readouterr().err
+    assert set(pd.read_csv(tmp_path / "recovery.csv")["material"]) == {"twin"}
 
 
 def test_an_unknown_material_is_refused_before_the_first_run(ran, tmp_path):

@@ -55,20 +55,21 @@ def test_a_folder_of_ones_own_comes_first(tmp_path):
 
 
 def test_what_has_no_twin_is_refused_before_anything_runs(mine, tmp_path):
+    overrides = {"dataset.twin_of": mine(twin=None, dataset={"path": "x"})}
+    exp = load_experiment("twin", "demo", overrides)
+    with pytest.raises(ConfigError, match=r"no section `twin`.* twin"):
+        sources.dataset_folder(exp)
     for value, message in (
+        (overrides["dataset.twin_of"], r"no section `twin`.* twin"),
         ("gold", r"dataset\.twin_of: unknown material 'gold'.*twin"),
-        (mine(twin=None, dataset={"path": "x"}), r"no section `twin`.* twin"),
     ):
-        exp = load_experiment("twin", "demo", {"dataset.twin_of": value})
-        with pytest.raises(ConfigError, match=message):
-            sources.dataset_folder(exp)
         with pytest.raises(ConfigError, match=message):
             pipeline.run("twin", overrides={"dataset.twin_of": value}, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_twin_must_be_as_large_as_the_patches(mine):
-    overrides = {"dataset.twin_of": mine(), "patches.size_px": 1024, "scene.size_px": 1024, "twin.size_px": 1024}
+    overrides = {"dataset.twin_of": mine(), "patches.size_px": 1024, "scene.size_px": 1024}
     with pytest.raises(ConfigError, match=r"512 px wide.*1024"):
         twin_source(load_experiment("twin", "demo", overrides).material)
 

@@ -2,7 +2,9 @@
 
 from drgan_lib.config.base import MATERIALS, ROOT, ConfigError
 from drgan_lib.config.dataset import DatasetSettings, TwinSettings
-from drgan_lib.config.experiment import Experiment, load_experiment, materials, parse_overrides
+from drgan_lib.config.errors import readable_refusals
+from drgan_lib.config.experiment import Experiment, load_experiment
+from drgan_lib.config.files import materials
 from drgan_lib.config.layout import (
     BimodalSizes,
     EmpiricalSizes,
@@ -12,6 +14,7 @@ from drgan_lib.config.layout import (
     SizeLaw,
 )
 from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
+from drgan_lib.config.overrides import parse_overrides
 from drgan_lib.config.profile import PROFILES, GanSettings, Profile, SegmentationSettings, SynthesisSettings
 from drgan_lib.config.shapes import (
     SHAPES,
@@ -63,6 +66,7 @@ __all__ = [
     "load_experiment",
     "materials",
     "parse_overrides",
+    "readable_refusals",
     "twin_settings",
     "twin_source",
     "user_files",

@@ -11,7 +11,7 @@ from drgan_lib.config.base import IntRange, Range, Section, ordered
 
 
 class DatasetSettings(Section):
-    """Where the micrographs come from: a registry in `data/`, a folder of the user's, or the twin of a material.
+    """Where the micrographs come from: a registry in `data/`, a folder of the user's, or the twin of a material; one.
 
     `subset` takes those rows of the registry whose column `material` has this value.
     """
@@ -28,9 +28,13 @@ class DatasetSettings(Section):
     annotations: str = Field("", description="what is known of the test images, in words")
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> DatasetSettings:
-        if self.registry is None and self.path is None and self.twin_of is None:
+    def _has_one_source(self) -> DatasetSettings:
+        given = {name: getattr(self, name) for name in ("path", "registry", "twin_of")}
+        given = [f"dataset.{name}={value}" for name, value in given.items() if value is not None]
+        if not given:
             raise ValueError("no source of images: give dataset.path, dataset.registry or dataset.twin_of")
+        if len(given) > 1:
+            raise ValueError(f"expected one source of images, got {' and '.join(given)}; leave out all but one")
         if self.subset is not None and self.registry is None and self.path is None:
             raise ValueError(f"dataset.subset is {self.subset!r}, but there is no dataset.registry to take it from")
         return self

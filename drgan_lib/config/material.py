@@ -6,10 +6,11 @@ Lengths are in scene units (see `drgan_lib.scene.build`) unless the name says `_
 from __future__ import annotations
 
 import math
+import re
 
 from pydantic import Field, field_validator, model_validator
 
-from drgan_lib.config.base import Range, Section
+from drgan_lib.config.base import ConfigError, Range, Section
 from drgan_lib.config.dataset import DatasetSettings, TwinSettings
 from drgan_lib.config.layout import LayoutSettings
 from drgan_lib.config.shapes import CubeSettings, MeshSettings
@@ -55,7 +56,7 @@ class SceneSettings(Section):
     top_half_extent: float = Field(10.0, gt=0)
     top_radiance: float = Field(0.1, ge=0)
     spp: int = Field(121, ge=1)
-    filter_std_px: float = Field(0.5, gt=0)
+    filter_std_px: float = Field(0.5, gt=0, description="standard deviation of the image of a point")
     stage_roughness: float = Field(0.5, ge=0)
     stage_specular: float = Field(0.0, ge=0)
     particle_specular: float = Field(0.5, ge=0)
@@ -78,7 +79,7 @@ class SceneSettings(Section):
 class Material(Section):
     """What is imaged. One YAML file per material in `drgan_lib/materials/`."""
 
-    name: str = Field(pattern=r"^\w[\w.-]*$", description="names folders: letters, digits, _ . -")
+    name: str = Field(description="names folders: letters, digits, _ . -")
     title: str
     dataset: DatasetSettings
     patches: PatchSettings = PatchSettings()
@@ -89,6 +90,13 @@ class Material(Section):
     twin: TwinSettings | None = None
     contour_px: int = Field(1, ge=1)
     min_area_px: int = Field(50, ge=0, description="smallest instance that the instance metrics count")
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", value):
+            raise ValueError("expected letters, digits, _ . and -, with neither . nor - in front, as it names folders")
+        return value
 
     @field_validator("bounds")
     @classmethod
@@ -132,16 +140,28 @@ class Material(Section):
         return self
 
     def require_twin(self) -> None:
-        """`ValueError` unless the section `twin` is there and its images can be made and cut into patches."""
+        """`ConfigError` unless the section `twin` is there and its images can be made and cut into patches."""
         twin = self.twin
         if twin is None:
-            raise ValueError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
+            raise ConfigError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
         if unknown := twin.truth.keys() ^ self.bounds.keys():
-            raise ValueError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
+            raise ConfigError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
+        for name, (low, high) in self.bounds.items():
+            if not low <= twin.truth[name][0] <= high:
+                raise ConfigError(
+                    f"twin.truth.{name}: expected a mean within the bounds, {low:g} to {high:g}, got "
+                    f"{twin.truth[name][0]:g}; correct it, or widen bounds.{name}"
+                )
         if twin.size_px < self.patches.size_px:
-            raise ValueError(
+            raise ConfigError(
                 f"twin.size_px: expected at least patches.size_px, which is {self.patches.size_px}, "
                 f"got {twin.size_px}; patches are cut from the twin's images, so enlarge these"
+            )
+        largest = self.scene_unit_px * 2 * self.scene.stage_half_extent / self.layout.field_margin
+        if twin.size_px > largest:
+            raise ConfigError(
+                f"twin.size_px: expected at most {math.floor(largest)}, got {twin.size_px}: particles would lie beyond "
+                f"the stage; lower it or layout.field_margin, or raise scene.stage_half_extent"
             )
 
     @property

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from drgan_lib.config.base import ConfigError
-from drgan_lib.config.experiment import load_experiment, materials
+from drgan_lib.config.experiment import load_experiment
+from drgan_lib.config.files import materials
 from drgan_lib.config.material import Material
 
 
@@ -47,7 +48,16 @@ def twin_settings(material: Material) -> dict[str, Any]:
 
 
 def user_files(material: Material) -> list[Path]:
-    """The user's files among the ingredients of layouts: meshes, and the table of sizes."""
+    """The user's files among the ingredients of layouts: meshes, and the table of sizes.
+
+    Raises `ConfigError` if there is no such folder, or nothing in it.
+    """
     folder, table = material.meshes.path, getattr(material.layout.sizes, "table", None)
-    files = [] if folder is None else sorted(path for path in folder.expanduser().iterdir() if path.is_file())
+    files = []
+    if folder is not None:
+        if not folder.expanduser().is_dir():
+            raise ConfigError(f"meshes.path: expected a folder of mesh files, got {folder}; correct the path")
+        files = sorted(path for path in folder.expanduser().iterdir() if path.is_file())
+        if not files:
+            raise ConfigError(f"meshes.path: expected a folder of mesh files, but {folder} is empty; correct the path")
     return files if table is None else [*files, table.expanduser()]

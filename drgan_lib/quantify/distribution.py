@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap, norm
+from scipy.stats import bootstrap
 
 from drgan_lib.quantify.particles import LENGTHS, RATIOS
+from drgan_lib.quantify.weighted import effective, weighted_quantiles, wilson
 
 NANO_NM, NANO_SHARE = 100.0, 0.5
 LARGEST_BATCH = 2_000_000
@@ -181,7 +182,7 @@ def distribution(
         ).confidence_interval
         intervals |= dict(zip(figures, zip(result.low.tolist(), result.high.tolist(), strict=True), strict=False))
         if "nano_fraction" in figures:
-            intervals["nano_fraction"] = wilson(figures["nano_fraction"], _effective(weights), level)
+            intervals["nano_fraction"] = wilson(figures["nano_fraction"], effective(weights), level)
     border = table["touches_border"].to_numpy(bool)
     return Distribution(
         column=column,
@@ -192,37 +193,6 @@ def distribution(
         level=level,
         estimates={name: Estimate(value, *intervals[name]) for name, value in figures.items()},
     )
-
-
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
-    """Quantiles [len(shares), ...] along the last axis of values and weights [..., n].
-
-    Each value stands at the middle of its weight, with straight lines in between: NumPy's method "hazen" if all weights
-    are equal. The quantile of a half is the median as usual.
-    """
-    order = np.argsort(values, axis=-1, kind="stable")
-    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
-    middle = np.cumsum(weights, axis=-1) - weights / 2
-    total, last = weights.sum(axis=-1, keepdims=True), values.shape[-1] - 1
-    quantiles = []
-    for share in shares:
-        goal = share * total
-        above = np.clip((middle < goal).sum(axis=-1, keepdims=True), 0, last)
-        below = np.maximum(above - 1, 0)
-        low, high = np.take_along_axis(middle, below, -1), np.take_along_axis(middle, above, -1)
-        step = np.where(high > low, high - low, 1.0)
-        part = np.clip((goal - low) / step, 0, 1)
-        start, end = np.take_along_axis(values, below, -1), np.take_along_axis(values, above, -1)
-        quantiles.append((start + part * (end - start))[..., 0])
-    return np.stack(quantiles)
-
-
-def wilson(share: float, n: float, level: float) -> tuple[float, float]:
-    """Wilson's score interval of a share that was observed in `n` (effective) draws."""
-    z2 = norm.ppf((1 + level) / 2) ** 2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _sample(table: pd.DataFrame, column: str, counting: Counting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -246,8 +216,3 @@ def _nano(table: pd.DataFrame, keep: np.ndarray, weights: np.ndarray) -> float:
         return math.nan
     small = table["feret_min_nm"].to_numpy(float)[keep] <= NANO_NM
     return float((small * weights).sum() / weights.sum())
-
-
-def _effective(weights: np.ndarray) -> float:
-    """Number of equal draws that a weighted mean is worth (Kish)."""
-    return float(weights.sum() ** 2 / (weights**2).sum())

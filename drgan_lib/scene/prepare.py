@@ -32,7 +32,7 @@ def prepare(exp: Experiment) -> Path:
 
 
 def _figures(exp: Experiment, layouts: list[Layout], meshes: list[trimesh.Trimesh]) -> dict[str, dict]:
-    """How full the layouts are, and how many particles found no place in them."""
+    """How full the layouts are, and how many particles and clusters found no place in them."""
     missing = sum(layout.missing for layout in layouts)
     covered = [coverage(layout, meshes, exp.material) for layout in layouts]
     return {
@@ -45,6 +45,12 @@ def _figures(exp: Experiment, layouts: list[Layout], meshes: list[trimesh.Trimes
             "value": missing,
             "of": missing + sum(len(layout) for layout in layouts),
             "definition": "particles drawn for the layouts that fitted nowhere and were left out",
+            "split": "none",
+        },
+        "layouts_with_fewer_clusters": {
+            "value": sum(layout.missing_clusters > 0 for layout in layouts),
+            "of": len(layouts),
+            "definition": "layouts with fewer clusters than drawn for them, as their seeds found no room",
             "split": "none",
         },
     }

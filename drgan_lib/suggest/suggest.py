@@ -19,6 +19,7 @@ from drgan_lib.config import (
     PatchSettings,
     SceneSettings,
     load_experiment,
+    readable_refusals,
 )
 from drgan_lib.data import DataError, Micrograph, open_dataset, select_patches, training_micrographs
 from drgan_lib.data.prepare import common_pixel_size
@@ -45,7 +46,7 @@ class Suggestion:
 
 def suggest(
     dataset: DatasetSettings,
-    folder: str | Path,
+    folder: str | Path | Callable[[], Path],
     shape: str,
     *,
     name: str,
@@ -58,27 +59,31 @@ def suggest(
     """Writes a material for the training micrographs in `folder` to `out` (default: `<name>.yaml`), and a figure.
 
     `dataset` says where the files are and how to read them, and is what the material will hold; test files and masks
-    are not opened. `shape` is one of `drgan_lib.config.SHAPES`. Nothing is overwritten. Raises `SuggestError`,
-    `ConfigError` or `DataError` for what cannot be used, before the rendering starts.
+    are not opened. `folder` may be a function that fetches them, called when the rest of the request has been checked.
+    `shape` is one of `drgan_lib.config.SHAPES`. Nothing is overwritten. Raises `SuggestError`, `ConfigError` or
+    `DataError` for what cannot be used, before the rendering starts.
     """
     out = Path(out) if out is not None else Path(f"{name}.yaml")
     figure = out.with_suffix(".png")
-    _require_usable(shape, out, figure)
-    source = open_dataset(dataset, folder)
+    patches = patches or PatchSettings()
+    with readable_refusals():
+        material = Material(
+            name=name,
+            title=name,
+            dataset=dataset,
+            patches=patches,
+            meshes=TypeAdapter(MeshSettings).validate_python({"shape": _known(shape)}),
+            layout=LayoutSettings(),
+            scene=scene or SceneSettings(size_px=patches.size_px),
+            bounds=BOUNDS,
+        )
+    _require_usable(out, figure, seed)
+    source = open_dataset(dataset, folder() if callable(folder) else folder)
     micrographs = training_micrographs(source, dataset)
     _require_contrast(micrographs)
     dataset = dataset.model_copy(update={"pixel_size_nm": dataset.pixel_size_nm or common_pixel_size(micrographs)})
-    patches = patches or PatchSettings()
-    material = Material(
-        name=name,
-        title=f"{name}, settings proposed from {len(micrographs)} micrographs",
-        dataset=dataset,
-        patches=patches,
-        meshes=TypeAdapter(MeshSettings).validate_python({"shape": shape}),
-        layout=LayoutSettings(),
-        scene=scene or SceneSettings(size_px=patches.size_px),
-        bounds=BOUNDS,
-    )
+    title = f"{name}, settings proposed from {len(micrographs)} micrographs"
+    material = material.model_copy(update={"title": title, "dataset": dataset})
     log(f"{len(micrographs)} training micrographs of {source.folder}")
     selection = select_patches(micrographs, patches, seed=seed)
     number = {m.name: i for i, m in enumerate(micrographs)}
@@ -100,9 +105,15 @@ def default_name(text: str) -> str:
     return name or "material"
 
 
-def _require_usable(shape: str, out: Path, figure: Path) -> None:
+def _known(shape: str) -> str:
     if shape not in SHAPES:
         raise ConfigError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
+    return shape
+
+
+def _require_usable(out: Path, figure: Path, seed: int) -> None:
+    if seed < 0:
+        raise SuggestError(f"--seed: expected 0 or more, got {seed}; correct it")
     if out.suffix not in (".yaml", ".yml"):
         raise SuggestError(f"{out}: expected a name ending in .yaml; correct --out")
     for path in (out, figure):

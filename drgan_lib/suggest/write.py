@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ def proposed_bounds(proposal: Proposal) -> dict[str, tuple[float, float]]:
     """Bounds of the learned parameters: the paper's, but for the stage and the noise, which the images show."""
     seen = {"stage_base_color": proposal.colours[1], "noise_sigma": proposal.real.views.noise}
     highs = {name: max(LEAST_HIGH[name], ROOM * float(np.quantile(v, 0.95))) for name, v in seen.items()}
-    return BOUNDS | {name: (BOUNDS[name][0], float(f"{high:.1g}")) for name, high in highs.items()}
+    return BOUNDS | {name: (BOUNDS[name][0], _up(high)) for name, high in highs.items()}
 
 
 def table(proposal: Proposal) -> list[tuple[str, str, str, str, str]]:
@@ -162,3 +163,9 @@ def _span(values) -> str:
 
 def _round(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
+
+
+def _up(value: float) -> float:
+    """The next number of one digit that is not smaller, up to rounding errors."""
+    step = 10.0 ** math.floor(math.log10(value))
+    return _round(step * math.ceil(value / step - 1e-9), 1)

@@ -15,6 +15,7 @@ SIZE = 64
 SMALL = {
     "scene.size_px": SIZE,
     "patches.size_px": SIZE,
+    "scene.stage_half_extent": 40.0,  # for the twin's images, which are eight times as wide
     "layout.n_particles": [2, 4],
     "gan.epochs": 3,
     "gan.discriminator_channels": 8,

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 from drgan_lib.quantify import Counting, compare, counted, distribution, measure, summarise
-from drgan_lib.quantify.distribution import Distribution, Estimate, weighted_quantiles, wilson
+from drgan_lib.quantify.distribution import Distribution, Estimate
+from drgan_lib.quantify.weighted import weighted_quantiles
 from tests.quantify.conftest import disc
 
 ALL = Counting()
@@ -29,15 +28,6 @@ def particles(diameters_nm, *, border=False, weight=1.0) -> pd.DataFrame:
             "edge_weight": np.broadcast_to(weight, diameters.shape),
         }
     )
-
-
-@given(st.lists(st.floats(1, 1e4), min_size=1, max_size=40), st.floats(0.1, 10))
-@settings(max_examples=60, deadline=None)
-def test_quantiles_of_equal_weights_are_numpys(values, weight):
-    values = np.array(values)
-    found = weighted_quantiles(values, np.full(values.shape, weight), SHARES)
-    np.testing.assert_allclose(found, np.quantile(values, SHARES, method="hazen"), rtol=1e-9)
-    assert found[1] == pytest.approx(np.median(values))
 
 
 def test_a_particle_of_weight_two_counts_as_two():
@@ -88,12 +78,6 @@ def test_the_same_seed_gives_the_same_intervals():
     first, second, other = (distribution(table, "equivalent_diameter_nm", ALL, seed=seed) for seed in (1, 1, 2))
     assert first == second
     assert first.estimates != other.estimates
-
-
-@pytest.mark.parametrize(("hits", "n"), [(0, 10), (10, 10), (3, 40), (500, 1000)])
-def test_the_interval_of_a_share_is_scipys(hits, n):
-    expected = binomtest(hits, n).proportion_ci(0.9, method="wilson")
-    assert wilson(hits / n, n, 0.9) == pytest.approx((expected.low, expected.high))
 
 
 def test_all_particles_on_one_side_leave_the_share_uncertain():

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drgan_lib import cli
 from drgan_lib.config import ConfigError, DatasetSettings, PatchSettings, load_experiment
@@ -14,6 +16,7 @@ from drgan_lib.data import DataError, detect_particles
 from drgan_lib.suggest import SuggestError, Window, default_name, observe, propose, suggest, visible_sizes
 from drgan_lib.suggest.lookalike import Lookalikes
 from drgan_lib.suggest.observe import Views
+from drgan_lib.suggest.write import _up
 from tests.scene.conftest import small_material
 from tests.suggest.conftest import draw, grid
 
@@ -110,6 +113,57 @@ def test_names_are_made_from_folders(text, name):
 def test_an_unknown_shape_is_refused(dataset):
     with pytest.raises(ConfigError, match="unknown shape 'banana'; expected one of cube"):
         suggest(dataset, dataset.path, "banana", name="x")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pixel-size-nm", "0"], "pixel_size_nm: Input should be greater than 0 (got 0.0)"),
+        (["--sample-rows", "-3"], "sample_rows: Input should be greater than 0 (got -3)"),
+        (["--name", "my name"], "name: expected letters, digits, _ . and -"),
+        (["--name", "a/b"], "as it names folders (got 'a/b')"),
+        (["--seed", "-1"], "--seed: expected 0 or more, got -1"),
+        (["--out", "x.txt"], "expected a name ending in .yaml"),
+        (["--out", "there.yaml"], "not overwritten"),
+    ],
+)
+@pytest.mark.parametrize("where", ["folder", "twin"])
+def test_a_wrong_request_is_one_message_before_anything_is_read(where, words, message, monkeypatch, capsys, tmp_path):
+    def read(*args, **kwargs):
+        raise AssertionError("read before the request was checked")
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "there.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("drgan_lib.sources.dataset_folder", read)
+    monkeypatch.setattr(sys.modules["drgan_lib.suggest.suggest"], "open_dataset", read)
+    assert cli.main(["suggest", where, "--shape", "cube", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "pydantic" not in error
+    assert "validation error" not in error
+
+
+def test_a_request_that_can_be_fulfilled_has_its_images_fetched(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("drgan_lib.sources.dataset_folder", lambda exp: tmp_path / f"absent_{exp.material.name}")
+    assert cli.main(["suggest", "twin", "--shape", "cube"]) == 2
+    assert "absent_twin: no such folder" in capsys.readouterr().err
+
+
+@given(st.floats(1e-6, 1e3))
+def test_upper_bounds_are_rounded_up(value):
+    rounded = _up(value)
+    assert value * (1 - 1e-8) <= rounded <= 2 * value
+    assert rounded == float(f"{rounded:.1g}") == _up(rounded)
+
+
+def test_upper_bounds_hold_twice_what_the_images_show(made):
+    proposal = made.proposal
+    bounds = load_experiment(str(made.path), "paper").material.bounds
+    for name, values in (("stage_base_color", proposal.colours[1]), ("noise_sigma", proposal.real.views.noise)):
+        assert bounds[name][1] >= 2 * np.quantile(values, 0.95) - 1e-9
+    assert [_up(0.44), _up(0.4), _up(0.96)] == [0.5, 0.4, 1.0]
 
 
 def test_black_and_empty_and_unreadable_folders_are_refused(tmp_path):

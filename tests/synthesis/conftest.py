@@ -81,6 +81,7 @@ def make_stage(tmp_path):
         settings = {
             "scene.size_px": SIZE,
             "patches.size_px": SIZE,
+            "scene.stage_half_extent": 50.0,  # for the images of the twin, which are ten times as wide
             "layout.n_particles": [3, 8],
             "segmentation.stages": 4,
         }

@@ -4,7 +4,8 @@ from drgan_lib.scene.layout.contact import CLEARANCE, separation
 from drgan_lib.scene.layout.place import orientations, poisson_disk_seeds, sample_layout
 from drgan_lib.scene.layout.record import Layout, LayoutError, read_layouts, write_layouts
 from drgan_lib.scene.layout.room import coverage
-from drgan_lib.scene.layout.sizes import SizeLaw, read_diameters, sample_sizes, size_cdf, size_law
+from drgan_lib.scene.layout.sizes import SizeLaw, size_cdf, size_law
+from drgan_lib.scene.layout.table import read_diameters
 
 __all__ = [
     "CLEARANCE",
@@ -17,7 +18,6 @@ __all__ = [
     "read_diameters",
     "read_layouts",
     "sample_layout",
-    "sample_sizes",
     "separation",
     "size_cdf",
     "size_law",

@@ -166,5 +166,6 @@ def _nearest(a: Body, centre_a: np.ndarray, b: Body, centre_b: np.ndarray) -> fl
         i, j = np.unravel_index(k, least.shape)
         if best < least[i, j]:
             break
-        best = min(best, _gap(a.parts[i], b.parts[j])[0])
+        # FCL's direction may be off by half a degree, hardly ever in both orders: either proves its gap.
+        best = min(best, max(_gap(a.parts[i], b.parts[j])[0], _gap(b.parts[j], a.parts[i])[0]))
     return best

@@ -2,7 +2,8 @@
 
 Where they do not find room, the law of their sizes must not suffer: all sizes are drawn beforehand, and a layout that
 gets stuck is begun anew with the same ones, the largest first. If that does not help, it goes on with the first drawn,
-as many as found a place, whatever their sizes; the others are left out, and counted.
+as many as found a place, whatever their sizes; the others are left out, and counted. So are, from the beginning, those
+that would stand up to the camera.
 
 What is set onto others is lowered until it touches one of them. It keeps its orientation: a wire that crosses another
 lies level on it, it does not tilt until its end rests on the stage.
@@ -40,7 +41,16 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
     mesh_index = rng.integers(len(meshes), size=n)
     rotations = orientations(settings, n, rng)
     bodies = [Body(meshes[m], r, size) for m, r, size in zip(mesh_index, rotations, sizes, strict=True)]
-    best = _place(bodies, sizes, material, law.median, rng)
+    height = material.scene.camera_y - material.scene.stage_y
+    lower = [k for k, body in enumerate(bodies) if body.high[1] - body.low[1] < height - 2 * CLEARANCE]
+    if len(lower) < settings.n_particles[0]:
+        raise LayoutError(
+            f"only {len(lower)} of {n} particles are lower than the camera, {height:g} scene units, and at least "
+            f"{settings.n_particles[0]} are asked for; lower layout.sizes"
+        )
+    sizes, mesh_index, rotations, bodies = sizes[lower], mesh_index[lower], rotations[lower], [bodies[k] for k in lower]
+    placer = _place(bodies, sizes, material, law.median, rng)
+    best = placer.centres
     if len(best) < settings.n_particles[0]:
         raise LayoutError(
             f"only {len(best)} of {n} particles found a place (at least {settings.n_particles[0]} are asked for); side "
@@ -49,23 +59,30 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
         )
     placed = sorted(best)
     transforms = np.column_stack([np.array([best[k] for k in placed]), sizes[placed]]).astype(np.float32)
-    return Layout(transforms, rotations[placed].astype(np.float32), mesh_index[placed], missing=n - len(placed))
+    return Layout(
+        transforms,
+        rotations[placed].astype(np.float32),
+        mesh_index[placed],
+        missing=n - len(placed),
+        missing_clusters=placer.missing_clusters,
+    )
 
 
 def _place(
     bodies: list[Body], sizes: np.ndarray, material: Material, median: float, rng: np.random.Generator
-) -> dict[int, np.ndarray]:
-    """Centres [3] of the bodies that found a place, by their numbers: of the first ones, as many as fit."""
+) -> _Placer:
+    """The placer of the layout to take: it found places for all bodies, or for the first ones, as many as fit."""
     count, least = len(bodies), material.layout.n_particles[0]
     for beginning in range(BEGINNINGS):
         order = np.argsort(-sizes[:count], kind="stable") if beginning else np.arange(count)
-        centres = _Placer(material, median, count, rng).place(bodies, order)
-        if len(centres) == count:
+        placer = _Placer(material, median, count, rng)
+        placer.place(bodies, order)
+        if len(placer.centres) == count:
             break
-        count = len(centres) if beginning else count
+        count = len(placer.centres) if beginning else count
         if count < least:
             break
-    return centres
+    return placer
 
 
 def orientations(settings: LayoutSettings, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +108,7 @@ def poisson_disk_seeds(
 
 
 class _Placer:
-    """Adds particles one by one, each clear of all before."""
+    """Adds particles one by one, each clear of all before; `centres` [3] are by the particles' numbers."""
 
     def __init__(self, material: Material, median: float, n: int, rng: np.random.Generator):
         self.settings, self.stage_y, self.rng = material.layout, material.scene.stage_y, rng
@@ -101,15 +118,17 @@ class _Placer:
         self.low = np.array([-half_width, self.stage_y, -half_width])
         self.high = np.array([half_width, self.ceiling if floating else self.stage_y, half_width])
         self.axes = 3 if floating else 2  # of the directions in which agglomerates grow
-        self.crowd, self.centres = Crowd(), {}
+        self.camera_y = material.scene.camera_y
+        self.crowd, self.centres, self.missing_clusters = Crowd(), {}, 0
         self.members: dict[int, list[int]] = {}
         if self.settings.placement == "agglomerated":
             n_clusters = min(n, int(rng.integers(self.settings.clusters[0], self.settings.clusters[1] + 1)))
             self.seeds = poisson_disk_seeds(n_clusters, self.settings.seed_radius, self.low, self.high, rng)
+            self.missing_clusters = n_clusters - len(self.seeds)
             self.cluster = rng.choice(len(self.seeds), size=n, p=rng.dirichlet(np.full(len(self.seeds), 2.0)))
 
-    def place(self, bodies: list[Body], order: np.ndarray) -> dict[int, np.ndarray]:
-        """Centres [3] of the bodies that found a place, by their numbers."""
+    def place(self, bodies: list[Body], order: np.ndarray) -> None:
+        """Tries to find a place for each body."""
         for k in order:
             for attempt in range(2 * ATTEMPTS):
                 if self.settings.placement == "random":
@@ -122,7 +141,6 @@ class _Placer:
                 if centre is not None:
                     self._keep(k, bodies[k], centre)
                     break
-        return self.centres
 
     def _keep(self, k: int, body: Body, centre: np.ndarray) -> None:
         self.crowd.add(body, centre, k)
@@ -165,15 +183,15 @@ class _Placer:
 
     def _settled(self, body: Body, centre: np.ndarray) -> np.ndarray | None:
         """`centre`, raised to where the particle rests if it may; None if it has no place there."""
-        floor = self._floor(body)
+        floor, below_camera = self._floor(body), self.camera_y - body.high[1] - CLEARANCE
         in_field = np.abs(centre[[0, 2]]).max() <= self.high[0] and floor <= centre[1] <= max(floor, self.ceiling)
-        if not in_field:
+        if not in_field or centre[1] > below_camera:
             return None
         if self.crowd.is_clear(body, centre):
             return centre
         if self.settings.space != "stacked":
             return None
         rise = self.crowd.stop(body, centre, UP)
-        if rise == NOWHERE or centre[1] + rise > self.ceiling:
+        if rise == NOWHERE or centre[1] + rise > min(self.ceiling, below_camera):
             return None
         return centre + max(0.0, rise) * UP

@@ -24,6 +24,7 @@ class Layout:
     rotations: np.ndarray  # float32 [n, 3, 3]
     mesh_index: np.ndarray  # int64 [n]: which of the material's meshes
     missing: int = 0  # particles that were drawn too, but found no place
+    missing_clusters: int = 0  # likewise, of agglomerates
 
     def __len__(self) -> int:
         return len(self.transforms)
@@ -55,6 +56,7 @@ def write_layouts(path: Path, layouts: list[Layout]) -> None:
             temporary,
             counts=np.array([len(layout) for layout in layouts]),
             missing=np.array([layout.missing for layout in layouts]),
+            missing_clusters=np.array([layout.missing_clusters for layout in layouts]),
             transforms=np.concatenate([layout.transforms for layout in layouts]),
             rotations=np.concatenate([layout.rotations for layout in layouts]),
             mesh_index=np.concatenate([layout.mesh_index for layout in layouts]),
@@ -66,4 +68,5 @@ def read_layouts(path: Path) -> list[Layout]:
     with np.load(path, allow_pickle=False) as stored:
         cuts = np.cumsum(stored["counts"])[:-1]
         parts = (np.split(stored[name], cuts) for name in ("transforms", "rotations", "mesh_index"))
-        return [Layout(*arrays) for arrays in zip(*parts, stored["missing"].tolist(), strict=True)]
+        missing = (stored[name].tolist() for name in ("missing", "missing_clusters"))
+        return [Layout(*values) for values in zip(*parts, *missing, strict=True)]

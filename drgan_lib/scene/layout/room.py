@@ -1,4 +1,4 @@
-"""How much of the field particles cover, and laws that no field can hold."""
+"""How much of the field particles cover, and laws and clusters that no field can hold."""
 
 from __future__ import annotations
 
@@ -43,8 +43,13 @@ def cover(n: int, law: SizeLaw, meshes: list[trimesh.Trimesh], material: Materia
 
 
 def require_room(law: SizeLaw, meshes: list[trimesh.Trimesh], material: Material) -> None:
-    """`ConfigError` if the least number of particles is more than the field can hold, however they lie."""
+    """`ConfigError` if the least number of particles or clusters is more than the field can hold, however they lie.
+
+    So it is for particles that stand up to the camera, or that are all longer than the field is wide.
+    """
     settings, scene = material.layout, material.scene
+    _require_view(law, meshes, material)
+    _require_clusters(law, material)
     n = settings.n_particles[0]
     if settings.space != "planar" and settings.height * law.median >= scene.camera_y - scene.stage_y:
         raise ConfigError(
@@ -62,6 +67,44 @@ def require_room(law: SizeLaw, meshes: list[trimesh.Trimesh], material: Material
             f"layout.n_particles: {n} particles of the mean size {law.mean:.3g} (scene units) take {share:.0%} of the "
             f"field's {what}, and at most {PACKED[settings.space]:.0%} can be filled; lower layout.n_particles or "
             "layout.sizes, or raise layout.field_margin"
+        )
+
+
+def _require_view(law: SizeLaw, meshes: list[trimesh.Trimesh], material: Material) -> None:
+    """`ConfigError` if particles of the median size cannot be seen whole: the tallest, or the shortest of all."""
+    scene, free = material.scene, material.layout.orientation == "free"
+    height, field = scene.camera_y - scene.stage_y, 2 * scene.half_field
+    lengths = law.median * np.array([mesh.extents.max() for mesh in meshes])
+    tallest = lengths.max() if free else law.median * max(mesh.extents[1] for mesh in meshes)
+    sizes = f"layout.sizes: particles of the median size {law.median:.3g} (scene units)"
+    smaller = "lower layout.sizes, which of rods and wires are the thickness, or the aspect of the meshes"
+    if lengths.min() > field:
+        raise ConfigError(
+            f"{sizes} are at least {lengths.min():.3g} long, expected at most the width of the field, {field:.3g}, for "
+            f"the shortest of the meshes; {smaller}"
+        )
+    if tallest >= height:
+        raise ConfigError(
+            f"{sizes} {'turned upright ' if free else ''}are up to {tallest:.3g} high, expected less than the camera's "
+            f"height, {height:g}; {'set layout.orientation=lying, or ' if free else ''}{smaller}"
+        )
+
+
+def _require_clusters(law: SizeLaw, material: Material) -> None:
+    """`ConfigError` if not even the least number of clusters can keep their distance."""
+    settings, radius = material.layout, material.layout.seed_radius
+    n = min(settings.clusters[0], settings.n_particles[0])
+    if settings.placement != "agglomerated" or n == 1:
+        return
+    box = np.full(2, 2 * settings.field_margin * material.scene.half_field)
+    if settings.space == "volume":
+        box = np.append(box, settings.height * law.median)
+    # Discs or balls around the seeds that do not meet, in the box that is as much wider, filled at most as lattices do.
+    ball, densest = (np.pi / 4, 0.907) if len(box) == 2 else (np.pi / 6, 0.741)
+    if n * ball * radius ** len(box) > densest * np.prod(box + radius) or radius > np.linalg.norm(box):
+        raise ConfigError(
+            f"layout.clusters: {n} seeds cannot be layout.seed_radius={radius:g} apart in the field, "
+            f"{' x '.join(f'{side:.3g}' for side in box)} scene units; lower one of the two"
         )
 
 

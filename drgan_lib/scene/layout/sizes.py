@@ -1,25 +1,23 @@
 """The law of the sizes: a formula of the material's settings, or a table of measured diameters.
 
-Every law is a mixture of SciPy's distributions. That of a table is its own distribution function, made continuous by
-straight lines between the measured values, with half of the particles of one value below it and half above: sizes
-between the measured ones occur, values rounded to a pixel are spread, and a second mode stays as narrow as it was
-measured, which a kernel estimate would widen.
+Every law is a mixture of SciPy's distributions. That of a table draws from its values, each spread evenly by half the
+way to the nearest other value on either side, or by less (`WIDEST_STEP`): values rounded to a pixel fill the steps of
+the rounding, and every value keeps its count and its mean. A gap between two kinds of particles stays empty, and each
+kind as narrow as it was measured, which a kernel estimate would widen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
 
 from drgan_lib.config import BimodalSizes, ConfigError, EmpiricalSizes, LogNormalSizes, Material, NormalSizes
 from drgan_lib.config import SizeLaw as SizeSettings
+from drgan_lib.scene.layout.table import COLUMN, read_diameters
 
-COLUMN = "diameter_nm"
-SHOWN = 5  # rows that an error names
+WIDEST_STEP = 0.1  # of rounding, as a share of the value: whole pixels at a diameter of ten; beyond, it is a gap
 POINT = 1e-9  # relative width of a law without spread; SciPy's have none of width 0
 LEAST_PX = 1.0
 LEAST_MEASURED_PX = 2.0  # a median below this has hardly been measured on images of this pixel size
@@ -65,11 +63,6 @@ def size_law(material: Material) -> SizeLaw:
     return law
 
 
-def sample_sizes(material: Material, n: int, rng: np.random.Generator) -> np.ndarray:
-    """float64 [n]: sizes in scene units, drawn from the material's law."""
-    return size_law(material).sample(n, rng)
-
-
 def size_cdf(material: Material, sizes: np.ndarray) -> np.ndarray:
     """float64, the shape of `sizes` (scene units): the share of particles that are not larger, by the law."""
     return size_law(material).cdf(sizes)
@@ -96,62 +89,18 @@ def _normal(mean: float, std: float):
 
 
 def _measured(diameters: np.ndarray):
-    """The distribution function of the module's docstring."""
+    """The law of the module's docstring; a table of one value is that value."""
     values, counts = np.unique(diameters, return_counts=True)
+    first = np.flatnonzero(np.diff(values, prepend=-np.inf) > POINT * values)  # the same but for rounding: one value
+    values, counts = values[first], np.add.reduceat(counts, first)
     if len(values) == 1:
         return _normal(values[0], 0.0)
-    return stats.rv_histogram(((counts[:-1] + counts[1:]) / 2, values), density=False)
-
-
-def read_diameters(path: Path) -> np.ndarray:
-    """float64 [n], nm: the column `diameter_nm` of a CSV file; `ConfigError` says what is wrong with it."""
-    path = path.expanduser()
-    try:
-        table = pd.read_csv(path, comment="#", skipinitialspace=True, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; correct layout.sizes.table") from None
-    except (OSError, ValueError) as error:  # ValueError: what pandas and the decoding of the text raise
-        raise ConfigError(f"{path} is not a readable CSV file ({error}); correct layout.sizes.table") from None
-    if COLUMN not in table.columns:
-        raise ConfigError(f"{path}: {_missing_column([str(name) for name in table.columns])}")
-    cells = table[COLUMN]
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float)
-    faults = {
-        "missing": cells.isna().to_numpy(),
-        "not a number": cells.notna().to_numpy() & ~np.isfinite(values),
-        "zero or negative": values <= 0,
-    }
-    found = [f"{what} in {_rows(where)}" for what, where in faults.items() if where.any()]
-    if found:
-        raise ConfigError(f"{path}: expected positive diameters in {COLUMN}, but they are {'; '.join(found)}; correct")
-    if len(values) == 0:
-        raise ConfigError(f"{path}: {COLUMN} has no rows; expected one for each measured particle")
-    return values
-
-
-def _missing_column(columns: list[str]) -> str:
-    """What to do about a table without the column of diameters in nm."""
-    have = f"expected a column {COLUMN}, got {', '.join(columns)}"
-    lower = {name.lower().strip(): name for name in columns}
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        return f"{have}; separate the columns by commas, and write decimals with a point"
-    for name, advice in (
-        (COLUMN, "rename it"),
-        ("diameter_um", f"multiply it by 1000 and name it {COLUMN}"),
-        ("diameter_µm", f"multiply it by 1000 and name it {COLUMN}"),
-        ("diameter_px", f"multiply it by the pixel size in nm and name it {COLUMN}"),
-        ("diameter", f"if it is in nm, name it {COLUMN}, else convert it first"),
-    ):
-        if name in lower:
-            return f"{have}; {lower[name]}: {advice}"
-    return f"{have}; name the column of diameters so, and give them in nm"
-
-
-def _rows(where: np.ndarray) -> str:
-    """Rows as a spreadsheet counts them: the head is row 1."""
-    rows = np.flatnonzero(where) + 2
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows[:SHOWN]))}{more}"
+    gaps = np.diff(values, prepend=-np.inf, append=np.inf)
+    half = np.minimum(np.minimum(gaps[:-1], gaps[1:]), WIDEST_STEP * values) / 2
+    edges = np.column_stack([values - half, values + half]).ravel()
+    shares = np.insert(counts, np.arange(1, len(counts)), 0)  # 0 between two cells
+    kept = (shares > 0) | (np.diff(edges) > POINT * edges[:-1])  # cells that touch have nothing between them
+    return stats.rv_histogram((shares[kept], np.append(edges[:-1][kept], edges[-1])), density=False)
 
 
 def _require_visible(material: Material, median: float) -> None:

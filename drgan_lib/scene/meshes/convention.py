@@ -36,7 +36,7 @@ def centre(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
 def convex_parts(mesh: trimesh.Trimesh) -> list[np.ndarray]:
     """int64 [n_k] per part: vertices whose convex hulls together cover the mesh.
 
-    Generated rods and wires know their parts if they are bent; any other mesh counts as its convex hull.
+    Rods and wires know their parts if they are bent; any other mesh counts as its convex hull.
     """
     return mesh.metadata.get("parts") or [np.arange(len(mesh.vertices))]
 

@@ -38,10 +38,15 @@ def read_meshes(folder: Path, *, max_triangles: int = BUDGET) -> list[trimesh.Tr
 
     `MeshError` names the first file that cannot be used, or two that hold the same shape.
     """
-    paths = sorted(path for path in folder.expanduser().glob("*") if path.suffix.lower() in MESH_FILES)
+    paths = mesh_files(folder)
     if not paths:
         raise MeshError(f"{folder} holds no mesh files ({', '.join(MESH_FILES)}); correct meshes.path")
     return _read_all(paths, max_triangles, logger.warning)
+
+
+def mesh_files(folder: Path) -> list[Path]:
+    """All mesh files of a folder in name order; none if it does not exist."""
+    return sorted(path for path in folder.expanduser().glob("*") if path.suffix.lower() in MESH_FILES)
 
 
 def import_meshes(paths: list[Path], folder: Path, *, log: Callable = print) -> list[Path]:

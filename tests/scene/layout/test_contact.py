@@ -38,6 +38,14 @@ def test_gap_of_boxes_by_faces_edges_and_corners():
     assert separation(pair([0.5, 0.5, 0.5]), [BOX])[0, 1] < 0
 
 
+def test_the_gap_is_the_better_of_two_proofs():
+    """Of these two, one order of the pair alone gives a direction that proves a third of the gap."""
+    sizes = {"law": "bimodal", "mean": [0.25, 0.46875], "std": [0.005859375, 0.010986328125], "share": 0.5}
+    changes = {"clusters": [1, 1], "tightness": 0.5, "stacking": 0.5, "height": 3.0}
+    layout = sample_layout(material_of(n_particles=[1, 24], sizes=sizes, **changes), meshes_of("cube"), seed=627)
+    assert separation(layout, meshes_of("cube")).min() > 0.9 * CLEARANCE
+
+
 def test_a_ball_stops_at_the_shoulder_of_another():
     ball = Body(BALL, np.eye(3), 1.0)
     height = crowd_of(BALL).stop(ball, np.array([0.6, 0, 0]), UP)

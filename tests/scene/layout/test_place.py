@@ -11,6 +11,7 @@ from drgan_lib.config import SHAPES, ConfigError
 from drgan_lib.scene.layout import (
     CLEARANCE,
     LayoutError,
+    coverage,
     poisson_disk_seeds,
     sample_layout,
     separation,
@@ -21,13 +22,18 @@ from tests.scene.layout.conftest import bodies, lowest, material_of, meshes_of
 
 TOUCHING = 2 * CLEARANCE
 BIMODAL = {"law": "bimodal", "mean": [0.8, 0.3], "std": [0.05, 0.05], "share": 0.7}
+PIXEL_SIZE_NM = 4.0
+UNITS = {unit: material_of(pixel_size_nm=PIXEL_SIZE_NM).scene_units(unit) for unit in ("scene", "px", "nm")}
 PLACES = [(placement, space) for placement in ("random", "agglomerated") for space in ("planar", "stacked", "volume")]
 
 
 def laws(scale):
-    """Settings of any law with formulas, of sizes about `scale`."""
-    spread, size = st.floats(0, 0.4), st.floats(0.5 * scale, 1.2 * scale)
-    unit = st.just({"unit": "scene"})
+    """Settings of any law with formulas in any unit, of sizes about `scale` scene units."""
+    return st.sampled_from(["scene", "px", "nm"]).flatmap(lambda unit: _laws(scale / UNITS[unit], unit))
+
+
+def _laws(scale, unit):
+    spread, size = st.floats(0.01, 0.4), st.floats(0.5 * scale, 1.2 * scale)
     lognormal = st.builds(lambda m, s: {"law": "lognormal", "median": m, "sigma": s}, size, spread)
     normal = st.builds(lambda m, s: {"law": "normal", "mean": m, "std": s * m}, size, spread)
     bimodal = st.builds(
@@ -37,7 +43,7 @@ def laws(scale):
         spread,
         st.floats(0.1, 0.9),
     )
-    return st.builds(lambda law, unit: law | unit, lognormal | normal | bimodal, unit)
+    return (lognormal | normal | bimodal).map(lambda law: law | {"unit": unit})
 
 
 @st.composite
@@ -56,6 +62,7 @@ def asked(draw):
         tightness=draw(st.floats(0.3, 1)),
         stacking=draw(st.floats(0, 1)),
         height=draw(st.floats(1, 6)),
+        pixel_size_nm=PIXEL_SIZE_NM,
     )
 
 
@@ -66,6 +73,8 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
     meshes, settings = meshes_of(shape), material.layout
     layout = sample_layout(material, meshes, seed=seed)
     assert 1 <= len(layout) <= len(layout) + layout.missing <= settings.n_particles[1]
+    sizes = layout.transforms[:, 3].astype(float)
+    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 1e-6
     gaps, bottoms = separation(layout, meshes), lowest(layout, meshes) - material.scene.stage_y
     assert gaps.min() > 0.9 * CLEARANCE
     assert np.abs(layout.transforms[:, [0, 2]]).max() <= settings.field_margin * material.scene.half_field + 1e-5
@@ -201,12 +210,38 @@ def test_particles_without_a_place_are_counted():
         ({"space": "stacked", "height": 0.5}, r"field's volume, and at most 64% can be filled; lower"),
         ({"space": "volume", "height": 0.5}, r"field's volume"),
         ({"space": "volume", "height": 9.0}, r"expected less than the camera's height, 10 scene units, got 9 median"),
+        ({"clusters": [5, 5], "seed_radius": 200.0}, r"5 seeds cannot be layout\.seed_radius=200 apart in the field"),
+        ({"clusters": [2, 9], "seed_radius": 12.0}, r"2 seeds cannot .* 8\.01 x 8\.01 scene units; lower one of"),
+        ({"clusters": [60, 60], "seed_radius": 3.0, "space": "volume"}, r"60 seeds .* 8\.01 x 8\.01 x 3\.9 scene"),
     ],
 )
 def test_a_law_that_cannot_fit_is_refused(changes, says):
     sizes = {"law": "lognormal", "median": 1.3, "sigma": 0.1}
     with pytest.raises(ConfigError, match=says):
         sample_layout(material_of(n_particles=[150, 150], sizes=sizes, **changes), meshes_of("cube"), seed=0)
+
+
+def test_clusters_without_room_are_counted():
+    def missing(n, seed_radius, seed):
+        material = material_of(clusters=[n, n], seed_radius=seed_radius)
+        return sample_layout(material, meshes_of("cube"), seed=seed).missing_clusters
+
+    assert sum(missing(5, 4.0, seed) for seed in range(4)) > 0
+    assert missing(5, 1.0, 0) == missing(1, 99.0, 0) == 0
+
+
+@pytest.mark.parametrize("space", ["planar", "stacked", "volume"])
+def test_nothing_stands_up_to_the_camera(space):
+    sizes = {"law": "bimodal", "mean": [1.0, 12.0], "std": [0.0, 0.0], "share": 0.8}
+    material = material_of("sphere", n_particles=[1, 8], sizes=sizes, space=space, height=1)
+    layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(6)]
+    assert sum(layout.missing for layout in layouts) > 0
+    for layout in layouts:
+        tops = [body.vertices[:, 1].max() for body in bodies(layout, meshes_of("sphere"))]
+        assert max(tops) < material.scene.camera_y
+        assert 0 < coverage(layout, meshes_of("sphere"), material) < 1
+    with pytest.raises(LayoutError, match=r"only \d of 8 particles are lower than the camera, 10 scene units, and at"):
+        sample_layout(material_of("sphere", n_particles=[8, 8], sizes=sizes, height=1), meshes_of("sphere"), seed=0)
 
 
 @pytest.mark.parametrize(("placement", "space"), PLACES)

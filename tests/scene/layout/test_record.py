@@ -14,11 +14,12 @@ def layouts() -> list[Layout]:
 
 
 def test_files_keep_layouts(layouts, tmp_path):
-    full = Layout(layouts[0].transforms, layouts[0].rotations, layouts[0].mesh_index, missing=4)
+    full = Layout(layouts[0].transforms, layouts[0].rotations, layouts[0].mesh_index, missing=4, missing_clusters=2)
     write_layouts(tmp_path / "layouts.npz", [full, *layouts[1:]])
     back = read_layouts(tmp_path / "layouts.npz")
     assert [layout.key for layout in back] == [layout.key for layout in layouts]
     assert [layout.missing for layout in back] == [4, 0, 0]
+    assert [layout.missing_clusters for layout in back] == [2, 0, 0]
 
 
 def test_vector_is_padded_and_too_many_refused(layouts):

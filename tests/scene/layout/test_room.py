@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import trimesh
 
-from drgan_lib.config import load_experiment
+from drgan_lib.config import ConfigError, load_experiment, materials
 from drgan_lib.scene import Renderer
 from drgan_lib.scene.layout import Layout, coverage, sample_layout
-from drgan_lib.scene.layout.room import footprint
+from drgan_lib.scene.layout.room import footprint, require_room
+from drgan_lib.scene.layout.sizes import size_law
+from drgan_lib.scene.meshes import make_meshes
+from drgan_lib.scene.twin import twin_material
 from tests.scene.layout.conftest import material_of, meshes_of
 
 
@@ -44,3 +47,26 @@ def test_footprint_of_a_box():
     box = trimesh.creation.box((1, 2, 3))
     assert footprint(box, material_of(orientation="lying").layout) == pytest.approx(3)
     assert footprint(box, material_of(orientation="free").layout) == pytest.approx(22 / 4)
+
+
+def test_wires_as_thick_as_cubes_are_refused():
+    """The sizes of the cubes become the thickness of wires that are longer than the field and reach the camera."""
+    material = load_experiment("twin", overrides={"meshes.shape": "wire"}).material
+    with pytest.raises(ConfigError, match=r"are at least 1\d\.\d long, expected at most the width of the field, 7\.28"):
+        sample_layout(material, make_meshes(material), seed=0)
+
+
+def test_only_what_is_turned_upright_needs_height():
+    rods = {"meshes.shape": "rod", "meshes.aspect": [6, 12], "layout.sizes.median": 1.0, "layout.n_particles": [2, 4]}
+    free = load_experiment("twin", overrides=rods).material
+    with pytest.raises(ConfigError, match=r"turned upright are up to 1\d.* high, .*10; set layout\.orientation=lying"):
+        sample_layout(free, make_meshes(free), seed=0)
+    lying = load_experiment("twin", overrides={**rods, "layout.orientation": "lying"}).material
+    assert len(sample_layout(lying, make_meshes(lying), seed=0)) >= 2
+
+
+@pytest.mark.parametrize("name", materials())
+def test_every_material_and_its_twin_have_room(name):
+    material = load_experiment(name).material
+    for shown in (material, twin_material(material)):
+        require_room(size_law(shown), make_meshes(shown), shown)

@@ -1,12 +1,17 @@
 """Laws of sizes: against SciPy's and the user's table, units, and tables that cannot be used."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.scene.figures import layout_statistics
-from drgan_lib.scene.layout import Layout, read_diameters, sample_sizes, size_cdf, size_law
+from drgan_lib.scene.layout import Layout, read_diameters, size_cdf, size_law
 
 NM = {"dataset.pixel_size_nm": 5.0}
 
@@ -21,7 +26,7 @@ def table(tmp_path):
 
     def write(text):
         path = tmp_path / "diameters.csv"
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         return path
 
     return write
@@ -37,13 +42,13 @@ def measured(table):
 
 
 def test_lognormal_sizes():
-    sizes = sample_sizes(with_sizes(law="lognormal", median=0.8, sigma=0.3), 3000, np.random.default_rng(0))
+    sizes = size_law(with_sizes(law="lognormal", median=0.8, sigma=0.3)).sample(3000, np.random.default_rng(0))
     assert stats.kstest(sizes, stats.lognorm(0.3, scale=0.8).cdf).pvalue > 0.01
 
 
 def test_normal_sizes_stop_at_a_tenth_of_the_mean():
     material = with_sizes(law="normal", mean=0.8, std=0.5)
-    sizes = sample_sizes(material, 3000, np.random.default_rng(1))
+    sizes = size_law(material).sample(3000, np.random.default_rng(1))
     draws = np.random.default_rng(2).normal(0.8, 0.5, 20_000)
     assert sizes.min() >= 0.08
     assert stats.ks_2samp(sizes, draws[draws > 0.08]).pvalue > 0.01
@@ -51,7 +56,7 @@ def test_normal_sizes_stop_at_a_tenth_of_the_mean():
 
 def test_bimodal_sizes_are_a_mixture():
     material = with_sizes(law="bimodal", mean=[0.8, 0.3], std=[0.05, 0.05], share=0.7)
-    sizes = sample_sizes(material, 3000, np.random.default_rng(3))
+    sizes = size_law(material).sample(3000, np.random.default_rng(3))
     assert np.mean(sizes > 0.55) == pytest.approx(0.7, abs=0.03)
     assert sizes[sizes > 0.55].mean() == pytest.approx(0.8, abs=0.01)
     assert sizes[sizes < 0.55].std() == pytest.approx(0.05, abs=0.005)
@@ -59,12 +64,83 @@ def test_bimodal_sizes_are_a_mixture():
 
 def test_the_law_of_a_table_is_that_of_its_rows(measured):
     nm, material = measured
-    sizes = sample_sizes(material, 3000, np.random.default_rng(5)) / material.scene_units("nm")
+    sizes = size_law(material).sample(3000, np.random.default_rng(5)) / material.scene_units("nm")
     assert stats.ks_2samp(sizes, nm).pvalue > 0.01
-    assert nm.min() <= sizes.min() < sizes.max() <= nm.max()
+    assert 0.95 * nm.min() <= sizes.min() < sizes.max() <= 1.05 * nm.max()
     assert len(np.unique(sizes)) == 3000
     between = (nm[nm < 100].max() + 2) * material.scene_units("nm")
     assert size_cdf(material, between) == pytest.approx(150 / 400, abs=0.01)
+
+
+def test_a_gap_between_rounded_kinds_stays_empty(table):
+    """500 particles of 20 nm, 500 of 21 nm, 300 each of 100 and 101 nm: ties, and nothing between 21 and 100 nm."""
+    counts = {20: 500, 21: 500, 100: 300, 101: 300}
+    rows = [f"{nm}\n" for nm, count in counts.items() for _ in range(count)]
+    material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + "".join(rows))))
+    law, nm = size_law(material), material.scene_units("nm")
+    assert law.cdf(np.array([19.4, 20.5, 21.6, 60, 99.4, 100.5, 101.6]) * nm) == pytest.approx(
+        np.array([0, 500, 1000, 1000, 1000, 1300, 1600]) / 1600
+    )
+    assert law.mean == pytest.approx(nm * sum(size * count for size, count in counts.items()) / 1600)
+    assert law.median == pytest.approx(21.1 * nm)
+
+
+@pytest.mark.parametrize("step", [0.01, 1.0, 2.0])
+def test_a_rounded_table_gives_the_law_before_rounding(table, step):
+    rng = np.random.default_rng(9)
+    nm = np.concatenate([rng.normal(25, 1.5, 600), rng.normal(120, 8, 1000)])
+    rows = "".join(f"{d:.2f}\n" for d in step * np.round(nm / step))
+    material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + rows)))
+    assert stats.kstest(nm * material.scene_units("nm"), lambda sizes: size_cdf(material, sizes)).pvalue > 0.5
+    assert np.diff(size_cdf(material, np.array([40, 80]) * material.scene_units("nm"))) == pytest.approx(0, abs=1e-9)
+
+
+@given(values=st.lists(st.floats(10, 500), min_size=2, max_size=40), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_any_table_keeps_its_mean_and_its_values(values, seed):
+    values = [*values, values[0], values[0] * (1 + 1e-13)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "diameters.csv"
+        path.write_text("diameter_nm\n" + "\n".join(map(repr, values)))
+        law = size_law(with_sizes(law="empirical", table=str(path)))
+    draws = law.sample(300, np.random.default_rng(seed)) / law.unit
+    nearest = np.abs(draws[:, None] - values).min(axis=1)
+    assert (nearest <= 0.0501 * draws / 0.95).all()
+    assert law.mean == pytest.approx(law.unit * np.mean(values), rel=1e-6)
+    assert stats.kstest(draws * law.unit, law.cdf).pvalue > 1e-6
+
+
+SIZE = st.floats(20, 100)  # px
+SPREAD = st.floats(0.02, 0.3)  # of the size
+
+
+@given(
+    asked=st.one_of(
+        st.tuples(st.just("lognormal"), SIZE, SPREAD),
+        st.tuples(st.just("normal"), SIZE, SPREAD),
+        st.tuples(st.just("bimodal"), SIZE, SPREAD, SIZE, SPREAD, st.floats(0.1, 0.9)),
+    ),
+    unit=st.sampled_from(["scene", "px", "nm"]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_law_in_any_unit_is_numpys(asked, unit, seed):
+    law, size, spread, *second = asked
+    rng, n = np.random.default_rng([seed, 1]), 2000
+    scale = {"px": 1.0, "nm": 5.0, "scene": 1 / with_sizes(law="normal", mean=1, std=0).scene_unit_px}[unit]
+    first = rng.normal(size, spread * size, n)
+    if law == "lognormal":
+        wanted, sizes = size * np.exp(spread * rng.normal(size=n)), {"median": scale * size, "sigma": spread}
+    elif law == "normal":
+        wanted, sizes = first[first > 0.1 * size], {"mean": scale * size, "std": scale * spread * size}
+    else:
+        other, spread_2, share = second
+        wanted = np.where(rng.random(n) < share, first, rng.normal(other, spread_2 * other, n))
+        std = [scale * spread * size, scale * spread_2 * other]
+        sizes = {"mean": [scale * size, scale * other], "std": std, "share": share}
+    material = with_sizes(law=law, unit=unit, **sizes)
+    draws = size_law(material).sample(n, np.random.default_rng(seed)) * material.scene_unit_px
+    assert stats.ks_2samp(draws, wanted).pvalue > 1e-6
 
 
 @pytest.mark.parametrize(
@@ -97,7 +173,7 @@ def test_units(unit):
 @pytest.mark.parametrize("unit", ["px", "nm"])
 def test_the_figure_shows_the_law_in_scene_units(unit):
     material = with_sizes(law="bimodal", unit=unit, mean=[30, 60], std=[3, 3])
-    sizes = sample_sizes(material, 3000, np.random.default_rng(7))
+    sizes = size_law(material).sample(3000, np.random.default_rng(7))
     transforms = np.column_stack([np.zeros((3000, 3)), sizes])
     layout = Layout(transforms, np.zeros((3000, 3, 3)), np.zeros(3000, dtype=int))
     figure = layout_statistics([layout], [0.5], material)
@@ -109,7 +185,7 @@ def test_the_figure_shows_the_law_in_scene_units(unit):
 
 def test_a_table_of_one_size_is_that_size(table):
     material = with_sizes(law="empirical", table=str(table("diameter_nm\n100\n100\n")))
-    draws = sample_sizes(material, 5, np.random.default_rng(8))
+    draws = size_law(material).sample(5, np.random.default_rng(8))
     assert draws == pytest.approx(100 * material.scene_units("nm"))
 
 
@@ -127,12 +203,31 @@ def test_a_table_of_one_size_is_that_size(table):
         ("diameter_nm\n90\n0\n-4\ninf\n", r"not a number in row 5; zero or negative in rows 3, 4;"),
         ("diameter_nm\n" + "0\n" * 9, r"rows 2, 3, 4, 5, 6 and 4 more"),
         ("diameter_nm\n", r"has no rows"),
-        ("", r"not a readable CSV file"),
+        ("", r"got an empty file"),
+        ("diameter_nm,diameter_nm\n1,2\n", r"expected one column .* name only the one to use so"),
+        ("diameter_nm\n112,5\n113,25\n", r"more fields than in the head, in rows 2, 3; correct these, with commas"),
+        ("id,diameter_nm\n1,90\n1,1,200\n", r"more fields than in the head, in row 3;"),
+        ('id,diameter_nm\n1,"112,5"\n', r"not a number in row 2; .* a point in decimals"),
+        ("diameter_nm\n120\n\n130\n", r"missing in row 3;"),
+        ("diameter_nm,id\n120,1\n\n,3\n130\n", r"missing in rows 3, 4;"),
+        ("# measured by hand\n\ndiameter_nm\n90\n# doubtful from here\n\n-1\n", r"missing in row 6; zero .* row 7;"),
+        ('id,diameter_nm\n"a\nb",90\nc,x\n', r"not a number in row 4;"),
     ],
 )
 def test_unusable_tables_are_refused(table, text, says):
     with pytest.raises(ConfigError, match=says):
         read_diameters(table(text))
+
+
+def test_comments_blanks_at_the_end_and_other_columns_do_not_matter(table):
+    text = '\ufeff# by hand, "A" and B\n\nid, diameter_nm ,note\n1, 90.5,"one, two"\n# gone\n2,1e2\n\n  \n'
+    assert read_diameters(table(text)) == pytest.approx([90.5, 100])
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "picture.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(ConfigError, match=r"picture\.csv is not a readable CSV file"):
+        read_diameters(tmp_path / "picture.csv")
 
 
 def test_a_missing_table_is_named(tmp_path):

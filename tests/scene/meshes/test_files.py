@@ -61,6 +61,15 @@ def test_written_meshes_come_back(tmp_path):
     assert np.abs(again.vertices - make_meshes(material)[0].vertices).max() < 1e-6
 
 
+def test_meshes_are_not_written_among_others(tmp_path):
+    several = load_experiment("twin", overrides={"meshes.count": 3}).material
+    write_meshes(several, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(MeshError, match="holds 3 mesh files already; remove them, or choose another folder"):
+        write_meshes(load_experiment("twin", overrides={"meshes.count": 2}).material, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_users_meshes_replace_the_generated_ones(tmp_path, caplog):
     write(tmp_path / "ball.stl", BALL)
     write(tmp_path / "brick.obj", BRICK)

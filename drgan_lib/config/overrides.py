@@ -1,0 +1,111 @@
+"""Single settings changed for one run, and what of a material's file they make meaningless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drgan_lib.config.base import ConfigError
+from drgan_lib.config.files import read_material, read_yaml
+from drgan_lib.config.layout import LAWS
+from drgan_lib.config.material import Material
+from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
+from drgan_lib.config.shapes import SHAPES, ShapeSettings
+
+OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
+OF_TWINS = {"licence": "CC0 1.0 (rendered by this library)", "annotations": "all, it is a twin"}
+
+
+def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, Any]:
+    """`["gan.epochs=3"]` or `{"gan.epochs": 3}` as a dict; the values of strings are read as YAML.
+
+    Raises `ConfigError` for an item without `=` and for a value that is not valid YAML.
+    """
+    if isinstance(overrides, dict):
+        return overrides
+    pairs = {}
+    for item in overrides or []:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise ConfigError(f"expected section.key=value, got {item!r}")
+        pairs[key.strip()] = read_yaml(value, repr(item))
+    return pairs
+
+
+def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings of a material and of a profile (`material`, `profile`) with `overrides`, not yet checked.
+
+    Those of the files that the overrides make meaningless are left out, see `load_experiment`.
+    """
+    tree = {"material": read_material(material), "profile": PROFILES[profile].model_dump()}
+    tree["material"]["patches"].update(tree["profile"].pop("patches"))
+    if overrides.get("segmentation.trainer") == "default":
+        for name in COMPACT_ONLY:
+            del tree["profile"]["segmentation"][name]
+    own = tree["material"]["dataset"]
+    _leave_out_other_images(tree["material"], overrides)
+    _leave_out_other_kinds(tree["material"], overrides)
+    for key, value in overrides.items():
+        _set(tree, key, value)
+    _complete_twin(tree["material"], own)
+    return tree
+
+
+def require_own_twin(material: Material, overrides: dict[str, Any]) -> None:
+    """`ConfigError` for overrides of the section `twin` if the micrographs are not those of the material's own twin."""
+    changed = [key for key in overrides if key.split(".")[0] == "twin"]
+    if changed and material.dataset.twin_of != material.name:
+        raise ConfigError(
+            f"{', '.join(changed)}: describes the twin of {material.name}, but the micrographs are others; add "
+            f"dataset.twin_of={material.name}, or leave it out"
+        )
+
+
+def _leave_out_other_images(material: dict[str, Any], overrides: dict[str, Any]) -> None:
+    """Rows of the data bar, licence, citation and source of the file are of no use to images from elsewhere."""
+    given = [name for name in ("path", "registry", "twin_of") if overrides.get(f"dataset.{name}") is not None]
+    if given:
+        material["dataset"] = dict(OF_TWINS) if given == ["twin_of"] else {}
+
+
+def _leave_out_other_kinds(material: dict[str, Any], overrides: dict[str, Any]) -> None:
+    """Of the settings of a shape or law, another one takes only those that all of them have."""
+    sections = (
+        ("meshes", "shape", SHAPES, material, tuple(ShapeSettings.model_fields)),
+        ("layout.sizes", "law", LAWS, material.get("layout"), ("unit",)),
+    )
+    for place, key, kinds, parent, common in sections:
+        kind, name = overrides.get(f"{place}.{key}"), place.split(".")[-1]
+        settings = parent.get(name) if isinstance(parent, dict) else None
+        if kind not in kinds or not isinstance(settings, dict) or kind == settings.get(key):
+            continue
+        kept = () if kind == "empirical" else common  # a table is in nm
+        parent[name] = {setting: settings[setting] for setting in kept if setting in settings}
+
+
+def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
+    """A twin's micrographs are such as those of its material, so they have these settings where none is given."""
+    dataset = material["dataset"]
+    twin_of = dataset.get("twin_of") if isinstance(dataset, dict) else None
+    if twin_of is None:
+        return
+    if twin_of != material.get("name"):
+        try:
+            own = read_material(twin_of)["dataset"]
+        except ConfigError as error:
+            raise ConfigError(f"dataset.twin_of: {error}") from None
+    material["dataset"] = {name: own[name] for name in OF_IMAGES if name in own} | dataset
+
+
+def _set(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Puts an override into the half of the tree that knows its section."""
+    section, *rest = key.split(".")
+    sections = {*Material.model_fields, *Profile.model_fields} - {"name"}
+    if section not in sections:
+        raise ConfigError(f"unknown section {section!r} in {key!r}; expected one of {', '.join(sorted(sections))}")
+    half = "profile" if section in Profile.model_fields and section != "patches" else "material"
+    node = tree[half]
+    for part in [section, *rest][:-1]:
+        node = node.setdefault(part, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise ConfigError(f"{key!r} goes deeper than the settings; {part!r} holds a value, not a section")
+    node[key.split(".")[-1]] = value
