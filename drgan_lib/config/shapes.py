@@ -18,9 +18,7 @@ from drgan_lib.config.base import IntRange, Range, Section, ordered
 class ShapeSettings(Section):
     """`count` different meshes from one `seed`; or, whatever the shape, the mesh files of the folder `path`."""
 
-    path: Path | None = Field(
-        None, description="folder of PLY, OBJ, STL or glTF files to use instead, in `shape`'s unit size"
-    )
+    path: Path | None = Field(None, description="folder of mesh files to use instead, in the unit size of `shape`")
     count: int = Field(40, ge=1)
     max_triangles: int = Field(1300, ge=12, le=5000, description="triangle budget of one mesh")
     seed: int = Field(0, ge=0)
