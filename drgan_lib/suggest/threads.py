@@ -15,6 +15,7 @@ from skimage.morphology import skeletonize
 EIGHT = np.ones((3, 3), int)
 JUNCTION = 1.2  # around a crossing the midline is left out, this many of its local half widths
 FRAY = 0.4  # what is narrower than this share of the typical thread is a speck, or a fray of an outline
+LEAST_FRAY_PX = 2.0  # below, a disc is too coarse, and opens thin threads
 SHORTEST = 1.0  # a piece of midline shorter than this many diameters is a spur
 STEPS = np.array([[2**0.5, 1, 2**0.5], [1, 0, 1], [2**0.5, 1, 2**0.5]]) / 2  # half of each link belongs to each pixel
 
@@ -74,4 +75,4 @@ def _without_frays(mask: np.ndarray) -> np.ndarray:
         return mask
     typical = midline[np.searchsorted(np.cumsum(midline), 0.5 * midline.sum())]  # weighted by width: by area
     radius = FRAY * typical
-    return mask & (ndimage.distance_transform_edt(half_width <= radius) <= radius) if radius >= 1 else mask
+    return mask & (ndimage.distance_transform_edt(half_width <= radius) <= radius) if radius >= LEAST_FRAY_PX else mask

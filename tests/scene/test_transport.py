@@ -92,7 +92,10 @@ def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, po
                 (judge.image(parameters + s * step, crowd, seed=crowd.seed).double() * ramp).mean() for s in (1, -1)
             ]
         expected = float((ends[0] - ends[1]) / (2 * step[i]))
-        assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=1e-6), name
+        # In the middle of its range, what roughness takes from the highlight and gives to the shading nearly cancel:
+        # there the measure is the derivative at the end of the range, 8e-3, of which this is a quarter of a percent.
+        least = 2e-5 if name == "roughness" else 1e-6
+        assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=least), name
 
 
 def one_bsdf_each(built, material, meshes, layout, each: dict[str, torch.Tensor]):

@@ -76,7 +76,7 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
     sizes = layout.transforms[:, 3].astype(float)
     assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 1e-6
     gaps, bottoms = separation(layout, meshes), lowest(layout, meshes) - material.scene.stage_y
-    assert gaps.min() > 0.9 * CLEARANCE
+    assert gaps.min() > 0.5 * CLEARANCE  # what a plane proves is at most the gap that was left
     assert np.abs(layout.transforms[:, [0, 2]]).max() <= settings.field_margin * material.scene.half_field + 1e-5
     assert np.linalg.det(layout.rotations) == pytest.approx(1, abs=1e-5)
     on_stage = bottoms < TOUCHING
