@@ -97,7 +97,7 @@ figure = figures.shape_library()
 
 # %%
 different = scene.meshes.variety(renderer.meshes)
-glue("variety", f"{different:.2g}")
+glue("variety", f"{different:.2g}", display=False)
 print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different:.2g} equivalent diameters")
 
 # %% [markdown]
@@ -170,7 +170,7 @@ pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).t
 gaps = [scene.layout.separation(layout, renderer.meshes).min() for layout in layouts[:20] if len(layout) > 1] or [
     float("inf")
 ]
-glue("smallest_gap", f"{min(gaps):.1e}")
+glue("smallest_gap", f"{min(gaps):.1e}", display=False)
 print(f"smallest gap between two particles in 20 layouts: {min(gaps):.1e} scene units")
 print(f"particles that found no place: {sum(layout.missing for layout in layouts)}")
 print(f"clusters that found no place: {sum(layout.missing_clusters for layout in layouts)}")
