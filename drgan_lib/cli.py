@@ -124,8 +124,9 @@ def _material_row(material: Material) -> tuple[str, ...]:
 
 
 def _suggest(arguments: argparse.Namespace) -> int:
+    from drgan_lib import report
     from drgan_lib.sources import dataset_folder
-    from drgan_lib.suggest import default_name, suggest
+    from drgan_lib.suggest import COLUMNS, default_name, suggest
 
     folder = Path(arguments.folder)
     if not folder.is_dir() and arguments.folder not in materials():
@@ -144,7 +145,8 @@ def _suggest(arguments: argparse.Namespace) -> int:
     found = suggest(
         dataset, folder, arguments.shape, name=arguments.name or name, out=arguments.out, seed=arguments.seed, **known
     )
-    print(f"\n{found.table}\n\nmaterial: {found.path}\nfigure: {found.figure}\nnext: drgan run {found.path}")
+    print("\n", *report.aligned(COLUMNS, found.table, _width()), sep="\n")
+    print(f"\nmaterial: {found.path}\nfigure: {found.figure}\nnext: drgan run {found.path}")
     return 0
 
 

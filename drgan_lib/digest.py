@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -25,10 +25,24 @@ def code_digest(files: Iterable[Path], *, root: Path) -> str:
     return digest("\0".join(parts))
 
 
-def source_files(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Python files of the modules and packages `names` in `folder`."""
-    modules, packages = (f"{name}.py" for name in names), (f"{name}/**/*.py" for name in names)
-    return [path for pattern in (*modules, *packages) for path in folder.glob(pattern)]
+def imported_files(start: Path, *, within: Path) -> list[Path]:
+    """The Python file `start`, those that it imports from `within`, a package of this library, and so on.
+
+    Counts `from drgan_lib.PACKAGE.NAME import ...`, NAME being a module or, with all its files, a package.
+    """
+    prefix = f"drgan_lib.{within.name}."
+    found: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(prefix):
+                target = within.joinpath(*node.module.removeprefix(prefix).split("."))
+                waiting += target.rglob("*.py") if target.is_dir() else [target.with_suffix(".py")]
+    return sorted(found)
 
 
 def meaning(source: str) -> str:

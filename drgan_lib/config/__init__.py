@@ -17,6 +17,7 @@ from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material,
 from drgan_lib.config.overrides import parse_overrides
 from drgan_lib.config.profile import PROFILES, GanSettings, Profile, SegmentationSettings, SynthesisSettings
 from drgan_lib.config.shapes import (
+    ELONGATED,
     SHAPES,
     CubeSettings,
     EllipsoidSettings,
@@ -31,6 +32,7 @@ from drgan_lib.config.shapes import (
 from drgan_lib.config.twin import twin_settings, twin_source, user_files
 
 __all__ = [
+    "ELONGATED",
     "MATERIALS",
     "PARAMETERS",
     "PARTICLE_PARAMETERS",

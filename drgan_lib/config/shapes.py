@@ -48,12 +48,22 @@ class EllipsoidSettings(ShapeSettings):
     _aspect = field_validator("aspect")(ordered(1))
 
 
-class RodSettings(ShapeSettings):
-    """Cylinders with caps: `aspect` is length over diameter, `cap` 0 is flat and 1 a half sphere.
+class ElongatedSettings(ShapeSettings):
+    """`aspect` is length over diameter, `sides` the number of side faces: up to 8 prisms, above that round.
 
-    The axis turns by `bend_deg`, less where the rod is so short that it would be bent more sharply than to a radius of
-    one diameter. `sides` is the number of side faces: up to 8 prisms, as of ZnO, above that round.
+    The axis turns by `bend_deg`, less where the particle is so short that it would be bent more sharply than to a
+    radius of one diameter.
     """
+
+    aspect: Range
+    bend_deg: Range
+    sides: int = Field(ge=3, le=64)
+
+    _bend = field_validator("bend_deg")(ordered(0, 180))
+
+
+class RodSettings(ElongatedSettings):
+    """Cylinders, or prisms as of ZnO, with caps: `cap` 0 is flat and 1 a half sphere."""
 
     shape: Literal["rod"] = "rod"
     aspect: Range = (3.0, 6.0)
@@ -63,14 +73,10 @@ class RodSettings(ShapeSettings):
 
     _aspect = field_validator("aspect")(ordered(1))
     _cap = field_validator("cap")(ordered(0, 1))
-    _bend = field_validator("bend_deg")(ordered(0, 180))
 
 
-class WireSettings(ShapeSettings):
-    """Wires: `aspect` is length over diameter, the ends are thinner by `taper`, the axis turns by `bend_deg`.
-
-    `sides` and the limit of the bend are as of rods; five sides make the prisms that silver grows to.
-    """
+class WireSettings(ElongatedSettings):
+    """Wires, their ends thinner by `taper`; five sides make the prisms that silver grows to."""
 
     shape: Literal["wire"] = "wire"
     aspect: Range = (15.0, 40.0)
@@ -80,7 +86,6 @@ class WireSettings(ShapeSettings):
 
     _aspect = field_validator("aspect")(ordered(2))
     _taper = field_validator("taper")(ordered(0, 0.95))
-    _bend = field_validator("bend_deg")(ordered(0, 180))
 
 
 class OctahedronSettings(ShapeSettings):
@@ -118,4 +123,5 @@ MeshSettings = Annotated[
     | PlateletSettings,
     Field(discriminator="shape"),
 ]
+ELONGATED = ("rod", "wire")  # their size is the diameter of the cross-section
 SHAPES = ("cube", "sphere", "ellipsoid", "rod", "wire", "octahedron", "platelet")

@@ -33,7 +33,7 @@ def plot_selection(micrographs: Sequence[Micrograph], selection: PatchSelection,
     size = selection.train.shape[-1]
     for ax, micrograph, detection in zip(axes, micrographs, selection.detections, strict=False):
         boxes = selection.table[selection.table["micrograph"] == micrograph.name]
-        ax.imshow(_outlined(micrograph.image, detection.labels))
+        ax.imshow(outlined(micrograph.image, detection.labels))
         for box in boxes.itertuples():
             colour, width_pt = (TRAIN, 1.6) if box.kind == "train" else (BACKGROUND, 0.7)
             corner = (box.column, box.row)
@@ -77,7 +77,8 @@ def plot_patches(selection: PatchSelection, path: str | Path, *, n_background: i
     _save(figure, path)
 
 
-def _outlined(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def outlined(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The gray image [h, w] in [0, 1], brightened, with the labels' outlines in yellow: uint8 [h, w, 3]."""
     gray = (255 * np.clip(1.3 * image, 0, 1)).astype(np.uint8)
     shown = np.repeat(gray[..., None], 3, axis=2)
     shown[find_boundaries(labels, mode="inner")] = OUTLINE

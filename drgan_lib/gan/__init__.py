@@ -3,7 +3,7 @@
 from drgan_lib.gan.checkpoint import CheckpointError
 from drgan_lib.gan.distances import frechet_distance, kid, spread
 from drgan_lib.gan.features import FeatureError, Features, choose_features
-from drgan_lib.gan.figures import plot_curves, plot_parameters, plot_recovery, plot_samples
+from drgan_lib.gan.figures import draw_rows, plot_curves, plot_parameters, plot_recovery, plot_samples
 from drgan_lib.gan.networks import Generator, PatchDiscriminator, lsgan_loss
 from drgan_lib.gan.recovery import parameter_distance, recovery, write_figures_json
 from drgan_lib.gan.select import load_generator, parameter_table, select_epoch, selected_epoch
@@ -18,6 +18,7 @@ __all__ = [
     "PatchDiscriminator",
     "TrainingError",
     "choose_features",
+    "draw_rows",
     "epoch_records",
     "frechet_distance",
     "kid",

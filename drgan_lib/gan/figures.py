@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,19 @@ def plot_samples(
         for k in range(len(real))
     ]
     figure = Figure(figsize=(1.5 * len(real), 3.4), layout="constrained")
-    rows = figure.subplots(2, len(real), squeeze=False)
-    for axes_row, images, name in zip(rows, (real, synthetic), ("real", "synthetic"), strict=True):
+    draw_rows(figure, {"real": real, "synthetic": synthetic})
+    return _save(figure, exp, "samples.png")
+
+
+def draw_rows(figure: Figure, rows: dict[str, Sequence[np.ndarray]]) -> None:
+    """A row of images for each name, all rows of one length, on the gray scale from 0, black, to 1."""
+    grid = figure.subplots(len(rows), len(next(iter(rows.values()))), squeeze=False)
+    for axes_row, (name, images) in zip(grid, rows.items(), strict=True):
         for axes, image in zip(axes_row, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=1)
             axes.set_xticks([])
             axes.set_yticks([])
         axes_row[0].set_ylabel(name)
-    return _save(figure, exp, "samples.png")
 
 
 def plot_parameters(exp: Experiment, *, truth: Path | None = None) -> Path:

@@ -8,7 +8,6 @@ taken from the same height, so that particles far from the middle are seen more 
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from scipy.stats import truncnorm
 from tqdm import tqdm
 
 from drgan_lib.config import ConfigError, Material, twin_settings, user_files
-from drgan_lib.digest import code_digest, digest, file_digest
+from drgan_lib.digest import code_digest, digest, file_digest, imported_files
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.backend import dr
 from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
@@ -69,7 +68,9 @@ def recipe(material: Material) -> str:
     """Name of the twin's folder: a digest of all that its images depend on, settings, the user's files and code."""
     settings = json.dumps(twin_settings(material), sort_keys=True)
     files = [file_digest(path) for path in user_files(material)]
-    return digest(settings + "".join(files) + code_digest(_code(), root=Path(__file__).parent))
+    here = Path(__file__)
+    code = code_digest(imported_files(here, within=here.parent), root=here.parent)
+    return digest(settings + "".join(files) + code)
 
 
 def make_twin(material: Material, folder: Path) -> Path:
@@ -173,20 +174,3 @@ def _one_thread() -> Iterator[None]:
 
 def _numpy(image: torch.Tensor) -> np.ndarray:
     return image.cpu().numpy().astype(np.float64)
-
-
-def _code() -> list[Path]:
-    """Files of this package that the images depend on: this one, those that it imports, and so on."""
-    package = Path(__file__).parent
-    found: set[Path] = set()
-    waiting = [Path(__file__)]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("drgan_lib.scene."):
-                target = package.joinpath(*node.module.split(".")[2:])
-                waiting += target.rglob("*.py") if target.is_dir() else [target.with_suffix(".py")]
-    return sorted(found)

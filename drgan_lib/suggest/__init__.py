@@ -9,8 +9,10 @@ micrographs, and corrected by measuring renders of the proposed settings in the 
 from drgan_lib.suggest.observe import Observation, Sizes, Views, Window, observe, visible_sizes
 from drgan_lib.suggest.propose import Estimate, Proposal, propose
 from drgan_lib.suggest.suggest import SuggestError, Suggestion, default_name, suggest
+from drgan_lib.suggest.write import COLUMNS
 
 __all__ = [
+    "COLUMNS",
     "Estimate",
     "Observation",
     "Proposal",

@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
-from skimage.segmentation import find_boundaries
 
 from drgan_lib.data import Micrograph
+from drgan_lib.data.figures import outlined
 from drgan_lib.files import atomic_path
 from drgan_lib.suggest.observe import Sizes, Window
 from drgan_lib.suggest.propose import Proposal
 from drgan_lib.suggest.write import scale
 
-REAL, RENDERED, TRUTH, LAW, OUTLINE = "#3b6fb5", "#e08a1e", "#2fa36b", "#c0392b", (255, 190, 25)
+REAL, RENDERED, TRUTH, LAW = "#3b6fb5", "#e08a1e", "#2fa36b", "#c0392b"
 N_EXAMPLES = 6
 
 
@@ -36,11 +36,11 @@ def plot_proposal(proposal: Proposal, micrographs: list[Micrograph], windows: li
         w = windows[number]
         crop = slice(w.row, w.row + w.size), slice(w.column, w.column + w.size)
         ax = figure.add_subplot(grid[2, 2 * column : 2 * column + 2])
-        _outlined(ax, micrographs[w.image].image[crop], proposal.real.labels[w.image][crop], "real", REAL)
+        _show(ax, micrographs[w.image].image[crop], proposal.real.labels[w.image][crop], "real", REAL)
     pairs = list(zip(proposal.renders.images, proposal.rendered.labels, strict=True))[:N_EXAMPLES]
     for column, (image, labels) in enumerate(pairs):
         ax = figure.add_subplot(grid[3, 2 * column : 2 * column + 2])
-        _outlined(ax, image, labels, "rendered with the setting", RENDERED)
+        _show(ax, image, labels, "rendered with the setting", RENDERED)
     FigureCanvasAgg(figure)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=90, bbox_inches="tight")
@@ -95,10 +95,7 @@ def _plot_levels(ax: Axes, proposal: Proposal) -> None:
     ax.set(xlabel="gray level, 1 is white", xlim=(0, None))
 
 
-def _outlined(ax: Axes, image: np.ndarray, labels: np.ndarray, title: str, colour: str) -> None:
-    gray = (255 * np.clip(image, 0, 1)).astype(np.uint8)
-    shown = np.repeat(gray[..., None], 3, axis=2)
-    shown[find_boundaries(labels, mode="inner")] = OUTLINE
-    ax.imshow(shown)
+def _show(ax: Axes, image: np.ndarray, labels: np.ndarray, title: str, colour: str) -> None:
+    ax.imshow(outlined(image, labels))
     ax.set_title(title, size=8, color=colour)
     ax.axis("off")

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
+from drgan_lib.config import ELONGATED
 from drgan_lib.suggest.split import MIN_AREA_PX, equivalent_diameters, split_particles
 from drgan_lib.suggest.threads import find_threads
 
-ELONGATED = ("rod", "wire")  # their size is the diameter of the cross-section
 HOLLOW = 0.25  # in a hole some pixel is at most this much of the way from background to bright particle
 LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # Immerkaer (1996); its noise is 6 sigma
 Z_84 = 0.8413  # a normal law has one standard deviation from its median to this quantile

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drgan_lib.config import LayoutSettings, LogNormalSizes, Material
+from drgan_lib.config import ELONGATED, LayoutSettings, LogNormalSizes, Material
 from drgan_lib.data import DataError, detect_particles
 from drgan_lib.suggest.lookalike import Lookalikes, Renders
 from drgan_lib.suggest.observe import (
-    ELONGATED,
     Observation,
     Sizes,
     Views,

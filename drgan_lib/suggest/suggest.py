@@ -27,7 +27,7 @@ from drgan_lib.files import atomic_path
 from drgan_lib.suggest.figures import plot_proposal
 from drgan_lib.suggest.observe import Window, observe
 from drgan_lib.suggest.propose import Proposal, propose
-from drgan_lib.suggest.write import BOUNDS, as_text, as_yaml, table
+from drgan_lib.suggest.write import BOUNDS, as_yaml, table
 
 
 class SuggestError(ValueError):
@@ -36,10 +36,10 @@ class SuggestError(ValueError):
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What was proposed, the table of it as text, and the files: the material and the figure."""
+    """What was proposed, rows of it as text in the columns `COLUMNS`, and the files: the material and the figure."""
 
     proposal: Proposal
-    table: str
+    table: list[tuple[str, ...]]
     path: Path
     figure: Path
 
@@ -96,7 +96,7 @@ def suggest(
         temporary.write_text(as_yaml(proposal, figure=figure.name))
         load_experiment(str(temporary))  # what is written can be run
         plot_proposal(proposal, micrographs, windows, figure)
-    return Suggestion(proposal, as_text(table(proposal)), out, figure)
+    return Suggestion(proposal, table(proposal), out, figure)
 
 
 def default_name(text: str) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from drgan_lib.config import Material
-from drgan_lib.suggest.observe import ELONGATED
+from drgan_lib.config import ELONGATED, Material
 from drgan_lib.suggest.propose import Estimate, Proposal
 
 # The paper's limits (supplementary table); those of the stage and of the noise follow the images.
@@ -23,6 +22,7 @@ BOUNDS = {
     "noise_sigma": (0.001, 0.1),
 }
 ROOM = 2.0  # a learned parameter may go this far beyond what the images show
+COLUMNS = ("quantity", "found", "estimate", "90 % interval", "setting")
 LEAST_HIGH = {"stage_base_color": 0.2, "noise_sigma": 0.05}  # half the paper's: the GAN needs room to err in
 
 
@@ -47,8 +47,8 @@ def proposed_bounds(proposal: Proposal) -> dict[str, tuple[float, float]]:
     return BOUNDS | {name: (BOUNDS[name][0], _up(high)) for name, high in highs.items()}
 
 
-def table(proposal: Proposal) -> list[tuple[str, str, str, str, str]]:
-    """Rows (quantity, found, estimate, 90 % interval, setting), values as text."""
+def table(proposal: Proposal) -> list[tuple[str, ...]]:
+    """Rows of the columns `COLUMNS`, values as text."""
     layout, views, s = proposal.material.layout, proposal.real.views, scale(proposal.material)
     what = "diameter" if proposal.material.meshes.shape in ELONGATED else "equivalent diameter"
     median = proposal.material.scene_unit_px * layout.sizes.median / s.px
@@ -74,14 +74,6 @@ def table(proposal: Proposal) -> list[tuple[str, str, str, str, str]]:
         low, middle, high = np.nanquantile(values, (0.05, 0.5, 0.95))
         rows.append((title, f"{middle:.3g}", "", f"{low:.3g} to {high:.3g} of patches", setting))
     return rows
-
-
-def as_text(rows: list[tuple[str, ...]]) -> str:
-    """The table, aligned."""
-    rows = [("quantity", "found", "estimate", "90 % interval", "setting"), *rows]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 def as_yaml(proposal: Proposal, *, figure: str) -> str:

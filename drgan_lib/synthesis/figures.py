@@ -10,6 +10,7 @@ from skimage.color import label2rgb
 
 from drgan_lib.classes import CONTOUR
 from drgan_lib.config import Experiment
+from drgan_lib.gan import draw_rows
 from drgan_lib.synthesis.store import SyntheticSet
 
 COLOURS = ListedColormap(["#20222b", "#4c9be8", "#f5c242"])  # of background, particle, contour
@@ -21,14 +22,9 @@ def contact_sheet(real: np.ndarray, synthetic: np.ndarray, *, n: int = 8, origin
     `real` float [m, h, w] in [0, 1], called `origin` in the figure; `synthetic` uint8 [k, h, w].
     """
     n = min(n, len(real), len(synthetic))
-    rows = ((origin, real), ("synthetic", synthetic / np.float32(255)))
-    figure, axes = plt.subplots(2, n, figsize=(1.7 * n, 3.7), squeeze=False, layout="constrained")
-    for axes_row, (name, images) in zip(axes, rows, strict=True):
-        for axis, k in zip(axes_row, np.linspace(0, len(images) - 1, n).astype(int), strict=True):
-            axis.imshow(images[k], cmap="gray", vmin=0, vmax=1)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        axes_row[0].set_ylabel(name)
+    rows = {origin: real, "synthetic": synthetic / np.float32(255)}
+    figure = plt.figure(figsize=(1.7 * n, 3.7), layout="constrained")
+    draw_rows(figure, {name: rows[name][np.linspace(0, len(rows[name]) - 1, n).astype(int)] for name in rows})
     return figure
 
 

@@ -15,14 +15,12 @@ import pandas as pd
 from PIL import Image
 
 from drgan_lib.config import Experiment, user_files
-from drgan_lib.digest import code_digest, file_digest, source_files
+from drgan_lib.digest import code_digest, file_digest, imported_files
 from drgan_lib.files import atomic_path, read_json, write_json
 from drgan_lib.scene.meshes import meshes_digest
 
 PARTS = ("images", "instances", "labels")
 PACKAGE = Path(__file__).resolve().parents[1]
-# Of the scene, what an image made by ray tracing depends on.
-SCENE_CODE = ("backend", "build", "detector", "layout", "lights", "meshes", "render", "terms")
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,8 @@ def recipe_of(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     files = [path for package in ("gan", "synthesis") for path in (PACKAGE / package).glob("*.py")]
-    files += [*source_files(PACKAGE / "scene", SCENE_CODE), PACKAGE / "classes.py"]
+    scene = PACKAGE / "scene"
+    files += [*imported_files(scene / "render.py", within=scene), scene / "detector.py", PACKAGE / "classes.py"]
     code = code_digest([path for path in files if path.name != "figures.py"], root=PACKAGE)
     shown = {"name": True, "layout": True, "scene": True, "bounds": True, "contour_px": True}
     material = exp.material.model_dump(mode="json", include=shown, exclude={"layout": {"sizes": {"table"}}})

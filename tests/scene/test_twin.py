@@ -12,7 +12,7 @@ from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.scene import make_meshes, sample_layout
 from drgan_lib.scene.build import merge_particles
 from drgan_lib.scene.render import Renderer
-from drgan_lib.scene.twin import _code, make_twin, recipe, true_parameters, twin_material
+from drgan_lib.scene.twin import make_twin, recipe, true_parameters, twin_material
 
 TINY = ["twin.n_train=1", "twin.n_test=1", "twin.size_px=256", "twin.spp=1"]
 TINY += ["twin.n_particles=[5, 9]", "twin.clusters=[1, 2]", "meshes.count=4"]
@@ -174,12 +174,6 @@ def test_the_users_meshes_belong_to_the_recipe_by_content(tmp_path):
     (tmp_path / "second/a.ply").write_bytes(b"other")
     recipes.append(recipe(tiny(f"meshes.path={tmp_path / 'second'}")))
     assert recipes[0] == recipes[1] != recipes[2]
-
-
-def test_the_recipe_sees_the_code_that_the_images_depend_on():
-    names = {path.stem for path in _code()} | {path.parent.name for path in _code()}
-    assert {"twin", "microscope", "meshes", "layout", "render", "build", "lights", "terms"} <= names
-    assert not names & {"figures", "panel", "prepare", "transport"}
 
 
 def test_too_many_particles_are_found_before_the_first_image(tmp_path, monkeypatch):

@@ -61,8 +61,8 @@ def test_intervals_hold_the_estimates_and_every_row_has_a_setting(made):
         low, high = estimate.interval
         assert low <= high
         assert low * 0.8 <= estimate.value <= high * 1.25
-    assert len(made.table.splitlines()) == 2 + 9
-    assert "equivalent diameter, nm" in made.table
+    assert len(made.table) == 9
+    assert "equivalent diameter, nm" in made.table[0][0]
 
 
 def test_nothing_is_overwritten(made, dataset):

@@ -124,10 +124,11 @@ def test_images_of_another_generator_are_replaced(make_stage):
 
 def test_code_counts_by_what_it_says(make_stage, tmp_path, monkeypatch):
     stage, library = make_stage(), tmp_path / "library"
-    scene = [f"scene/{module}.py" for module in (*store.SCENE_CODE, "transport")]
+    scene = [f"scene/{module}.py" for module in ("build", "detector", "render", "transport")]
     for name in (*scene, "gan/networks.py", "synthesis/label.py", "synthesis/figures.py", "classes.py"):
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_text("value = 1\n")
+    (library / "scene" / "render.py").write_text("from drgan_lib.scene.build import value\n")
     monkeypatch.setattr(store, "PACKAGE", library)
     recipe = store.recipe_of(stage.exp, stage.generator, stage.meshes)
     (library / "scene" / "build.py").write_text("# a comment\nvalue  =  1\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from drgan_lib.config import ROOT, Material, ShapeSettings
+from drgan_lib.config import ELONGATED, ROOT, Material, ShapeSettings
 from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
 from drgan_lib.scene.meshes.convention import MeshError
 from drgan_lib.scene.meshes.elongated import rod, wire
@@ -24,7 +24,6 @@ GENERATORS = {
     "octahedron": truncated_octahedron,
     "platelet": platelet,
 }
-ELONGATED = ("rod", "wire")
 
 
 def make_meshes(material: Material) -> list[trimesh.Trimesh]:
