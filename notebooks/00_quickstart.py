@@ -35,10 +35,10 @@ import torch
 from myst_nb import glue
 from skimage.color import label2rgb
 
+from drgan_lib.classes import three_class
 from drgan_lib.config import load_experiment
 from drgan_lib.scene import make_renderer, sample_layout
 from drgan_lib.scene.liveness import at_position
-from drgan_lib.synthesis import three_class
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
 print(f"{exp.material.title}, profile {exp.profile.name}: learned are {', '.join(exp.material.parameters)}")

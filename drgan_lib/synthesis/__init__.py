@@ -1,8 +1,6 @@
 """Stage 04: annotated images out of a trained generator, with a table, a COCO file, an nnU-Net dataset."""
 
-from drgan_lib.classes import nnunet_raw
-from drgan_lib.synthesis.export import to_coco, to_nnunet
-from drgan_lib.synthesis.label import three_class
+from drgan_lib.synthesis.export import nnunet_raw, to_coco, to_nnunet
 from drgan_lib.synthesis.sample import AnnotatedImage, SynthesisError, annotate, contrast, synthesize
 from drgan_lib.synthesis.store import SyntheticSet, load_synthetic
 
@@ -15,7 +13,6 @@ __all__ = [
     "load_synthetic",
     "nnunet_raw",
     "synthesize",
-    "three_class",
     "to_coco",
     "to_nnunet",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from drgan_lib.classes import LABELS, PARTICLE, nnunet_raw
+from drgan_lib.classes import PARTICLE
 from drgan_lib.config import Experiment
 from drgan_lib.files import write_json
+from drgan_lib.nnunet_dataset import Case, write_nnunet
+
+
+def nnunet_raw(exp: Experiment) -> Path:
+    """Folder of the raw dataset; nnU-Net finds it with `nnUNet_raw` set to the folder above."""
+    return exp.stage_dir("synthetic") / "nnUNet_raw" / f"Dataset001_{exp.material.name}"
 
 
 def to_nnunet(exp: Experiment, names: Sequence[str], background: np.ndarray) -> Path:
@@ -20,9 +25,8 @@ def to_nnunet(exp: Experiment, names: Sequence[str], background: np.ndarray) -> 
 
     `names` are the synthetic images to take ("00000", ...), which become the cases `synthetic_00000`;
     `background` are real patches without particles, float [m, h, w] in [0, 1], which become the cases
-    `background_000` with empty labels, as in the paper (npj Comput. Mater. 11, 197, 2025). Images are 8-bit
-    grayscale PNG, which nnU-Net reads as one channel. The folder appears under its name only when it is
-    complete, and replaces an older one. Raises `ValueError` for background patches of another shape or range.
+    `background_000` with empty labels, as in the paper (npj Comput. Mater. 11, 197, 2025). Raises `ValueError` for
+    background patches of another shape or range.
     """
     background = np.asarray(background)
     if background.size and (background.ndim != 3 or background.min() < 0 or background.max() > 1):
@@ -30,34 +34,17 @@ def to_nnunet(exp: Experiment, names: Sequence[str], background: np.ndarray) -> 
             f"expected background patches [m, h, w] in [0, 1], got shape {background.shape} in "
             f"[{background.min()}, {background.max()}]; divide 8-bit patches by 255"
         )
-    synthetic, final = exp.stage_dir("synthetic"), nnunet_raw(exp)
-    # Outside nnUNet_raw, where nnU-Net would take an unfinished folder for a dataset.
-    partial = synthetic / "nnUNet_raw.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    images, labels = partial / "imagesTr", partial / "labelsTr"
-    images.mkdir(parents=True)
-    labels.mkdir()
-    for name in names:
-        shutil.copyfile(synthetic / "images" / f"{name}.png", images / f"synthetic_{name}_0000.png")
-        shutil.copyfile(synthetic / "labels" / f"{name}.png", labels / f"synthetic_{name}.png")
-    for number, patch in enumerate(background):
-        pixels = np.round(patch * 255).astype(np.uint8)
-        Image.fromarray(pixels).save(images / f"background_{number:03d}_0000.png")
-        Image.fromarray(np.zeros_like(pixels)).save(labels / f"background_{number:03d}.png")
+
+    def cases() -> Iterator[Case]:
+        for name in names:
+            image, label = (_read(exp.stage_dir("synthetic") / part / f"{name}.png") for part in ("images", "labels"))
+            yield Case(f"synthetic_{name}", image, label)
+        for number, patch in enumerate(background):
+            image = np.round(patch * 255).astype(np.uint8)
+            yield Case(f"background_{number:03d}", image, np.zeros_like(image))
+
     origin = f"{len(names)} synthetic images, {len(background)} real background patches"
-    description = {
-        "name": exp.material.name,
-        "description": f"{exp.material.title}: {origin}",
-        "channel_names": {"0": exp.material.dataset.modality},
-        "labels": LABELS,
-        "numTraining": len(names) + len(background),
-        "file_ending": ".png",
-    }
-    write_json(partial / "dataset.json", description)
-    shutil.rmtree(final, ignore_errors=True)
-    final.parent.mkdir(exist_ok=True)
-    partial.rename(final)
-    return final
+    return write_nnunet(nnunet_raw(exp), cases(), exp.material.dataset.modality, f"{exp.material.title}: {origin}")
 
 
 def to_coco(folder: Path, names: Sequence[str], path: Path, *, description: str = "") -> Path:
@@ -91,3 +78,8 @@ def to_coco(folder: Path, names: Sequence[str], path: Path, *, description: str 
     coco = {"info": {"description": description}, "images": images, "annotations": annotations}
     write_json(path, coco | {"categories": categories})
     return path
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from drgan_lib.classes import three_class
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path, require_free_space, write_json
 from drgan_lib.scene.layout import LayoutError, sample_layout
 from drgan_lib.synthesis.export import to_coco, to_nnunet
-from drgan_lib.synthesis.label import three_class
 from drgan_lib.synthesis.store import read_entry, recipe_of, start, write_entry
 
 

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from drgan_lib.classes import three_class
 from drgan_lib.files import read_json
 from drgan_lib.synthesis import (
     SynthesisError,
@@ -12,7 +13,6 @@ from drgan_lib.synthesis import (
     sample,
     store,
     synthesize,
-    three_class,
 )
 
 quiet = {"log": lambda line: None}
@@ -125,7 +125,7 @@ def test_images_of_another_generator_are_replaced(make_stage):
 def test_code_counts_by_what_it_says(make_stage, tmp_path, monkeypatch):
     stage, library = make_stage(), tmp_path / "library"
     scene = [f"scene/{module}.py" for module in ("build", "detector", "render", "transport")]
-    for name in (*scene, "gan/networks.py", "synthesis/label.py", "synthesis/figures.py", "classes.py"):
+    for name in (*scene, "gan/networks.py", "synthesis/sample.py", "synthesis/figures.py", "classes.py"):
         (library / name).parent.mkdir(parents=True, exist_ok=True)
         (library / name).write_text("value = 1\n")
     (library / "scene" / "render.py").write_text("from drgan_lib.scene.build import value\n")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from drgan_lib.synthesis import three_class
+from drgan_lib.classes import three_class
 
 # Few ids on few pixels touch in every way; blocks of 2 x 2 give larger instances than single pixels do.
 maps = st.tuples(
