@@ -70,24 +70,30 @@ def _setting(exp: Experiment, name: str) -> Any:
 def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
     """Names and digests of the images of a split, with their masks if it is for testing, else their overlays.
 
+    The split `masks` holds those of the training images, if any arm learns from them.
+
     A twin's images follow from settings and the user's files, so these stand for them.
     """
     # Imported late: the package takes a second, and twins do not need it.
     from drgan_lib.data import open_dataset, take_subset
     from drgan_lib.data.fetch import read_registry
 
+    if split == "masks" and not any("real" in arm.split("+") for arm in exp.profile.segmentation.arms):
+        return []
     settings = exp.material.dataset
     if settings.path is not None:
         dataset = open_dataset(settings, settings.path)
         root = dataset.folder.absolute()
-        sources = dataset.train if split == "train" else dataset.test
-        files = [s.image for s in sources] + [s.mask for s in sources if s.mask is not None and split == "test"]
+        sources = dataset.test if split == "test" else dataset.train
+        files = [s.image for s in sources if split != "masks"]
+        files += [s.mask for s in sources if s.mask is not None and split != "train"]
         boxes = [("overlays", str(s.overlays)) for s in sources if s.overlays and split == "train"]
         return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files] + boxes
     if settings.registry is not None:
         registry = ROOT / "data" / settings.registry / "registry.tsv"
         table = take_subset(read_registry(registry), settings.subset, registry)
-        rows = table[(table["split"] == split) & ((table["kind"] == "image") | (split == "test"))]
+        wanted = {"train": table["kind"] == "image", "masks": table["kind"] != "image", "test": True}
+        rows = table[(table["split"] == ("test" if split == "test" else "train")) & wanted[split]]
         overlays = registry.with_name("overlays.tsv")
         boxes = [("overlays", file_digest(overlays))] if overlays.is_file() and split == "train" else []
         return list(rows[["path", "kind", "sha256"]].itertuples(index=False, name=None)) + boxes

@@ -10,7 +10,8 @@ from drgan_lib import keys
 from drgan_lib.config import MATERIALS, ConfigError, load_experiment
 from drgan_lib.stages import STAGES
 
-AFTER_DATA = {"data", "gan", "synthesis", "segmentation"}
+TESTED = {"segmentation", "quantification"}
+AFTER_DATA = {"data", "gan", "synthesis"} | TESTED
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_comments_change_the_page_and_code_changes_the_key(changed, notebooks):
     scene.write_text("# a remark\nx = 1\n")
     assert changed() == (set(), {"scene"})
     scene.write_text("# a remark\nx = 2\n")
-    assert changed() == ({"scene", "gan", "synthesis", "segmentation"}, {"scene"})
+    assert changed() == ({"scene", "gan", "synthesis"} | TESTED, {"scene"})
 
 
 def test_the_library_counts_without_its_comments(changed):
@@ -63,7 +64,7 @@ def test_the_library_counts_without_its_comments(changed):
     module.write_text("value = 1  # a remark\n")
     assert changed() == (set(), set())
     module.write_text("value = 2\n")
-    assert changed() == ({"segmentation"}, set())
+    assert changed() == (TESTED, set())
 
 
 def test_training_images_count_by_content(changed, images):
@@ -79,12 +80,18 @@ def test_masks_of_training_images_and_other_files_do_not_count(changed, images):
     assert changed() == (set(), set())
 
 
+def test_masks_of_training_images_count_where_an_arm_learns_from_them(changed, images):
+    changed(segmentation__arms="synthetic,real+synthetic")
+    (images / "masks/a.tif").write_text("other")
+    assert changed(segmentation__arms="synthetic,real+synthetic") == (TESTED, set())
+
+
 @pytest.mark.parametrize("name", ["e.tif", "masks/e.tif"])
 def test_test_images_and_masks_concern_the_segmentation_and_the_list(changed, images, name):
     (images / name).write_text("other")
-    assert changed() == ({"segmentation"}, {"data"})
+    assert changed() == (TESTED, {"data"})
     (images / "masks/e.tif").unlink()
-    assert changed() == ({"segmentation"}, {"data"})
+    assert changed() == (TESTED, {"data"})
 
 
 def test_the_place_and_the_terms_of_the_data_do_not_count(changed, images, tmp_path):
@@ -111,8 +118,8 @@ def test_the_registry_gives_the_files_without_reading_them(notebooks, monkeypatc
 
     assert changed_if("image", "train") == AFTER_DATA
     assert changed_if("mask", "train") == set()
-    assert changed_if("image", "test") == {"segmentation"}
-    assert changed_if("mask", "test") == {"segmentation"}
+    assert changed_if("image", "test") == TESTED
+    assert changed_if("mask", "test") == TESTED
 
 
 def test_mesh_files_count_by_content(changed, tmp_path):

@@ -15,7 +15,15 @@ from drgan_lib.config.layout import (
 )
 from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
 from drgan_lib.config.overrides import parse_overrides
-from drgan_lib.config.profile import PROFILES, GanSettings, Profile, SegmentationSettings, SynthesisSettings
+from drgan_lib.config.profile import (
+    CLASSICAL,
+    PARTS,
+    PROFILES,
+    GanSettings,
+    Profile,
+    SegmentationSettings,
+    SynthesisSettings,
+)
 from drgan_lib.config.shapes import (
     ELONGATED,
     SHAPES,
@@ -32,10 +40,12 @@ from drgan_lib.config.shapes import (
 from drgan_lib.config.twin import twin_settings, twin_source, user_files
 
 __all__ = [
+    "CLASSICAL",
     "ELONGATED",
     "MATERIALS",
     "PARAMETERS",
     "PARTICLE_PARAMETERS",
+    "PARTS",
     "PROFILES",
     "ROOT",
     "SHAPES",

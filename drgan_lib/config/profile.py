@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from drgan_lib.config.base import Section
 
@@ -47,24 +47,73 @@ class SynthesisSettings(Section):
 
 
 COMPACT_ONLY = ("iterations", "batch_size", "features", "stages")
+PARTS = ("real", "synthetic", "background")  # of a training set
+CLASSICAL = ("otsu",)  # ways to segment without training
 
 
 class SegmentationSettings(Section):
     """nnU-Net v2: its own defaults (`nnUNetTrainer`) or the CPU-sized trainer of this library.
 
-    `iterations`, `batch_size`, `features` and `stages` are those of the compact trainer; nnU-Net plans its own.
+    `arms` are the models to compare, with the number of seeds of each: names in `CLASSICAL`, or the `PARTS` of a
+    training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are those of
+    the first. `iterations`, `batch_size`, `features` and `stages` are those of the compact trainer; nnU-Net plans its
+    own, with `planner`. `fold` is one of nnU-Net's five splits of the training set, all of it, or `five` for five
+    networks whose predictions are averaged.
     """
 
+    arms: dict[str, int] = Field({"synthetic+background": 1}, min_length=1)
     trainer: Literal["default", "compact"] = "default"
+    planner: Literal["ExperimentPlanner", "nnUNetPlannerResEncM", "nnUNetPlannerResEncL", "nnUNetPlannerResEncXL"] = (
+        "ExperimentPlanner"
+    )
+    normalization: Literal["zscore", "rescale_to_0_1", "noNorm"] = "zscore"
     iterations: int = Field(250_000, ge=1)
     batch_size: int | None = Field(None, ge=1)
     features: int = Field(32, ge=4)
     stages: int = Field(7, ge=3)
-    fold: Literal["all", "0", "1", "2", "3", "4"] = "all"
+    fold: Literal["all", "five", "0", "1", "2", "3", "4"] = "all"
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """`a:2,b` as `{"a": 2, "b": 1}`; what is no text stays."""
+        if not isinstance(value, str):
+            return value
+        arms: dict[str, Any] = {}
+        for item in value.split(","):
+            name, _, seeds = item.strip().partition(":")
+            if name in arms:
+                raise ValueError(f"{name} stands there twice; name each arm once")
+            arms[name] = seeds.strip() or 1
+        return arms
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, arms: dict[str, int]) -> dict[str, int]:
+        for name, seeds in arms.items():
+            parts = name.split("+")
+            if name not in CLASSICAL and (not set(parts) <= set(PARTS) or len(set(parts)) < len(parts)):
+                raise ValueError(
+                    f"unknown arm {name!r}; expected one of {', '.join(CLASSICAL)}, or different ones of "
+                    f"{', '.join(PARTS)} joined by +"
+                )
+            if name == "background":
+                raise ValueError("the arm 'background' has no particles to learn from; add real or synthetic to it")
+            if seeds < 1 or (name in CLASSICAL and seeds > 1):
+                raise ValueError(
+                    f"{name}: expected {'1 seed, nothing is drawn there' if name in CLASSICAL else 'at least 1 seed'}, "
+                    f"got {seeds}"
+                )
+        return arms
 
     @model_validator(mode="after")
     def _default_trainer_plans_itself(self) -> SegmentationSettings:
         fields = SegmentationSettings.model_fields
+        if self.trainer == "compact" and self.planner != fields["planner"].default:
+            raise ValueError(
+                f"segmentation.planner={self.planner} plans a network of its own, the compact trainer has another; "
+                "leave the planner out, or set segmentation.trainer=default"
+            )
         changed = [name for name in COMPACT_ONLY if getattr(self, name) != fields[name].default]
         if self.trainer == "default" and changed:
             raise ValueError(

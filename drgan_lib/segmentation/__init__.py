@@ -1,20 +1,38 @@
-"""Segmentation: nnU-Net trained on synthetic images, judged on real micrographs."""
+"""Segmentation: networks trained on synthetic and on real images, judged on real micrographs::
+
+arms --write_training_set--> nnU-Net's raw dataset --nnunet.train--> network --predict--> ClassMap
+ClassMap --plain, border_core--> instances --score--> figures, summarise--> tables
+"""
 
 from drgan_lib.segmentation.checks import SegmentationError
-from drgan_lib.segmentation.evaluate import Prediction, evaluate, load_predictions, overlays
-from drgan_lib.segmentation.instances import plain
-from drgan_lib.segmentation.metrics import coco_ap50, match, score
-from drgan_lib.segmentation.nnunet import segment
+from drgan_lib.segmentation.curves import training_curves
+from drgan_lib.segmentation.evaluate import Prediction, comparison, differences, evaluate, load_predictions
+from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
+from drgan_lib.segmentation.model import Model, load_model, predict
+from drgan_lib.segmentation.predictions import ClassMap, read_class_map
+from drgan_lib.segmentation.segment import model_folders, segment
 
 __all__ = [
+    "BorderCore",
+    "ClassMap",
+    "Model",
     "Prediction",
     "SegmentationError",
-    "coco_ap50",
+    "border_core",
+    "coco_ap",
+    "comparison",
+    "differences",
     "evaluate",
+    "load_model",
     "load_predictions",
     "match",
-    "overlays",
+    "model_folders",
     "plain",
+    "pooled",
+    "predict",
+    "read_class_map",
     "score",
     "segment",
+    "training_curves",
 ]

@@ -1,9 +1,9 @@
-"""Scores the predictions on the test micrographs and draws them."""
+"""Scores the predictions on the test micrographs: the stage's figures, tables and pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,165 +11,190 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from skimage.io import imread
-from skimage.segmentation import find_boundaries
 
 from drgan_lib.config import Experiment
 from drgan_lib.data import held_out_sources, read_mask
-from drgan_lib.files import atomic_path, write_json
+from drgan_lib.files import atomic_path, read_json, write_json
+from drgan_lib.segmentation.arms import in_words
 from drgan_lib.segmentation.checks import SegmentationError
-from drgan_lib.segmentation.instances import plain
-from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap50, match, remove_small, score
+from drgan_lib.segmentation.figures import gallery, overlays, plot_table
+from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap, pooled, score
+from drgan_lib.segmentation.predictions import read_class_map
+from drgan_lib.segmentation.segment import model_folders
+from drgan_lib.segmentation.summary import PUBLISHED, gaps, paper_table, summarise
 
-MEANS = ("dsc", "ap50", "pq_semantic", "pq", "sq", "rq")
-PIXELS = ("dsc", "pq_semantic")
-CROP_PX = 512
-GREEN, RED, BLUE = (0.1, 0.85, 0.2), (0.95, 0.15, 0.15), (0.25, 0.5, 1.0)
+PIXELS = ("dsc", "iou", "pq_semantic")
+PARTICLES = ("ap50", "ap50_95", "pq", "sq", "rq", "aji", "boundary_f1", "count_error")
+OF_OTHER_ARMS = ("dsc", "ap50", "pq")  # among the figures of a run; all are in table.csv
+METHODS = {"plain": "", "border_core": "border_core_"}
+WORDS = {
+    "plain": "instances are the connected components of class 1",
+    "border_core": "border-core instances, tuned on images set aside from the training set",
+}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One test micrograph, all [h, w]: image and P(class 1) in [0, 1], instances (`true`: None without mask)."""
+    """One test micrograph as one model sees it.
+
+    All arrays [h, w]: `image` and `probability` of the class particle in [0, 1], `true` instances (None without mask),
+    and `predicted` instances by method: `plain`, and `border_core` where the model has been tuned for it.
+    """
 
     name: str
     image: np.ndarray
     true: np.ndarray | None
-    predicted: np.ndarray
+    predicted: dict[str, np.ndarray]
     probability: np.ndarray
 
 
 def load_predictions(
-    exp: Experiment, folder: str | Path, *, instances: Callable[[np.ndarray], np.ndarray] = plain
+    exp: Experiment, folder: str | Path, *, arm: str | None = None, seed: int | None = None
 ) -> list[Prediction]:
-    """The test micrographs of the dataset in `folder` with truth and prediction, in the order of the dataset.
+    """The test micrographs of the dataset in `folder` as the model of `arm` and `seed` sees them, in their order.
 
-    `instances` turns class labels into instance labels. Raises `SegmentationError` if a prediction is missing
-    or of another shape than its mask.
+    By default, the first model of the run. Raises `SegmentationError` if a prediction is missing or of another shape
+    than its mask.
     """
     stage, predictions = exp.stage_dir("segmentation"), []
+    first_arm, first_seed, _ = next(model_folders(exp))
+    place = stage / "arms" / (arm or first_arm) / f"seed{first_seed if seed is None else seed}"
+    settings = read_json(place / "model.json")["border_core"] if (place / "model.json").is_file() else None
     for source in held_out_sources(exp, folder):
         name = source.image.stem
-        path = stage / "predictions" / f"{name}.png"
-        if not path.is_file():
-            raise SegmentationError(f"expected the prediction {path}, found none; run segment(exp, folder) first")
-        classes = imread(path)
-        true = read_mask(source.mask, sample_rows=exp.material.dataset.sample_rows) if source.mask else None
-        if true is not None and true.shape != classes.shape:
+        if not (place / "predictions" / f"{name}.png").is_file():
             raise SegmentationError(
-                f"{name}: expected a mask of the image's shape {classes.shape}, got {true.shape}; "
+                f"expected a prediction of {name} in {place / 'predictions'}, found none; "
+                "run segment(exp, folder) first"
+            )
+        classes = read_class_map(place / "predictions", name)
+        true = read_mask(source.mask, sample_rows=exp.material.dataset.sample_rows) if source.mask else None
+        if true is not None and true.shape != classes.classes.shape:
+            raise SegmentationError(
+                f"{name}: expected a mask of the image's shape {classes.classes.shape}, got {true.shape}; "
                 "give the mask of this image"
             )
-        predictions.append(
-            Prediction(
-                name,
-                imread(stage / "images" / path.name) / 65535,
-                true,
-                instances(classes),
-                imread(path.with_name(f"{path.stem}_probability.png")) / 65535,
-            )
-        )
+        predicted = {"plain": plain(classes.classes)}
+        if settings is not None:
+            predicted["border_core"] = border_core(classes, BorderCore(**settings))
+        image = imread(stage / "images" / f"{name}.png") / 65535
+        predictions.append(Prediction(name, image, true, predicted, classes.particle))
     return predictions
 
 
 def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
-    """Scores the predictions of `segment` against the masks in the dataset's `folder`; returns the figures.
+    """Scores all models of `segment` against the masks in the dataset's `folder`; returns the figures of the run.
 
-    Each figure is `{"value", "std", "definition", "split", "n_images"}`, with `min_area_px` where one
-    applies; `value` is the mean over the test micrographs, `std` its standard deviation over them
-    (`coco_ap50` is one figure of the whole set, without `std`). Written below the stage folder are `figures.json`,
-    `scores.csv` (one row per micrograph) and `overlays.png`. Micrographs without mask are drawn but not scored; if
-    none has one, the figures are empty.
+    Those are the figures of the first arm, and the main ones of the others as `ARM/NAME`. Each is `{"value", "std",
+    "low", "high", "definition", "split", "n_images", "n_seeds"}`, with `min_area_px` where one applies: mean over test
+    micrographs and seeds, its standard deviation over micrographs, and a 95 % bootstrap interval over them; the figures
+    of the whole set (`coco_*`) have the value alone. Below the stage folder are written figures.json, scores.csv (a row
+    per model, instance method and micrograph), pooled.csv (over all micrographs of a model together), table.csv (see
+    `summarise`), and the pictures overlays.png, gallery.png and arms.png. Micrographs without mask are drawn but not
+    scored; if none has one, the figures are empty.
     """
-    stage, predictions = exp.stage_dir("segmentation"), load_predictions(exp, folder)
-    scored = [p for p in predictions if p.true is not None]
-    min_area = exp.material.min_area_px
-    with atomic_path(stage / "overlays.png") as temporary:
-        overlays(predictions, min_area=min_area).savefig(temporary, dpi=100)
-    table = pd.DataFrame(
-        [{"name": p.name, **score(p.true, p.predicted, min_area=min_area)} for p in scored],
-    )
-    with atomic_path(stage / "scores.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    figures = summarise(table, coco=_coco(scored, min_area), min_area=min_area) if scored else {}
-    write_json(stage / "figures.json", figures)
-    if scored:
+    stage, min_area = exp.stage_dir("segmentation"), exp.material.min_area_px
+    rows, sets = [], []
+    for arm, seed, _ in model_folders(exp):
+        predictions = load_predictions(exp, folder, arm=arm, seed=seed)
+        scored = [p for p in predictions if p.true is not None]
+        for method in predictions[0].predicted:
+            model = {"arm": arm, "seed": seed, "instances": method}
+            rows += [model | {"name": p.name} | score(p.true, p.predicted[method], min_area=min_area) for p in scored]
+            sets += [model | _of_the_set(scored, method, min_area)] if scored else []
+        if not rows or (arm == rows[0]["arm"] and seed == rows[0]["seed"]):
+            _draw(stage, predictions, pd.DataFrame(rows), min_area)
+    scores, of_sets = pd.DataFrame(rows), pd.DataFrame(sets)
+    figures = {}
+    if rows:
+        summary = summarise(scores)
+        for name, table in (("scores", scores), ("pooled", of_sets), ("table", summary)):
+            with atomic_path(stage / f"{name}.csv") as temporary:
+                table.to_csv(temporary, index=False)
+        _save(plot_table(summary, published=PUBLISHED.get(exp.material.name, ())), stage / "arms.png")
+        figures = _figures(scores, of_sets, summary, min_area)
         log("test: " + ", ".join(f"{name} {figure['value']:.3f}" for name, figure in figures.items()))
-    if unscored := len(predictions) - len(scored):
+    write_json(stage / "figures.json", figures)
+    if unscored := sum(p.true is None for p in predictions):
         log(f"{unscored} of {len(predictions)} test micrographs have no mask: segmented, but not scored")
     return figures
 
 
-def summarise(table: pd.DataFrame, *, coco: float, min_area: int) -> dict[str, dict[str, Any]]:
-    """Figures of a table with one row per test micrograph, as `evaluate` returns them."""
-    common = {"split": "test", "n_images": len(table)}
-    figures = {}
-    for name in MEANS:
-        figures[name] = {
-            "value": float(table[name].mean()),
-            "std": float(table[name].std(ddof=0)),
-            "definition": f"{DEFINITIONS[name]}; mean over the test images",
-            **common,
-            **({} if name in PIXELS else {"min_area_px": min_area}),
+def comparison(exp: Experiment) -> pd.DataFrame:
+    """The arms in the layout of the paper's Table 1, with what it published for this material, as text."""
+    return paper_table(
+        summarise(_scores(exp)),
+        arms=list(exp.profile.segmentation.arms),
+        words=in_words,
+        published=PUBLISHED.get(exp.material.name, ()),
+    )
+
+
+def differences(exp: Experiment, *, reference: str = "real") -> pd.DataFrame:
+    """By how much each arm differs from the arm `reference` on the same micrographs, see `gaps`."""
+    return gaps(_scores(exp), reference=reference)
+
+
+def _scores(exp: Experiment) -> pd.DataFrame:
+    return pd.read_csv(exp.stage_dir("segmentation") / "scores.csv", dtype={"name": str})
+
+
+def _of_the_set(scored: Sequence[Prediction], method: str, min_area: int) -> dict[str, float | int]:
+    """Figures of all micrographs of one model together: COCO's, and the others pooled."""
+    true, predicted = [p.true for p in scored], [p.predicted[method] for p in scored]
+    coco = coco_ap(true, predicted, [p.probability for p in scored], min_area=min_area)
+    return coco | pooled(true, predicted, min_area=min_area)
+
+
+def _figures(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, min_area: int) -> dict[str, Any]:
+    first, figures = scores["arm"].iloc[0], {}
+    for row in summary.itertuples():
+        pixels = row.metric in PIXELS
+        wanted = (*PIXELS, *PARTICLES) if row.arm == first else OF_OTHER_ARMS
+        if row.metric not in wanted or (pixels and row.instances != "plain"):
+            continue
+        own = scores[(scores["arm"] == row.arm) & (scores["instances"] == row.instances)]
+        figures[_name(row.arm, row.instances, row.metric, first)] = {
+            "value": row.mean,
+            "std": float(own.groupby("name")[row.metric].mean().std(ddof=0)),
+            "low": row.low,
+            "high": row.high,
+            "definition": f"{DEFINITIONS[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the "
+            "test images and seeds",
+            **_common(row.n_images, row.n_seeds),
+            **({} if pixels else {"min_area_px": min_area}),
         }
-    figures["coco_ap50"] = {
-        "value": coco,
-        "definition": DEFINITIONS["coco_ap50"],
-        **common,
-        "min_area_px": min_area,
-    }
+    for (arm, method), own in sets[sets["arm"] == first].groupby(["arm", "instances"], sort=False):
+        for metric in ("coco_ap50", "coco_ap50_95"):
+            figures[_name(arm, method, metric, first)] = {
+                "value": float(own[metric].mean()),
+                "definition": f"{DEFINITIONS[metric]}; {WORDS[method]}; mean over the seeds",
+                **_common(scores["name"].nunique(), len(own)),
+                "min_area_px": min_area,
+            }
     return figures
 
 
-def overlays(predictions: Sequence[Prediction], *, min_area: int, n_max: int = 8) -> Figure:
-    """Gallery of up to `n_max` micrographs: image, truth, prediction.
-
-    Shown are at most the central 512 x 512 pixels of each. Outlines of the prediction are green where an instance
-    is matched (IoU > 0.5) and red where not; true instances that nothing matched are blue.
-    """
-    shown = predictions[:n_max]
-    figure = Figure(figsize=(12, 4.2 * len(shown)), layout="constrained")
-    axes = figure.subplots(len(shown), 3, squeeze=False)
-    for row, p in zip(axes, shown, strict=True):
-        window = tuple(slice((n - min(n, CROP_PX)) // 2, (n + min(n, CROP_PX)) // 2) for n in p.image.shape)
-        truth = np.zeros_like(p.predicted) if p.true is None else p.true
-        panels = (
-            (p.name, np.repeat(p.image[..., None], 3, axis=2)),
-            (
-                "truth" if p.true is not None else "no mask given",
-                _outlined(p.image, [(truth > 0, truth, GREEN)]),
-            ),
-            ("prediction: found green, wrong red, missed blue", _judged(p, truth, min_area)),
-        )
-        for axis, (title, panel) in zip(row, panels, strict=True):
-            axis.imshow(panel[window], interpolation="nearest")
-            axis.set_title(title, fontsize=10)
-            axis.set_axis_off()
-    return figure
+def _name(arm: str, method: str, metric: str, first: str) -> str:
+    return f"{'' if arm == first else f'{arm}/'}{METHODS[method]}{metric}"
 
 
-def _judged(p: Prediction, truth: np.ndarray, min_area: int) -> np.ndarray:
-    truth, predicted = remove_small(truth, min_area), remove_small(p.predicted, min_area)
-    if p.true is None:
-        return _outlined(p.image, [(predicted > 0, predicted, GREEN)])
-    matching = match(truth, predicted)
-    hit = np.isin(predicted, matching.predicted_ids)
-    missed = (truth > 0) & ~np.isin(truth, matching.true_ids)
-    return _outlined(
-        p.image, [(missed, truth, BLUE), ((predicted > 0) & ~hit, predicted, RED), (hit, predicted, GREEN)]
-    )
+def _common(n_images: int, n_seeds: int) -> dict[str, Any]:
+    return {"split": "test", "n_images": n_images, "n_seeds": n_seeds}
 
 
-def _outlined(image: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray, tuple[float, ...]]]) -> np.ndarray:
-    """RGB [h, w, 3] with the inner outlines of the instances `labels[where]` in a colour each."""
-    picture = np.repeat(image[..., None], 3, axis=2)
-    for where, labels, colour in layers:
-        picture[find_boundaries(np.where(where, labels, 0), mode="inner")] = colour
-    return picture
+def _draw(stage: Path, predictions: Sequence[Prediction], scores: pd.DataFrame, min_area: int) -> None:
+    """All micrographs, and the best, median and worst, with the better instances that the model has."""
+    method = list(predictions[0].predicted)[-1]
+    shown = [replace(p, predicted=p.predicted[method]) for p in predictions]
+    _save(overlays(shown, min_area=min_area), stage / "overlays.png")
+    if not scores.empty:
+        own = scores[scores["instances"] == method]
+        scored = [p for p in shown if p.true is not None]
+        _save(gallery(scored, own, min_area=min_area), stage / "gallery.png")
 
 
-def _coco(scored: Sequence[Prediction], min_area: int) -> float:
-    return coco_ap50(
-        [p.true for p in scored],
-        [p.predicted for p in scored],
-        [p.probability for p in scored],
-        min_area=min_area,
-    )
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100)

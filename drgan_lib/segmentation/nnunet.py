@@ -1,8 +1,11 @@
-"""Drives nnU-Net v2: checks the training set, runs planning, training and prediction in a process of its own.
+"""Drives nnU-Net v2: plans, trains and predicts in a process of its own.
 
 Isensee et al., Nature Methods 18, 203 (2021). nnU-Net's own plan and trainer are the `default`; `compact` is
 the same method with a smaller network and a fixed number of iterations
 (`drgan_lib.segmentation.trainers`).
+
+A network lies in a folder: `nnUNet_results` in nnU-Net's layout, `nnunet.log`, and `trained_on.json`, a digest of what
+made it.
 """
 
 from __future__ import annotations
@@ -14,75 +17,73 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from skimage.io import imsave
 
-from drgan_lib.classes import nnunet_raw
 from drgan_lib.config import Experiment
-from drgan_lib.data import held_out_sources, read_held_out
 from drgan_lib.digest import code_digest
-from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.segmentation.checks import SegmentationError, check_raw
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
 TRAINERS, WORKER = Path(__file__).parent / "trainers", Path(__file__).parent / "worker.py"
+NO_MEMORY = ("6 feet under", "can't allocate memory", "out of memory", "MemoryError", "std::bad_alloc")
 
 
-def segment(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> Path:
-    """Trains nnU-Net on the synthetic set, segments the test micrographs of the dataset in `folder`.
+def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[[str], None] = print) -> None:
+    """Trains the network `folder` on the raw dataset `raw` from `seed`, unless that has been done.
 
-    Returns the folder of predictions.
-    Predictions are `<name>.png` (classes 0, 1, 2) and `<name>_probability.png` (of class 1). nnU-Net's output
-    goes to `nnunet.log`. An interrupted training resumes; other settings, another training set or other code that
-    trains start anew. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed,
-    `DataError` for unusable test micrographs.
+    nnU-Net's output goes to `nnunet.log`. An interrupted training resumes; other settings, another training set or
+    other code that trains start anew. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or
+    is killed.
     """
-    stage, raw = exp.stage_dir("segmentation").resolve(), nnunet_raw(exp).resolve()
     patch_px = exp.material.patches.size_px
     n_images = check_raw(raw, patch_px=patch_px)
-    require_free_space(stage, n_images * patch_px**2 * 6 + 2**30, "preprocessing and training")
-    write_test_images(exp, folder)
-    _start_anew_if_changed(exp, stage, raw)
-    request = _request(exp, stage, raw)
-    write_json(stage / "request.json", request)
-    predictions = stage / "predictions"
-    shutil.rmtree(predictions, ignore_errors=True)
+    _start_anew_if_changed(exp, folder, raw, seed)
+    if is_trained(folder):
+        return
+    require_free_space(folder, n_images * patch_px**2 * 6 + 2**30, "preprocessing and training")
+    preprocessed = folder / "nnUNet_preprocessed"
+    request = _request(exp, folder, raw, seed)
     _log_start(request, n_images, log)
-    run_worker(stage, environment(exp), epochs=request["epochs"], log=log)
-    missing = [p.name for p in (stage / "images").glob("*.png") if not (predictions / p.name).is_file()]
-    if missing:
-        raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {stage / 'nnunet.log'}")
-    return predictions
+    run_worker(folder, request, _environment(folder, raw.parent, preprocessed), log=log)
+    write_json(folder / "trained_on.json", read_json(folder / "trained_on.json") | {"complete": True})
+    shutil.rmtree(preprocessed)
 
 
-def write_test_images(exp: Experiment, folder: str | Path) -> list[Path]:
-    """Test micrographs of the dataset in `folder` as 16-bit PNG `segmentation/images/<name>.png`.
+def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[[str], None] = print) -> None:
+    """Segments with the network `folder` all images of each (images, out) in `places`.
 
-    They are cropped to the sample rows and have the gray scale of the training micrographs.
+    images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. Needs some 60 bytes of
+    memory per pixel of the largest image. Raises `SegmentationError` where the network is not trained, and when nnU-Net
+    fails.
     """
-    images, paths = exp.stage_dir("segmentation") / "images", []
-    shutil.rmtree(images, ignore_errors=True)
-    for source in held_out_sources(exp, folder):
-        micrograph = read_held_out(exp, source)
-        paths.append(images / f"{micrograph.name}.png")
-        with atomic_path(paths[-1]) as temporary:
-            imsave(temporary, np.round(micrograph.image * 65535).astype(np.uint16), check_contrast=False)
-    return paths
+    if not is_trained(folder):
+        raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
+    pairs = [{"images": str(images.resolve()), "out": str(out.resolve())} for images, out in places]
+    request = {**_machine(), "results": str(folder / "nnUNet_results"), "predict": pairs}
+    run_worker(folder, request, _environment(folder, folder, folder), log=log)
+    for images, out in places:
+        if missing := [p.name for p in images.glob("*.png") if not (out / p.name).is_file()]:
+            raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {folder / 'nnunet.log'}")
 
 
-def environment(exp: Experiment) -> dict[str, str]:
+def is_trained(folder: Path) -> bool:
+    """Whether the training of the network `folder` came to its end."""
+    mark = folder / "trained_on.json"
+    return mark.is_file() and read_json(mark).get("complete", False)
+
+
+def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
     """Environment of the nnU-Net process: its folders, our trainers' place, limits for few cores."""
-    stage = exp.stage_dir("segmentation").resolve()
     variables = {
-        "nnUNet_raw": str(nnunet_raw(exp).resolve().parent),
-        "nnUNet_preprocessed": str(stage / "nnUNet_preprocessed"),
-        "nnUNet_results": str(stage / "nnUNet_results"),
+        "nnUNet_raw": str(raw.resolve()),
+        "nnUNet_preprocessed": str(preprocessed.resolve()),
+        "nnUNet_results": str((folder / "nnUNet_results").resolve()),
         "nnUNet_extTrainer": str(TRAINERS),
         "nnUNet_def_n_proc": str(torch.get_num_threads()),
         "nnUNet_n_proc_DA": str(torch.get_num_threads()),
@@ -94,11 +95,12 @@ def environment(exp: Experiment) -> dict[str, str]:
     return {**os.environ, **variables}
 
 
-def run_worker(stage: Path, variables: dict[str, str], *, epochs: int, log: Callable[[str], None]) -> None:
-    """Runs the worker on `stage/request.json`; its output goes to `stage/nnunet.log`, a summary to `log`."""
-    command = [sys.executable, "-m", "drgan_lib.segmentation.worker", str(stage / "request.json")]
-    report, last = Reporter(epochs, log), []
-    with (stage / "nnunet.log").open("a") as log_file:
+def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str], *, log: Callable[[str], None]) -> None:
+    """Runs the worker on `request`; its output goes to `folder/nnunet.log`, a summary to `log`."""
+    write_json(folder / "request.json", request)
+    command = [sys.executable, "-m", "drgan_lib.segmentation.worker", str((folder / "request.json").resolve())]
+    report, last = Reporter(request.get("epochs", 1), log), []
+    with (folder / "nnunet.log").open("a") as log_file:
         process = subprocess.Popen(
             command,
             env=variables,
@@ -120,14 +122,14 @@ def run_worker(stage: Path, variables: dict[str, str], *, epochs: int, log: Call
                     process.wait(20)
                 except subprocess.TimeoutExpired:
                     process.kill()
-    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or any("6 feet under" in line for line in last):
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and any(sign in "".join(last) for sign in NO_MEMORY)):
         raise SegmentationError(
-            "nnU-Net was killed, most likely for lack of memory; lower segmentation.batch_size or "
-            "segmentation.features, or close other programs, and run again: training resumes"
+            "nnU-Net ended for lack of memory, most likely; lower segmentation.batch_size or segmentation.features, or "
+            "close other programs, and run again: training resumes"
         )
     if code:
         raise SegmentationError(
-            f"nnU-Net failed (exit status {code}); its log is {stage / 'nnunet.log'}:\n{''.join(last)}"
+            f"nnU-Net failed (exit status {code}); its log is {folder / 'nnunet.log'}:\n{''.join(last)}"
         )
 
 
@@ -149,42 +151,43 @@ class Reporter:
             self.log(f"nnU-Net: epoch {self.epoch}/{self.epochs}, training loss {float(found[1]):.3f}")
 
 
-def _request(exp: Experiment, stage: Path, raw: Path) -> dict[str, Any]:
+def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, Any]:
     settings = exp.profile.segmentation
     compact = settings.trainer == "compact"
     configuration = {
         "name": "2d_compact",
         "patch_px": exp.material.patches.size_px,
-        "seed": exp.seed,
+        "seed": seed,
         **settings.model_dump(include={"iterations", "batch_size", "features", "stages"}),
     }
     return {
+        **_machine(),
         "dataset": raw.name,
+        "planner": settings.planner,
         "trainer": "CompactTrainer" if compact else "AtomicTrainer",
         "configuration": configuration if compact else {"name": "2d"},
         "epochs": -(-settings.iterations // COMPACT_EPOCH) if compact else DEFAULT_EPOCHS,
-        "fold": settings.fold,
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
-        "threads": torch.get_num_threads(),
-        "preprocessed": str(stage / "nnUNet_preprocessed"),
-        "results": str(stage / "nnUNet_results"),
-        "images": str(stage / "images"),
-        "predictions": str(stage / "predictions"),
+        "folds": [str(k) for k in range(5)] if settings.fold == "five" else [settings.fold],
+        "preprocessed": str((folder / "nnUNet_preprocessed").resolve()),
+        "results": str((folder / "nnUNet_results").resolve()),
     }
 
 
-def _start_anew_if_changed(exp: Experiment, stage: Path, raw: Path) -> None:
+def _machine() -> dict[str, Any]:
+    return {"device": "cuda" if torch.cuda.is_available() else "cpu", "threads": torch.get_num_threads()}
+
+
+def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) -> None:
     """Removes what was trained with other settings, on another training set or by other code."""
-    digest = hashlib.sha256(f"{exp.profile.segmentation!r} {exp.seed} {exp.material.patches.size_px}".encode())
-    for path in sorted(raw.glob("*Tr/*.png")):
+    settings = exp.profile.segmentation.model_dump(mode="json", exclude={"arms"})
+    digest = hashlib.sha256(f"{settings} {seed} {exp.material.patches.size_px}".encode())
+    for path in sorted([raw / "dataset.json", *raw.glob("*Tr/*.png")]):
         digest.update(path.name.encode() + path.read_bytes())
     digest.update(code_digest([*TRAINERS.glob("*.py"), WORKER], root=WORKER.parent).encode())
-    mark, key = stage / "trained_on.json", {"sha256": digest.hexdigest()}
-    if not mark.is_file() or read_json(mark) != key:
-        for folder in ("nnUNet_preprocessed", "nnUNet_results"):
-            shutil.rmtree(stage / folder, ignore_errors=True)
-        (stage / "nnunet.log").unlink(missing_ok=True)
-        write_json(mark, key)
+    mark, key = folder / "trained_on.json", digest.hexdigest()
+    if not mark.is_file() or read_json(mark)["sha256"] != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(mark, {"sha256": key})
 
 
 def _log_start(request: dict[str, Any], n_images: int, log: Callable[[str], None]) -> None:
@@ -196,4 +199,6 @@ def _log_start(request: dict[str, Any], n_images: int, log: Callable[[str], None
         )
     else:
         how = "default trainer (nnU-Net's own plan; iterations, batch_size, features and stages do not apply)"
+    if len(request["folds"]) > 1:
+        how += f", {len(request['folds'])} folds one after the other"
     log(f"nnU-Net: {n_images} training images, {how}, on {request['device']}")

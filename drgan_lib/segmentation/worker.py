@@ -29,60 +29,84 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
 )
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.run.run_training import run_training
-from skimage.io import imread, imsave
+from skimage.io import imread
 
-from drgan_lib.classes import PARTICLE
-from drgan_lib.files import atomic_path, read_json, write_json
+from drgan_lib.classes import CONTOUR, PARTICLE
+from drgan_lib.files import read_json, write_json
 from drgan_lib.hardware import has_bfloat16
+from drgan_lib.segmentation.predictions import ClassMap, write_class_map
 
 DATASET_ID = 1
 
 
 def main(request: dict[str, Any]) -> None:
-    """Plans, preprocesses, trains and predicts; what an earlier, interrupted call completed is kept."""
+    """Trains where the request names a dataset, predicts where it names images; completed parts are kept."""
     device = torch.device(request["device"])
     if device.type == "cpu":
         torch.set_num_threads(request["threads"])
+    results = Path(request["results"])
+    if "dataset" in request:
+        plan_and_train(request, results, device)
+    if "predict" in request:
+        predict_all(request["predict"], results, device)
+
+
+def plan_and_train(request: dict[str, Any], results: Path, device: torch.device) -> None:
+    """nnU-Net's planning and preprocessing, then its training of each fold."""
     folder = Path(request["preprocessed"]) / request["dataset"]
     done = folder / "complete.json"
     if not done.is_file():
-        plan_and_preprocess(folder, request["threads"], request["configuration"])
-        write_json(done, {"configuration": request["configuration"]["name"]})
+        plans_name = plan_and_preprocess(folder, request)
+        write_json(done, {"plans": plans_name})
+    plans_name = read_json(done)["plans"]
     print("STAGE preprocessed", flush=True)
     if device.type == "cpu":  # augmentation in this process: the same run every time (the planner refuses 0)
         os.environ["nnUNet_n_proc_DA"] = "0"  # noqa: SIM112
-
-    model = f"{request['trainer']}__nnUNetPlans__{request['configuration']['name']}"
-    model_folder = Path(request["results"]) / request["dataset"] / model
-    fold_folder = model_folder / f"fold_{request['fold']}"
-    if not (fold_folder / "checkpoint_final.pth").is_file():
-        run_training(
-            request["dataset"],
-            request["configuration"]["name"],
-            request["fold"],
-            trainer_class_name=request["trainer"],
-            continue_training=(fold_folder / "checkpoint_latest.pth").is_file(),
-            device=device,
-        )
+    configuration, trainer = request["configuration"]["name"], request["trainer"]
+    model_folder = results / request["dataset"] / f"{trainer}__{plans_name}__{configuration}"
+    for fold in request["folds"]:
+        fold_folder = model_folder / f"fold_{fold}"
+        if not (fold_folder / "checkpoint_final.pth").is_file():
+            run_training(
+                request["dataset"],
+                configuration,
+                fold,
+                trainer_class_name=trainer,
+                plans_identifier=plans_name,
+                continue_training=(fold_folder / "checkpoint_latest.pth").is_file(),
+                device=device,
+            )
     print("STAGE trained", flush=True)
-    bfloat16 = request["trainer"] == "CompactTrainer" and device.type == "cpu" and has_bfloat16(device)
+
+
+def predict_all(places: list[dict[str, str]], results: Path, device: torch.device) -> None:
+    """Segments the images of all `places` with the mean of the folds of the one model in `results`."""
+    (plans,) = results.glob("*/*/plans.json")
+    folds = tuple(path.name.removeprefix("fold_") for path in sorted(plans.parent.glob("fold_*")))
+    predictor = nnUNetPredictor(device=device, allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
+    compact = plans.parent.name.startswith("CompactTrainer")
+    bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        predict(model_folder, request["fold"], Path(request["images"]), Path(request["predictions"]), device)
+        for place in places:
+            predict(predictor, Path(place["images"]), Path(place["out"]))
 
 
-def plan_and_preprocess(folder: Path, threads: int, configuration: dict[str, Any]) -> None:
+def plan_and_preprocess(folder: Path, request: dict[str, Any]) -> str:
     """nnU-Net's fingerprint, its 2-D plan, the compact configuration beside it where asked, and its
-    preprocessing.
+    preprocessing. Returns the name of the plans.
     """
+    threads, configuration = request["threads"], request["configuration"]
     with threads_instead_of_processes():
         extract_fingerprints([DATASET_ID], num_processes=threads, show_progress_bar=False, verbose=False)
-        plans_name = plan_experiments([DATASET_ID])
+        plans_name = plan_experiments([DATASET_ID], request["planner"])
         if configuration["name"] != "2d":
             path = folder / f"{plans_name}.json"
             plans = read_json(path)
             plans["configurations"][configuration["name"]] = compact_configuration(plans, configuration)
             write_json(path, plans)
         preprocess([DATASET_ID], plans_name, ["2d"], [threads], show_progress_bar=False)
+    return plans_name
 
 
 def compact_configuration(plans: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
@@ -106,23 +130,19 @@ def compact_configuration(plans: dict[str, Any], request: dict[str, Any]) -> dic
     }
 
 
-def predict(model_folder: Path, fold: str, images: Path, predictions: Path, device: torch.device) -> None:
-    """Writes `<name>.png` (classes 0, 1, 2) and `<name>_probability.png` (of class 1, 0 to 65535).
+def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
+    """Writes the class map of each of `images/*.png` to `out`.
 
     nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
     copies.
     """
-    predictor = nnUNetPredictor(device=device, allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(str(model_folder), (fold,))
     for path in sorted(images.glob("*.png")):
         image = imread(path).astype(np.float32)[None, None]
         classes, probabilities = predictor.predict_single_npy_array(
             image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
         )
-        with atomic_path(predictions / f"{path.stem}_probability.png") as temporary:
-            imsave(temporary, np.round(probabilities[PARTICLE, 0] * 65535).astype(np.uint16), check_contrast=False)
-        with atomic_path(predictions / path.name) as temporary:
-            imsave(temporary, classes[0].astype(np.uint8), check_contrast=False)
+        particle, contour = (probabilities[k, 0].astype(np.float32) for k in (PARTICLE, CONTOUR))
+        write_class_map(out, path.stem, ClassMap(classes[0].astype(np.uint8), particle, contour))
         print(f"STAGE predicted {path.stem}", flush=True)
 
 

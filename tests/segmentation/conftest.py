@@ -1,4 +1,4 @@
-"""Fabricated disks on a noisy background: a training set in nnU-Net's format and test micrographs with masks."""
+"""Fabricated disks on a noisy background: what the earlier stages leave, and micrographs with masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 from skimage.io import imsave
 
-from drgan_lib.classes import LABELS, nnunet_raw
+from drgan_lib.classes import three_class
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.files import write_json
 
@@ -58,35 +58,30 @@ def fabricate(tmp_path: Path, folder: Path) -> Callable[..., Experiment]:
             **{key.replace("__", "."): value for key, value in overrides.items()},
         }
         exp = load_experiment("tio2_sem", "demo", settings, seed=seed, runs=tmp_path / "runs")
-        rng, rows = np.random.default_rng(0), ["path\tkind\tsplit", "images/learned.png\timage\ttrain"]
+        rng, rows = np.random.default_rng(0), ["path\tkind\tsplit"]
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        imsave(folder / "images" / "learned.png", disks(80, 8, rng)[0], check_contrast=False)
-        for name in ("sem0", "sem1"):
+        for name in ("learned", "sem0", "sem1"):
             image, instances = disks(80, 8, rng)
             imsave(folder / "images" / f"{name}.png", image, check_contrast=False)
             mask = ((instances > 0) * 255).astype(np.uint8)
             imsave(folder / "masks" / f"{name}.png", mask, check_contrast=False)
-            rows += [f"images/{name}.png\timage\ttest"] + [f"masks/{name}.png\tmask\ttest"] * with_masks
+            split = "train" if name == "learned" else "test"
+            rows += [f"images/{name}.png\timage\t{split}"] + [f"masks/{name}.png\tmask\t{split}"] * with_masks
         (folder / "registry.tsv").write_text("\n".join(rows) + "\n")
         record = {"train": [{"image": "images/learned.png"}], "gray_levels": {"kind": "8-bit", "full_scale": 255.0}}
         write_json(exp.stage_dir("data") / "dataset.json", record)
-        raw = nnunet_raw(exp)
-        for part in ("imagesTr", "labelsTr"):
-            (raw / part).mkdir(parents=True, exist_ok=True)
-        for number in range(n_train):
+        patches = {"train": np.zeros((1, 64, 64), np.uint8), "background": np.full((2, 64, 64), 60, np.uint8)}
+        np.savez(exp.stage_dir("data") / "patches.npz", pixel_size_nm=np.nan, **patches)
+        synthetic, names = exp.stage_dir("synthetic"), [f"{number:05d}" for number in range(n_train)]
+        for part in ("images", "instances", "labels"):
+            (synthetic / part).mkdir(parents=True, exist_ok=True)
+        for name in names:
             image, instances = disks(64, 6, rng)
-            label = (instances > 0).astype(np.uint8)
-            label[ndimage.binary_dilation(label) & (label == 0)] = 2
-            imsave(raw / "imagesTr" / f"{number:05d}_0000.png", image, check_contrast=False)
-            imsave(raw / "labelsTr" / f"{number:05d}.png", label, check_contrast=False)
-        description = {
-            "channel_names": {"0": "intensity"},
-            "labels": LABELS,
-            "numTraining": n_train,
-            "file_ending": ".png",
-        }
-        write_json(raw / "dataset.json", description)
+            parts = {"images": image, "instances": instances.astype(np.uint16), "labels": three_class(instances, 1)}
+            for part, array in parts.items():
+                imsave(synthetic / part / f"{name}.png", array, check_contrast=False)
+        (synthetic / "parameters.csv").write_text("\n".join(["image", *names]) + "\n")
         return exp
 
     return make

@@ -10,18 +10,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from skimage.io import imread, imsave
+from skimage.io import imsave
 
-from drgan_lib.classes import nnunet_raw
 from drgan_lib.config import load_experiment
-from drgan_lib.segmentation import SegmentationError, evaluate, nnunet, segment
+from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment
+from drgan_lib.segmentation.arms import write_training_set
 from drgan_lib.segmentation.checks import check_raw
+from drgan_lib.segmentation.predictions import read_class_map
 from drgan_lib.segmentation.trainers.atomic import AtomicTrainer
 from drgan_lib.segmentation.trainers.compact import CompactTrainer
 
 
-def test_a_good_training_set_passes(fabricate):
-    assert check_raw(nnunet_raw(fabricate()), patch_px=64) == 4
+@pytest.fixture
+def raw(fabricate, folder) -> Path:
+    """Training set of nnU-Net of four fabricated synthetic images."""
+    exp = fabricate()
+    return write_training_set(exp, folder, "synthetic", exp.run_dir / "arm")
+
+
+def test_a_good_training_set_passes(raw):
+    assert check_raw(raw, patch_px=64) == 4
 
 
 def test_missing_training_set_names_the_stage_to_run(tmp_path):
@@ -37,39 +45,37 @@ def test_missing_training_set_names_the_stage_to_run(tmp_path):
         (np.ones((64, 32), np.uint8), r"one 2-D shape, got \(64, 64\), \(64, 32\)"),
     ],
 )
-def test_labels_that_cannot_be_learned_are_refused(fabricate, folder, label, message):
+def test_labels_that_cannot_be_learned_are_refused_before_the_start(fabricate, folder, monkeypatch, label, message):
+    monkeypatch.setattr(nnunet, "run_worker", lambda *_, **__: pytest.fail("started"))
     exp = fabricate(n_train=1)
-    imsave(nnunet_raw(exp) / "labelsTr" / "00000.png", label, check_contrast=False)
+    raw = write_training_set(exp, folder, "synthetic", exp.run_dir / "arm")
+    imsave(raw / "labelsTr" / "synthetic_00000.png", label, check_contrast=False)
     with pytest.raises(SegmentationError, match=message):
-        segment(exp, folder)
+        nnunet.train(exp, raw, exp.run_dir / "network", seed=0)
 
 
-def test_image_without_label_is_refused(fabricate, folder):
-    exp = fabricate()
-    (nnunet_raw(exp) / "labelsTr" / "00002.png").unlink()
-    with pytest.raises(SegmentationError, match="'00002'"):
-        segment(exp, folder)
+def test_image_without_label_is_refused(raw):
+    (raw / "labelsTr" / "synthetic_00002.png").unlink()
+    with pytest.raises(SegmentationError, match="'synthetic_00002'"):
+        check_raw(raw, patch_px=64)
 
 
-def test_images_smaller_than_a_patch_are_refused(fabricate):
+def test_images_smaller_than_a_patch_are_refused(raw):
     with pytest.raises(SegmentationError, match="at least 128 x 128"):
-        check_raw(nnunet_raw(fabricate()), patch_px=128)
+        check_raw(raw, patch_px=128)
 
 
-def test_test_images_are_cropped_to_the_sample_rows(fabricate, folder):
-    paths = nnunet.write_test_images(fabricate(), folder)
-    assert [p.name for p in paths] == ["sem0.png", "sem1.png"]
-    image = imread(paths[0])
-    assert (image.shape, image.dtype) == ((72, 80), np.uint16)
-
-
-def test_environment_stays_below_the_run(fabricate):
-    exp = fabricate()
-    before, variables = dict(os.environ), nnunet.environment(exp)
+def test_environment_stays_below_the_network(tmp_path):
+    before, variables = dict(os.environ), nnunet._environment(tmp_path, tmp_path / "raw", tmp_path / "pre")
     assert dict(os.environ) == before
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        assert Path(variables[name]).is_relative_to(exp.run_dir.resolve())
+        assert Path(variables[name]).is_relative_to(tmp_path.resolve())
     assert (Path(variables["nnUNet_extTrainer"]) / "compact.py").is_file()
+
+
+def test_a_network_that_is_not_trained_is_not_asked(tmp_path):
+    with pytest.raises(SegmentationError, match="run the segmentation stage first"):
+        nnunet.predict(tmp_path, [(tmp_path, tmp_path / "out")])
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,8 @@ def test_environment_stays_below_the_run(fabricate):
     [
         (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", "lack of memory"),
         ("raise RuntimeError('worker is 6 feet under')", "lack of memory"),
+        ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "lack of memory"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "lack of memory"),
         ("raise ValueError('the reason')", "ValueError: the reason"),
     ],
 )
@@ -86,21 +94,21 @@ def test_a_failing_process_is_explained(tmp_path, monkeypatch, program, message)
     script.chmod(0o755)
     monkeypatch.setattr(nnunet.sys, "executable", str(script))
     with pytest.raises(SegmentationError, match=message):
-        nnunet.run_worker(tmp_path, dict(os.environ), epochs=1, log=print)
+        nnunet.run_worker(tmp_path, {}, dict(os.environ), log=print)
 
 
-def test_a_training_stands_until_its_labels_or_its_code_change(fabricate, tmp_path, monkeypatch):
-    exp, trainers = fabricate(), tmp_path / "code" / "trainers"
+def test_a_training_stands_until_its_labels_its_seed_or_its_code_change(fabricate, raw, tmp_path, monkeypatch):
+    exp, trainers, network = fabricate(), tmp_path / "code" / "trainers", tmp_path / "network"
     trainers.mkdir(parents=True)
     code = trainers / "compact.py", trainers.parent / "worker.py"
     for path in code:
         path.write_text("value = 1\n")
     monkeypatch.setattr(nnunet, "TRAINERS", trainers)
     monkeypatch.setattr(nnunet, "WORKER", code[1])
-    trained = exp.stage_dir("segmentation") / "nnUNet_results" / "checkpoint_final.pth"
+    trained = network / "nnUNet_results" / "checkpoint_final.pth"
 
-    def stands() -> bool:
-        nnunet._start_anew_if_changed(exp, exp.stage_dir("segmentation"), nnunet_raw(exp))
+    def stands(exp=exp, seed=0) -> bool:
+        nnunet._start_anew_if_changed(exp, network, raw, seed)
         stood = trained.is_file()
         trained.parent.mkdir(exist_ok=True)
         trained.touch()
@@ -108,9 +116,13 @@ def test_a_training_stands_until_its_labels_or_its_code_change(fabricate, tmp_pa
 
     assert not stands()
     assert stands()
+    assert stands(exp=fabricate(segmentation__arms="synthetic:3,otsu"))
+    assert not stands(exp=fabricate(segmentation__iterations=7))
+    assert not stands(seed=1)
+    assert not stands()
     code[0].write_text("value = 1  # a comment\n")
     assert stands()
-    for path in (*code, nnunet_raw(exp) / "labelsTr" / "00000.png"):
+    for path in (*code, raw / "labelsTr" / "synthetic_00000.png"):
         path.write_bytes(path.read_bytes() + b"more = 1\n")
         assert not stands()
         assert stands()
@@ -141,8 +153,13 @@ def test_an_interrupted_save_leaves_the_last_checkpoint_whole(tmp_path, monkeypa
 def test_both_trainers_save_without_half_written_checkpoints(fabricate, tmp_path):
     compact = fabricate()
     default = load_experiment("tio2_sem", "paper", runs=tmp_path)
-    names = [nnunet._request(exp, tmp_path, tmp_path)["trainer"] for exp in (compact, default)]
+    names = [nnunet._request(exp, tmp_path, tmp_path, 0)["trainer"] for exp in (compact, default)]
     assert names == ["CompactTrainer", "AtomicTrainer"]
+
+
+def test_five_folds_are_five_networks(fabricate, tmp_path):
+    folds = [nnunet._request(fabricate(segmentation__fold=f), tmp_path, tmp_path, 0)["folds"] for f in ("all", "five")]
+    assert folds == [["all"], ["0", "1", "2", "3", "4"]]
 
 
 def test_progress_is_a_few_lines():
@@ -159,26 +176,31 @@ def test_progress_is_a_few_lines():
 
 @pytest.mark.slow
 def test_trains_resumes_predicts_and_scores(fabricate, folder):
-    """Three epochs, cut off in the second; the next call goes on with the second and finishes."""
-    exp = fabricate(segmentation__iterations=120)
+    """Three epochs, cut off in the second; the next call goes on there and finishes; a third has nothing to do."""
+    exp = fabricate(n_train=60, segmentation__iterations=120, segmentation__arms="synthetic+background,otsu")
     with pytest.raises(KeyboardInterrupt):
         segment(exp, folder, log=_interrupt_at("epoch 2/3"))
-    results, lines = exp.stage_dir("segmentation") / "nnUNet_results", []
-    assert len(list(results.rglob("checkpoint_latest.pth"))) == 1
-    predictions = segment(exp, folder, log=lines.append)
+    network, lines = exp.stage_dir("segmentation") / "arms" / "synthetic+background" / "seed0", []
+    assert len(list(network.rglob("checkpoint_latest.pth"))) == 1
+    segment(exp, folder, log=lines.append)
     assert not [line for line in lines if "epoch 1/3" in line]
     assert [line for line in lines if "epoch 3/3" in line]
-    assert sorted(p.name for p in predictions.glob("*.png")) == [
-        "sem0.png",
-        "sem0_probability.png",
-        "sem1.png",
-        "sem1_probability.png",
-    ]
-    assert evaluate(exp, folder, log=lines.append)["dsc"]["value"] > 0.6
-    plans = json.loads(next(results.rglob("plans.json")).read_text())
+    for name in ("sem0", "sem1"):
+        found = read_class_map(network / "predictions", name)
+        assert (found.classes.shape, found.particle.dtype) == ((72, 80), np.float32)
+        assert (found.particle + found.contour < 1 + 1e-4).all()
+    model = load_model(exp.run_dir)
+    assert (model.arm, model.seed, model.patch_px, model.folder) == ("synthetic+background", 0, 64, network)
+    figures = evaluate(exp, folder, log=lines.append)
+    assert figures["dsc"]["value"] > 0.6
+    assert figures["border_core_pq"]["value"] > 0.1
+    plans = json.loads(next(network.rglob("plans.json")).read_text())
     compact = plans["configurations"]["2d_compact"]
     assert compact["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16]
     assert (compact["patch_size"], compact["batch_size"]) == ([64, 64], 2)
+    before = (network / "nnunet.log").read_bytes()
+    segment(exp, folder, log=lines.append)
+    assert (network / "nnunet.log").read_bytes() == before
 
 
 def _interrupt_at(text: str):

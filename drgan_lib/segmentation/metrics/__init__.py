@@ -1,8 +1,22 @@
 """How well a segmentation agrees with the truth: pixels, instances, outlines, and COCO's average precision."""
 
 from drgan_lib.segmentation.metrics.boundary import boundary_f1
-from drgan_lib.segmentation.metrics.coco import coco_ap50
+from drgan_lib.segmentation.metrics.coco import coco_ap
+from drgan_lib.segmentation.metrics.counts import Counts, Detections
 from drgan_lib.segmentation.metrics.instance import Matching, aji, match, remove_small
-from drgan_lib.segmentation.metrics.score import DEFINITIONS, score
+from drgan_lib.segmentation.metrics.score import DEFINITIONS, count, pooled, score
 
-__all__ = ["DEFINITIONS", "Matching", "aji", "boundary_f1", "coco_ap50", "match", "remove_small", "score"]
+__all__ = [
+    "DEFINITIONS",
+    "Counts",
+    "Detections",
+    "Matching",
+    "aji",
+    "boundary_f1",
+    "coco_ap",
+    "count",
+    "match",
+    "pooled",
+    "remove_small",
+    "score",
+]

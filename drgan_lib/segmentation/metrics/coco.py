@@ -14,19 +14,20 @@ from pycocotools.cocoeval import COCOeval
 from drgan_lib.segmentation.metrics.instance import remove_small
 
 
-def coco_ap50(
+def coco_ap(
     true: Sequence[np.ndarray],
     predicted: Sequence[np.ndarray],
     confidence: Sequence[np.ndarray] | None = None,
     *,
     min_area: int = 0,
-) -> float:
-    """Average precision at IoU 0.5 over a set of images, each an int [h, w] label image with 0 as background.
+) -> dict[str, float]:
+    """Average precision over a set of images, each an int [h, w] label image with 0 as background.
 
-    `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it all rank alike,
-    and the figure is then close to precision x recall. Instances of fewer than `min_area` pixels are removed
+    `coco_ap50` counts a detection from an IoU of 0.5 on, `coco_ap50_95` is the mean over the thresholds 0.5, 0.55,
+    ... 0.95. `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it all rank alike,
+    and the figures are then close to precision x recall. Instances of fewer than `min_area` pixels are removed
     from both sides, and the number of detections per image is not limited (COCO's limit is 100; micrographs
-    hold hundreds). Without true instances the figure is 1 if nothing is predicted and 0 otherwise.
+    hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise.
     """
     truth, results, size = [], [], 0
     for number, labels in enumerate(true):
@@ -40,7 +41,7 @@ def coco_ap50(
         results += found
         size = max(size, len(found))
     if not truth or not results:
-        return float(not truth and not results)
+        return dict.fromkeys(("coco_ap50", "coco_ap50_95"), float(not truth and not results))
     images = [{"id": n, "height": labels.shape[0], "width": labels.shape[1]} for n, labels in enumerate(true)]
     with redirect_stdout(io.StringIO()):
         ground, detections = COCO(), COCO()
@@ -48,12 +49,12 @@ def coco_ap50(
             collection.dataset = {"images": images, "categories": [{"id": 1}], "annotations": items}
             collection.createIndex()
         evaluation = COCOeval(ground, detections, "segm")
-        evaluation.params.iouThrs = np.array([0.5])
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluation.params.maxDets = [size]
         evaluation.evaluate()
         evaluation.accumulate()
-    return float(evaluation.eval["precision"].mean())
+    precision = evaluation.eval["precision"]  # [threshold, recall, class, area, limit]
+    return {"coco_ap50": float(precision[0].mean()), "coco_ap50_95": float(precision.mean())}
 
 
 def _annotations(labels: np.ndarray, image_id: int, *, offset: int) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Matching of predicted to true instances at IoU > 0.5 and above, and the figures that follow from it."""
+"""Matching of predicted to true instances at IoU > 0.5, their overlaps, and the minimum area."""
 
 from __future__ import annotations
 
@@ -6,68 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-THRESHOLD = 0.5
-THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+from drgan_lib.segmentation.metrics.counts import THRESHOLD, Detections, Jaccard
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Pairs of one true and one predicted instance with IoU > 0.5, and how many instances there are.
+    """Pairs of one true and one predicted instance with IoU > 0.5, and the figures that follow.
 
-    `true_ids`, `predicted_ids`, `iou`: arrays [tp], sorted by true id.
+    `true_ids`, `predicted_ids`: arrays [tp], sorted by true id; the IoU of the pairs stand in `detections.iou`.
     """
 
     true_ids: np.ndarray
     predicted_ids: np.ndarray
-    iou: np.ndarray
-    count_true: int
-    count_predicted: int
-
-    @property
-    def tp(self) -> int:
-        return len(self.iou)
-
-    @property
-    def fp(self) -> int:
-        return self.count_predicted - self.tp
-
-    @property
-    def fn(self) -> int:
-        return self.count_true - self.tp
-
-    def ap(self, threshold: float = THRESHOLD) -> float:
-        """TP / (TP + FP + FN) at IoU > `threshold` >= 0.5, as in StarDist and Cellpose; 1 if both images are empty."""
-        tp = int((self.iou > threshold).sum())
-        union = self.count_true + self.count_predicted - tp
-        return tp / union if union else 1.0
-
-    @property
-    def ap50(self) -> float:
-        """`ap` at 0.5."""
-        return self.ap()
-
-    @property
-    def ap50_95(self) -> float:
-        """Mean of `ap` over the thresholds 0.5, 0.55, ... 0.95."""
-        return float(np.mean([self.ap(threshold) for threshold in THRESHOLDS]))
-
-    @property
-    def sq(self) -> float:
-        """Mean IoU of the pairs; without any pair 1 if both images are empty, else 0."""
-        if self.tp:
-            return float(self.iou.mean())
-        return float(self.count_true + self.count_predicted == 0)
-
-    @property
-    def rq(self) -> float:
-        """TP / (TP + FP / 2 + FN / 2); 1 if both images are empty."""
-        count = self.count_true + self.count_predicted
-        return 2 * self.tp / count if count else 1.0
-
-    @property
-    def pq(self) -> float:
-        """Panoptic quality of one class, SQ x RQ (Kirillov et al., CVPR 2019)."""
-        return self.sq * self.rq
+    detections: Detections
 
 
 @dataclass(frozen=True)
@@ -116,9 +67,7 @@ def match(true: np.ndarray, predicted: np.ndarray) -> Matching:
     return Matching(
         found.true_ids[found.rows[good]],
         found.predicted_ids[found.columns[good]],
-        iou[good],
-        len(found.true_ids),
-        len(found.predicted_ids),
+        Detections(tuple(iou[good].tolist()), len(found.true_ids), len(found.predicted_ids)),
     )
 
 
@@ -129,6 +78,11 @@ def aji(true: np.ndarray, predicted: np.ndarray) -> float:
     these pairs, divided by their unions, the true instances without overlap, and the predicted ones that none
     took. 1 if both images are empty.
     """
+    return count_jaccard(true, predicted).aji
+
+
+def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> Jaccard:
+    """The pixels in the intersections and unions of `aji`."""
     found = overlaps(true, predicted)
     order = np.lexsort((found.columns, -found.iou, found.rows))
     matched, first = np.unique(found.rows[order], return_index=True)
@@ -137,7 +91,7 @@ def aji(true: np.ndarray, predicted: np.ndarray) -> float:
     intersection = found.pixels[best].sum()
     union = found.true_areas[matched].sum() + found.predicted_areas[taken].sum() - intersection
     union += np.delete(found.true_areas, matched).sum() + np.delete(found.predicted_areas, np.unique(taken)).sum()
-    return float(intersection / union) if union else 1.0
+    return Jaccard(int(intersection), int(union))
 
 
 def remove_small(labels: np.ndarray, min_area: int) -> np.ndarray:

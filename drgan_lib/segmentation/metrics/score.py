@@ -1,13 +1,23 @@
-"""All figures of one image in one call, and the sentences that define them."""
+"""All figures of an image or of a set in one call, and the sentences that define them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from drgan_lib.segmentation.metrics.boundary import TOLERANCE_PX, boundary_f1
-from drgan_lib.segmentation.metrics.instance import aji, match, remove_small
+from drgan_lib.segmentation.metrics.boundary import TOLERANCE_PX, count_outlines
+from drgan_lib.segmentation.metrics.counts import Counts, Pixels
+from drgan_lib.segmentation.metrics.instance import count_jaccard, match, remove_small
 
-_BOTH = "instances under the minimum area are removed from truth and prediction alike and count as background"
+_BOTH = (
+    "instances under the minimum area are removed from truth and prediction alike and count as background; "
+    "instances that touch the border of the image count like all others, on both sides"
+)
+_RANKED = (
+    "over all images (pycocotools, any number of detections per image), instances ranked by their mean "
+    f"softmax probability of class 1; {_BOTH}"
+)
 DEFINITIONS = {
     "dsc": "Dice similarity 2|T n P| / (|T| + |P|) of the particle pixels (class 1 against mask), all sizes",
     "iou": "Jaccard index |T n P| / |T u P| of the particle pixels, all sizes",
@@ -21,8 +31,8 @@ DEFINITIONS = {
     "aji": f"aggregated Jaccard index (Kumar et al. 2017) over instances; {_BOTH}",
     "boundary_f1": f"F1 score of outline pixels that agree within {TOLERANCE_PX:g} px (Csurka et al. 2013); {_BOTH}",
     "count_error": f"|predicted - true| / true number of instances (the number itself, if none are true); {_BOTH}",
-    "coco_ap50": "COCO average precision at IoU 0.5 over all images (pycocotools, any number of detections "
-    f"per image), instances ranked by their mean softmax probability of class 1; {_BOTH}",
+    "coco_ap50": f"COCO average precision at IoU 0.5 {_RANKED}",
+    "coco_ap50_95": f"COCO average precision, mean over the IoU thresholds 0.5, 0.55, ... 0.95, {_RANKED}",
 }
 
 
@@ -34,26 +44,30 @@ def score(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> dict
     Instances that touch the border count like all others, on both sides. Two empty images agree: every quality is
     1 and the error 0; if one alone is empty, every quality is 0. Raises `ValueError` for differing shapes.
     """
-    kept_true, kept_predicted = remove_small(true, min_area), remove_small(predicted, min_area)
-    matching = match(kept_true, kept_predicted)
-    overlap = int(((true > 0) & (predicted > 0)).sum())
-    total = int((true > 0).sum()) + int((predicted > 0).sum())
-    dsc = 2 * overlap / total if total else 1.0
-    return {
-        "dsc": dsc,
-        "iou": overlap / (total - overlap) if total else 1.0,
-        "pq_semantic": dsc / (2 - dsc),
-        "pq": matching.pq,
-        "sq": matching.sq,
-        "rq": matching.rq,
-        "ap50": matching.ap50,
-        "ap50_95": matching.ap50_95,
-        "aji": aji(kept_true, kept_predicted),
-        "boundary_f1": boundary_f1(kept_true, kept_predicted),
-        "count_error": abs(matching.count_predicted - matching.count_true) / max(matching.count_true, 1),
-        "count_true": matching.count_true,
-        "count_predicted": matching.count_predicted,
-        "tp": matching.tp,
-        "fp": matching.fp,
-        "fn": matching.fn,
-    }
+    return count(true, predicted, min_area=min_area).figures()
+
+
+def pooled(true: Sequence[np.ndarray], predicted: Sequence[np.ndarray], *, min_area: int = 0) -> dict[str, float | int]:
+    """The figures of `score` over a set of image pairs: every count is summed over the images first.
+
+    So a pixel or an instance weighs the same whichever image holds it, as if the images were one large micrograph,
+    while the mean of `score` weighs every image the same. Raises `ValueError` without images and for lists of
+    different lengths.
+    """
+    if not len(true) or len(true) != len(predicted):
+        raise ValueError(f"expected as many predictions as true images, at least 1, got {len(predicted)}, {len(true)}")
+    first, *rest = (count(t, p, min_area=min_area) for t, p in zip(true, predicted, strict=True))
+    return sum(rest, start=first).figures()
+
+
+def count(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> Counts:
+    """What the figures of `score` are made of; the counts of several images add with `+`."""
+    kept = remove_small(true, min_area), remove_small(predicted, min_area)
+    detections = match(*kept).detections
+    inside, found = true > 0, predicted > 0
+    return Counts(
+        Pixels(int(inside.sum()), int(found.sum()), int((inside & found).sum())),
+        detections,
+        count_jaccard(*kept),
+        count_outlines(*kept),
+    )

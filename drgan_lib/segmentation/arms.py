@@ -1,0 +1,100 @@
+"""What the models to compare learn from: an arm is a set of parts, joined by + in its name.
+
+A further source of annotated images is a further part: a function of the experiment and the dataset's folder in
+`PARTS`, and its name in `drgan_lib.config.PARTS`. A further method without training goes into `CLASSICAL` likewise.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from skimage.io import imsave
+
+from drgan_lib.classes import three_class
+from drgan_lib.config import Experiment
+from drgan_lib.data import load_patches
+from drgan_lib.files import atomic_path
+from drgan_lib.nnunet_dataset import Case, write_nnunet
+from drgan_lib.segmentation.classical import otsu_watershed
+from drgan_lib.segmentation.predictions import ClassMap
+from drgan_lib.segmentation.real import annotated_patches
+
+# Images set aside from each training set to tune the border-core instances on; fewer than the least mislead (a choice
+# made on 5 synthetic images was worse on others than the defaults).
+N_TUNING, LEAST_TUNING = 32, 10
+
+# Name, image [h, w] in [0, 1] and instances, int [h, w].
+Annotated = tuple[str, np.ndarray, np.ndarray]
+
+
+def synthetic_images(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
+    """The annotated set of the synthesis stage."""
+    # Imported late: the renderer comes with it.
+    from drgan_lib.synthesis import load_synthetic
+
+    made = load_synthetic(exp)
+    for name, image, instances in zip(made.table["image"], made.images, made.instances, strict=True):
+        yield name, image / np.float32(255), instances
+
+
+def background_patches(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
+    """Patches of training micrographs in which nothing was found (chapter 01), as free of particles."""
+    for number, patch in enumerate(load_patches(exp).background):
+        yield f"{number:03d}", patch, np.zeros(patch.shape, np.int32)
+
+
+PARTS: dict[str, Callable[[Experiment, str | Path], Iterator[Annotated]]] = {
+    "real": annotated_patches,
+    "synthetic": synthetic_images,
+    "background": background_patches,
+}
+CLASSICAL: dict[str, Callable[[np.ndarray], ClassMap]] = {"otsu": otsu_watershed}
+WORDS = {
+    "real": "real micrographs, annotated by hand",
+    "synthetic": "synthetic images",
+    "background": "real background",
+    "otsu": "nothing: Otsu threshold and watershed",
+}
+
+
+def in_words(arm: str) -> str:
+    """What a model of `arm` was trained on."""
+    return " and ".join(WORDS[part] for part in arm.split("+"))
+
+
+def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Path) -> Path:
+    """Writes the raw dataset of nnU-Net for `arm` below `place`, and what is set aside to tune instances on.
+
+    Up to `N_TUNING` images with particles, at most a sixth of them and evenly spaced, go to `place/tuning/{images,
+    instances}` (16 bit) instead; none if these are fewer than `LEAST_TUNING`. Returns the raw dataset's folder.
+    """
+    annotated = [
+        (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), instances.astype(np.uint16))
+        for part in arm.split("+")
+        for name, image, instances in PARTS[part](exp, folder)
+    ]
+    with_particles = [k for k, (_, _, instances) in enumerate(annotated) if instances.any()]
+    n_aside = min(N_TUNING, len(with_particles) // 6)
+    n_aside = n_aside if n_aside >= LEAST_TUNING else 0
+    aside = {with_particles[k] for k in np.linspace(0, len(with_particles) - 1, n_aside).round().astype(int)}
+    shutil.rmtree(place / "tuning", ignore_errors=True)
+    for k in aside:
+        name, image, instances = annotated[k]
+        for part, array in (("images", image.astype(np.uint16) * 257), ("instances", instances)):
+            with atomic_path(place / "tuning" / part / f"{name}.png") as temporary:
+                imsave(temporary, array, check_contrast=False)
+    settings = exp.profile.segmentation
+    channel = exp.material.dataset.modality if settings.normalization == "zscore" else settings.normalization
+    return write_nnunet(
+        place / "nnUNet_raw" / f"Dataset001_{exp.material.name}",
+        (
+            Case(name, image, three_class(instances, exp.material.contour_px))
+            for k, (name, image, instances) in enumerate(annotated)
+            if k not in aside
+        ),
+        channel,
+        f"{exp.material.title}: {in_words(arm)}",
+    )

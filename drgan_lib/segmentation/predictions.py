@@ -1,0 +1,55 @@
+"""What a network says about each pixel of an image, in memory and on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from skimage.io import imread, imsave
+
+from drgan_lib.classes import LABELS
+from drgan_lib.files import atomic_path
+
+FULL_SCALE = 65535  # of a probability on disk
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """classes uint8 (0 background, 1 particle, 2 contour), particle and contour float32 probabilities, all [h, w]."""
+
+    classes: np.ndarray
+    particle: np.ndarray
+    contour: np.ndarray
+
+    def __post_init__(self):
+        shapes = [array.shape for array in (self.classes, self.particle, self.contour)]
+        if len(set(shapes)) > 1 or len(shapes[0]) != 2:
+            raise ValueError(f"expected classes and two probabilities of one shape [h, w], got {shapes}")
+        if self.classes.size and self.classes.max() > max(LABELS.values()):
+            raise ValueError(f"expected the classes {LABELS}, got the class {self.classes.max()}")
+
+
+def read_class_map(folder: str | Path, name: str) -> ClassMap:
+    """The prediction for the image `name` as `write_class_map` left it; `FileNotFoundError` names what is missing."""
+    paths = _paths(folder, name)
+    if missing := [path.name for path in paths if not path.is_file()]:
+        raise FileNotFoundError(f"expected a prediction of {name} in {folder}, found no {', '.join(missing)}")
+    classes, *probabilities = (imread(path) for path in paths)
+    return ClassMap(classes, *(probability.astype(np.float32) / FULL_SCALE for probability in probabilities))
+
+
+def write_class_map(folder: str | Path, name: str, class_map: ClassMap) -> None:
+    """Writes `name.png` (classes, uint8), `name_particle.png` and `name_contour.png` (probability, uint16)."""
+    arrays = (class_map.classes.astype(np.uint8), _to_uint16(class_map.particle), _to_uint16(class_map.contour))
+    for path, array in zip(_paths(folder, name), arrays, strict=True):
+        with atomic_path(path) as temporary:
+            imsave(temporary, array, check_contrast=False)
+
+
+def _paths(folder: str | Path, name: str) -> tuple[Path, Path, Path]:
+    return tuple(Path(folder) / f"{name}{suffix}.png" for suffix in ("", "_particle", "_contour"))
+
+
+def _to_uint16(probability: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(probability, 0, 1) * FULL_SCALE).astype(np.uint16)

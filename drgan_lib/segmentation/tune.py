@@ -1,0 +1,52 @@
+"""Chooses the settings of `border_core` on annotated images, which must not be test images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from drgan_lib.segmentation.instances import BorderCore, border_core
+from drgan_lib.segmentation.metrics import match, remove_small
+from drgan_lib.segmentation.predictions import ClassMap
+
+LEVELS = (0.0, 0.3, 0.5, 0.7)  # where a network is less sure of an image, a higher one leaves holes in its particles
+NECKS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+GRID = tuple(BorderCore(level=level, neck=neck) for neck, level in product(NECKS, LEVELS))  # the simplest first
+TIE = 1e-3  # qualities this close to the best are equal
+
+
+def tune_border_core(
+    maps: Sequence[ClassMap], truths: Sequence[np.ndarray], *, min_area: int
+) -> tuple[BorderCore, pd.DataFrame]:
+    """The settings of the highest instance PQ, mean over images, and a table with a row per setting tried.
+
+    `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
+    background; instances of fewer than `min_area` pixels count on neither side. Of settings within `TIE` of the best,
+    the one with the lowest neck, then the lowest level, is chosen: it cuts least. The table has the columns `level`,
+    `neck`, `pq`, `count_ratio` (predicted by true instances of all images; NaN without a true one) and `chosen`.
+    Raises `ValueError` without an image or if there is not one truth per map.
+    """
+    if not maps or len(maps) != len(truths):
+        raise ValueError(f"expected as many truths as class maps, at least one, got {len(maps)} and {len(truths)}")
+    kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
+    table = pd.DataFrame([_try(settings, maps, kept, min_area) for settings in GRID])
+    best = int((table["pq"] >= table["pq"].max() - TIE).to_numpy().argmax())
+    table["chosen"] = np.arange(len(table)) == best
+    return GRID[best], table
+
+
+def _try(settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int) -> dict:
+    found = [
+        match(truth, remove_small(border_core(class_map, settings), min_area)).detections
+        for class_map, truth in zip(maps, truths, strict=True)
+    ]
+    count = sum(image.count_true for image in found)
+    return {
+        "level": settings.level,
+        "neck": settings.neck,
+        "pq": float(np.mean([image.pq for image in found])),
+        "count_ratio": sum(image.count_predicted for image in found) / count if count else float("nan"),
+    }

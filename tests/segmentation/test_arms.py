@@ -1,0 +1,148 @@
+"""Training sets of the arms: what is in them, what is set aside, and who may see the masks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.io import imread, imsave
+
+from drgan_lib import config
+from drgan_lib.classes import three_class
+from drgan_lib.config import ConfigError, load_experiment
+from drgan_lib.files import read_json
+from drgan_lib.segmentation import SegmentationError, arms
+from drgan_lib.segmentation.real import annotated_patches, even_starts
+
+
+def cases(raw) -> list[str]:
+    images = sorted(path.name.removesuffix("_0000.png") for path in (raw / "imagesTr").iterdir())
+    assert images == sorted(path.stem for path in (raw / "labelsTr").iterdir())
+    return images
+
+
+def test_every_name_that_the_settings_know_is_there():
+    assert tuple(arms.PARTS) == config.PARTS
+    assert tuple(arms.CLASSICAL) == config.CLASSICAL
+    assert set(arms.WORDS) == {*config.PARTS, *config.CLASSICAL}
+
+
+@pytest.mark.parametrize(
+    ("arm", "prefixes"),
+    [
+        ("synthetic", {"synthetic": 4}),
+        ("synthetic+background", {"synthetic": 4, "background": 2}),
+        ("real", {"real": 4}),
+        ("real+synthetic", {"real": 4, "synthetic": 4}),
+    ],
+)
+def test_an_arm_is_made_of_its_parts(fabricate, folder, tmp_path, arm, prefixes):
+    raw = arms.write_training_set(fabricate(), folder, arm, tmp_path / "arm")
+    names = [name.split("_")[0] for name in cases(raw)]
+    assert {prefix: names.count(prefix) for prefix in set(names)} == prefixes
+    assert read_json(raw / "dataset.json")["numTraining"] == sum(prefixes.values())
+
+
+def test_a_sixth_is_set_aside_and_not_learned_from(fabricate, folder, tmp_path):
+    exp = fabricate(n_train=65)
+    raw = arms.write_training_set(exp, folder, "synthetic+background", tmp_path / "arm")
+    aside = sorted(path.stem for path in (tmp_path / "arm" / "tuning" / "images").iterdir())
+    assert len(aside) == 10
+    assert (aside[0], aside[-1]) == ("synthetic_00000", "synthetic_00064")
+    assert not set(aside) & set(cases(raw))
+    for name in aside:
+        image = imread(exp.stage_dir("synthetic") / "images" / f"{name[-5:]}.png")
+        np.testing.assert_array_equal(imread(tmp_path / "arm/tuning/images" / f"{name}.png"), image.astype(int) * 257)
+        instances = imread(exp.stage_dir("synthetic") / "instances" / f"{name[-5:]}.png")
+        np.testing.assert_array_equal(imread(tmp_path / "arm/tuning/instances" / f"{name}.png"), instances)
+
+
+def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):
+    raw = arms.write_training_set(fabricate(n_train=59), folder, "synthetic", tmp_path / "arm")
+    assert len(cases(raw)) == 59
+    assert not (tmp_path / "arm" / "tuning").exists()
+
+
+def test_real_patches_cover_the_training_micrograph_and_their_contour_spares_the_particles(fabricate, folder, tmp_path):
+    exp = fabricate()
+    raw = arms.write_training_set(exp, folder, "real", tmp_path / "arm")
+    micrograph = imread(folder / "images" / "learned.png")[:72]
+    truth = imread(folder / "masks" / "learned.png")[:72] > 0
+    seen = np.zeros((72, 80), bool)
+    for name, image, instances in annotated_patches(exp, folder):
+        row, column = (int(text) for text in name.split("_")[-2:])
+        window = np.s_[row : row + 64, column : column + 64]
+        np.testing.assert_allclose(image * 255, micrograph[window], atol=1e-4)
+        np.testing.assert_array_equal(instances > 0, truth[window])
+        label = imread(raw / "labelsTr" / f"real_{name}.png")
+        np.testing.assert_array_equal(label, three_class(instances, exp.material.contour_px))
+        np.testing.assert_array_equal(label == 1, truth[window])
+        seen[window] = True
+    assert seen.all()
+
+
+def test_burnt_in_text_is_no_training_patch(fabricate, folder):
+    exp = fabricate()
+    (folder / "overlays.tsv").write_text("path\ttop\tleft\tbottom\tright\nimages/learned.png\t0\t0\t5\t5\n")
+    names = [name for name, _, _ in annotated_patches(exp, folder)]
+    assert names == ["learned_0000_0016", "learned_0008_0000", "learned_0008_0016"]
+
+
+def test_masks_that_are_missing_or_of_another_image_are_refused(fabricate, folder, tmp_path):
+    with pytest.raises(SegmentationError, match="masks of training micrographs for the arm 'real', found none"):
+        arms.write_training_set(fabricate(with_masks=False), folder, "real", tmp_path / "arm")
+    exp = fabricate()
+    imsave(folder / "masks" / "learned.png", np.full((80, 81), 255, np.uint8), check_contrast=False)
+    with pytest.raises(SegmentationError, match=r"of the shape \(72, 80\) of learned.png, got \(72, 81\)"):
+        arms.write_training_set(exp, folder, "real", tmp_path / "arm")
+
+
+def test_no_other_arm_opens_a_mask(fabricate, folder, tmp_path):
+    exp = fabricate()
+    for path in (folder / "masks").iterdir():
+        path.write_bytes(b"no image")
+    raw = arms.write_training_set(exp, folder, "synthetic+background", tmp_path / "arm")
+    assert len(cases(raw)) == 6
+
+
+@given(st.integers(1, 300), st.integers(0, 3000))
+def test_windows_cover_with_the_fewest(size, more):
+    length = size + more
+    starts = even_starts(length, size)
+    assert (starts[0], starts[-1]) == (0, length - size)
+    assert len(starts) == -(-length // size)
+    assert all(0 < b - a <= size for a, b in pairwise(starts))
+
+
+@pytest.mark.parametrize(
+    ("text", "arms"),
+    [
+        ("real:3, synthetic:3,otsu", {"real": 3, "synthetic": 3, "otsu": 1}),
+        ("real+synthetic", {"real+synthetic": 1}),
+        ({"synthetic": 2}, {"synthetic": 2}),
+    ],
+)
+def test_arms_as_text_or_as_a_table(text, arms):
+    assert load_experiment("twin", "demo", {"segmentation.arms": text}).profile.segmentation.arms == arms
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("real,ruehle", "unknown arm 'ruehle'; expected one of otsu, or different ones of real, synthetic, background"),
+        ("real+real", "unknown arm 'real+real'"),
+        ("real,real:2", "real stands there twice"),
+        ("background", "no particles to learn from"),
+        ("otsu:3", "otsu: expected 1 seed"),
+        ("real:0", "real: expected at least 1 seed"),
+        ("real:x", "arms.real"),
+        ({}, "at least 1 item"),
+    ],
+)
+def test_other_arms_are_refused(text, message):
+    with pytest.raises(ConfigError) as caught:
+        load_experiment("twin", "demo", {"segmentation.arms": text})
+    assert message in str(caught.value)

@@ -1,0 +1,83 @@
+"""COCO's average precision against a hand-made curve and pycocotools called by hand."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from drgan_lib.segmentation.metrics import coco_ap
+from drgan_lib.segmentation.metrics.counts import THRESHOLDS
+from tests.segmentation.label_images import LABELS, grid, ids, iou_table, no_tie, random_pair
+
+
+@given(LABELS, LABELS)
+@settings(max_examples=40, deadline=None)
+def test_one_confident_image_agrees_with_a_hand_made_curve(true: np.ndarray, predicted: np.ndarray):
+    assume(no_tie(true, predicted))
+    assume(len(ids(true)) and len(ids(predicted)))
+    rank = np.random.default_rng(0).permutation(8)[: len(ids(predicted))]
+    confidence = np.zeros(true.shape)
+    for position, label in zip(rank, ids(predicted), strict=True):
+        confidence[predicted == label] = 1 - position / 10
+    order = ids(predicted)[np.argsort(rank)]
+    table = iou_table(true, predicted)
+    areas = []
+    for threshold in THRESHOLDS:
+        hits = np.isin(order, ids(predicted)[(table > threshold).any(axis=0)])
+        precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+        recall = np.cumsum(hits) / len(ids(true))
+        curve = [
+            max([p for p, r in zip(precision, recall, strict=True) if r >= level - 1e-9], default=0)
+            for level in np.linspace(0, 1, 101)
+        ]
+        areas.append(np.mean(curve))
+    expected = {"coco_ap50": areas[0], "coco_ap50_95": np.mean(areas)}
+    assert coco_ap([true], [predicted], [confidence]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_pycocotools_called_by_hand_gives_the_same():
+    pairs = [random_pair(seed) for seed in range(3)]
+    height, width = pairs[0][0].shape
+    images = [{"id": n, "height": height, "width": width} for n in range(3)]
+    truth, found = [], []
+    for image, pair in enumerate(pairs):
+        for labels, items in zip(pair, (truth, found), strict=True):
+            for label in ids(labels):
+                code = rle.encode(np.asfortranarray(labels == label, dtype=np.uint8))
+                items.append(
+                    {
+                        "id": len(items) + 1,
+                        "image_id": image,
+                        "category_id": 1,
+                        "segmentation": code,
+                        "area": float(rle.area(code)),
+                        "iscrowd": 0,
+                        "bbox": rle.toBbox(code).tolist(),
+                    }
+                )
+                items[-1]["score"] = 1 / (1 + label + image / 10)
+    with redirect_stdout(io.StringIO()):
+        ground = COCO()
+        ground.dataset = {"info": {}, "images": images, "categories": [{"id": 1}], "annotations": truth}
+        ground.createIndex()
+        judge = COCOeval(ground, ground.loadRes(found), "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    confidence = [1 / (1 + predicted + image / 10) for image, (_, predicted) in enumerate(pairs)]
+    ours = coco_ap([t for t, _ in pairs], [p for _, p in pairs], confidence)
+    assert 0 < ours["coco_ap50_95"] < ours["coco_ap50"] < 1
+    assert (ours["coco_ap50_95"], ours["coco_ap50"]) == pytest.approx(tuple(judge.stats[:2]), abs=1e-6)
+
+
+def test_more_detections_than_cocos_limit_count():
+    true = grid(12, 12, gap=1)
+    assert len(ids(true)) == 144
+    assert coco_ap([true], [true])["coco_ap50"] == pytest.approx(1)

@@ -1,0 +1,222 @@
+"""What the figures show: colours of the errors, the images chosen, curves read from a log, dots of the table."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from drgan_lib.segmentation.curves import plot_training, read_training
+from drgan_lib.segmentation.figures import (
+    BLUE,
+    GREEN,
+    RED,
+    gallery,
+    overlays,
+    plot_table,
+)
+from drgan_lib.segmentation.metrics import score
+from drgan_lib.segmentation.summary import PUBLISHED, summarise
+
+LOG = """\
+Dataset001_spheres_sem
+2026-11-23 21:00:13.506269: Epoch 0
+2026-11-23 21:00:13.506377: Current learning rate: 0.01
+2026-11-23 21:00:32.882336: train_loss 0.2388
+2026-11-23 21:00:32.882555: val_loss -0.0381
+2026-11-23 21:00:32.882595: Pseudo dice [np.float32(0.8594), np.float32(nan)]
+2026-11-23 21:00:32.882643: Epoch time: 19.38 s
+2026-11-23 21:00:32.917324: Yayy! New best EMA pseudo Dice: 0.42969998717308044
+2026-11-23 21:00:33.375821: Epoch 1
+2026-11-23 21:00:33.375947: Current learning rate: 0.00818
+2026-11-23 21:00:50.316709: train_loss -0.1119
+2026-11-23 21:00:50.317000: val_loss -0.2
+2026-11-23 21:00:50.317321: Pseudo dice [0.9265, 1e-05]
+2026-11-23 21:00:50.317372: Epoch time: 16.94 s
+2026-11-23 21:00:50.980415: Epoch 2
+2026-11-23 21:01:07.441452: train_loss -0.9
+"""
+
+
+def picture(name: str = "a", *, n_missed: int = 1, shift: int = 0, masked: bool = True) -> SimpleNamespace:
+    """Four squares of 10 x 10 px, of which the last `n_missed` are not found, and a wrong one of 6 x 6 px."""
+    true = np.zeros((60, 80), np.int32)
+    for number in range(4):
+        true[5:15, 5 + 18 * number : 15 + 18 * number] = number + 1
+    predicted = np.where(true > 4 - n_missed, 0, true)
+    predicted[50:56, 60 + shift : 66 + shift] = 9
+    return SimpleNamespace(
+        name=name, image=np.full(true.shape, 0.5), true=true if masked else None, predicted=predicted
+    )
+
+
+def scored(pictures: list[SimpleNamespace]) -> pd.DataFrame:
+    return pd.DataFrame([{"name": p.name, **score(p.true, p.predicted)} for p in pictures])
+
+
+def painted(panel: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
+    return np.isclose(panel, colour).all(axis=2)
+
+
+def png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=30)
+    return buffer.getvalue()
+
+
+def test_overlays_outline_found_wrong_and_missed():
+    p = picture()
+    figure = overlays([p], min_area=0)
+    plain, truth, judged = (axes.images[0].get_array() for axes in figure.axes)
+    assert (plain == 0.5).all()
+    assert painted(truth, GREEN).sum() == 4 * 36  # the outline of a square of 10 x 10 px
+    assert painted(judged, GREEN).sum() == 3 * 36
+    assert painted(judged, BLUE).sum() == 36
+    assert painted(judged, RED).sum() == 20
+    assert (p.predicted[painted(judged, RED)] == 9).all()
+    assert png(figure)
+
+
+def test_overlays_leave_out_what_is_too_small_to_count():
+    judged = overlays([picture()], min_area=37).axes[2].images[0].get_array()
+    assert not painted(judged, RED).any()
+    assert painted(judged, GREEN).any()
+
+
+def test_overlays_without_mask_judge_nothing_and_stop_at_the_limit():
+    figure = overlays([picture(str(n), masked=False) for n in range(4)], min_area=0, n_max=2)
+    assert len(figure.axes) == 6
+    assert figure.axes[1].get_title() == "no mask given"
+    judged = figure.axes[2].images[0].get_array()
+    assert painted(judged, GREEN).any()
+    assert not (painted(judged, RED) | painted(judged, BLUE)).any()
+
+
+def test_overlays_show_the_middle_of_large_images():
+    p = picture()
+    large = SimpleNamespace(
+        name="large", **{key: np.pad(getattr(p, key), 300) for key in ("image", "true", "predicted")}
+    )
+    assert overlays([large], min_area=0).axes[0].images[0].get_array().shape[:2] == (512, 512)
+
+
+def test_gallery_shows_best_median_and_worst():
+    pictures = [picture(name, n_missed=n) for name, n in (("b", 2), ("a", 0), ("d", 4), ("c", 1), ("e", 3))]
+    figure = gallery(pictures, scored(pictures), min_area=0)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title.split(",")[0] for title in titles[::2]] == ["best: a", "median: b", "worst: d"]
+    assert titles[1::2] == ["4 found, 1 wrong, 0 missed", "2 found, 1 wrong, 2 missed", "0 found, 1 wrong, 4 missed"]
+    assert png(figure)
+
+
+@pytest.mark.parametrize(("n", "titles"), [(1, ["best"]), (2, ["best", "worst"]), (4, ["best", "median", "worst"])])
+def test_gallery_of_few_images_shows_each_once(n: int, titles: list[str]):
+    pictures = [picture(str(k), n_missed=k) for k in range(n)]
+    figure = gallery(pictures, scored(pictures), min_area=0)
+    shown = [axes.get_title(loc="left").split(":") for axes in figure.axes[::2]]
+    assert [title for title, _ in shown] == titles
+    assert len({name.split(",")[0] for _, name in shown}) == len(titles)
+
+
+def test_gallery_draws_every_instance_once_and_frames_the_most_errors():
+    p = picture(n_missed=2)
+    whole, detail = gallery([p], scored([p]), min_area=0).axes
+    lines = {tuple(c.get_color()[0][:3]): c.get_segments() for c in whole.collections if isinstance(c, LineCollection)}
+    assert {colour: len(segments) for colour, segments in lines.items()} == {BLUE: 2, RED: 1, GREEN: 2}
+    (square,) = lines[RED]
+    assert (square.min(axis=0).tolist(), square.max(axis=0).tolist()) == ([59.5, 49.5], [65.5, 55.5])
+    (frame,) = whole.patches
+    assert (frame.get_width(), frame.get_height()) == (32, 24)
+    left, right = detail.get_xlim()
+    bottom, top = detail.get_ylim()
+    assert (left, right) == (frame.get_x(), frame.get_x() + 32)
+    assert (top, bottom) == (frame.get_y(), frame.get_y() + 24)
+    assert top < 5 < 14 < bottom  # rows of the missed squares, columns 41 to 68
+    assert left < 41 < 68 < right
+
+
+@pytest.mark.parametrize("change", [lambda t: t.iloc[:0], lambda t: pd.concat([t, t]), lambda t: t.assign(name="x")])
+def test_gallery_refuses_scores_of_other_or_several_predictions(change):
+    p = picture()
+    with pytest.raises(ValueError, match="select one arm, seed and instance method"):
+        gallery([p], change(scored([p])), min_area=0)
+
+
+def test_training_log_is_read(tmp_path):
+    (tmp_path / "nnunet.log").write_text(LOG)
+    table = read_training(tmp_path / "nnunet.log")
+    assert table["epoch"].tolist() == [0, 1]
+    assert table["train_loss"].tolist() == [0.2388, -0.1119]
+    assert table["val_loss"].tolist() == [-0.0381, -0.2]
+    assert table["learning_rate"].tolist() == [0.01, 0.00818]
+    assert table["seconds"].tolist() == [19.38, 16.94]
+    assert table["dice_particle"].tolist() == [0.8594, 0.9265]
+    assert np.isnan(table["dice_contour"][0])
+    assert table["dice_contour"][1] == 1e-05
+
+
+def test_a_resumed_training_replaces_the_epochs_that_it_repeats(tmp_path):
+    again = LOG[LOG.index("2026-11-23 21:00:33.375821") :].replace("-0.1119", "-0.3")
+    (tmp_path / "nnunet.log").write_text(LOG + "Using device: cpu\n" + again)
+    assert read_training(tmp_path / "nnunet.log")["train_loss"].tolist() == [0.2388, -0.3]
+
+
+def test_a_log_may_lack_epochs_but_not_be_missing(tmp_path):
+    (tmp_path / "nnunet.log").write_text("Dataset001_spheres_sem\n")
+    assert read_training(tmp_path / "nnunet.log").empty
+    with pytest.raises(FileNotFoundError, match="train the network first"):
+        read_training(tmp_path / "other.log")
+
+
+def test_training_curves_have_a_colour_per_arm_and_a_line_per_seed(tmp_path):
+    (tmp_path / "full.log").write_text(LOG)
+    (tmp_path / "none.log").write_text("")
+    figure = plot_training({"real": [tmp_path / "full.log"] * 3, "synthetic": [tmp_path / "none.log"]})
+    loss, dice = figure.axes
+    drawn = [line for line in loss.lines if len(line.get_xdata()) > 0]
+    assert len(drawn) == 3
+    assert len({line.get_color() for line in drawn}) == 1
+    assert [line.get_linestyle() for line in dice.lines[:2]] == ["-", "--"]
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["real (3 seeds)", "synthetic (1 seed)"]
+    assert png(figure)
+    assert png(plot_training({}))
+
+
+def table_of(arms: tuple[str, ...]) -> pd.DataFrame:
+    rows = [
+        {"arm": arm, "seed": 0, "instances": instances, "name": f"{k}", **dict.fromkeys(("dsc", "ap50", "pq"), value)}
+        for number, arm in enumerate(arms)
+        for instances in ("plain", "border_core")
+        for k, value in enumerate(0.1 * number + np.array([0.4, 0.5, 0.6]) + 0.05 * (instances == "plain"))
+    ]
+    return summarise(pd.DataFrame(rows))
+
+
+def test_table_is_drawn_with_its_intervals_and_the_published_figures():
+    summary = table_of(("real", "synthetic"))
+    figure = plot_table(summary, published=PUBLISHED["tio2_sem"])
+    dsc, ap50, pq = figure.axes
+    names = [label.get_text() for label in dsc.get_yticklabels()]
+    assert names == ["real", "synthetic", "synthetic of Rühle et al.", "synthetic+background"]
+    assert dsc.lines[0].get_xdata() == pytest.approx([0.55, 0.65])
+    assert dsc.lines[1].get_xdata() == pytest.approx([0.5, 0.6])
+    bars = dsc.collections[0].get_segments()
+    plain = summary[(summary["metric"] == "dsc") & (summary["instances"] == "plain")]
+    assert np.array(bars)[:, :, 0] == pytest.approx(plain[["low", "high"]].to_numpy())
+    marks = [(line.get_xdata()[0], -line.get_ydata()[0]) for line in dsc.lines if line.get_marker() == "D"]
+    assert marks == [(0.964, 0), (0.911, 2), (0.916, 3)]
+    assert sum(line.get_marker() == "D" for line in ap50.lines) == 3
+    assert not any(line.get_marker() == "D" for line in pq.lines)
+    assert png(figure)
+
+
+def test_an_empty_table_and_one_row_are_drawn():
+    assert png(plot_table(summarise(pd.DataFrame())))
+    assert png(plot_table(table_of(("real",))))
+    low, high = plot_table(table_of(("real",))).axes[0].get_xlim()
+    assert high - low >= 0.1
