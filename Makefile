@@ -3,6 +3,7 @@ PYTHON ?= python3
 MATERIAL ?= twin
 MATERIALS ?=
 PROFILE ?= demo
+ARMS ?= real:3,synthetic:3,synthetic+background,real+synthetic,otsu
 RUN ?= runs/$(MATERIAL)/$(PROFILE)
 ARGS ?=
 
@@ -15,11 +16,12 @@ ifneq ($(MIRROR),)
 export DRGAN_MIRROR ?= $(abspath $(MIRROR))
 endif
 
-.PHONY: help setup demo run recovery test check book lab bench lock notebooks clean
+.PHONY: help setup demo run table recovery test check book lab bench lock notebooks clean
 
 help:
 	@echo "make demo                                   set up, run the twin, print the figures (minutes)"
 	@echo "make run MATERIAL=tio2_sem PROFILE=laptop   run a material; ARGS='-P gan.epochs=3' changes settings"
+	@echo "make table MATERIAL=tio2_sem PROFILE=laptop compare models trained on real and on synthetic images (hours)"
 	@echo "make recovery [MATERIALS='twin tio2_sem']   train on the materials' own twins, compare with the truth"
 	@echo "make test                                   set up and run the tests"
 	@echo "make check                                  lint, format, notebook pairs: before every commit"
@@ -45,6 +47,10 @@ demo: $(SETUP)
 
 run: $(SETUP)
 	$(BIN)/drgan run $(MATERIAL) --profile $(PROFILE) $(ARGS)
+
+# The run of chapter 05 with all arms, one model at a time; interrupted, it goes on where it stopped.
+table: $(SETUP)
+	$(BIN)/drgan run $(MATERIAL) --profile $(PROFILE) --arms $(ARMS) $(ARGS)
 
 # Without MATERIALS, all of them; the table is runs/twins/recovery.md.
 recovery: $(SETUP)

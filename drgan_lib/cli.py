@@ -43,6 +43,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from drgan_lib import pipeline, report
     from drgan_lib.execute import NotebookFailed
 
+    if arguments.arms is not None:
+        arguments.set.append(f"segmentation.arms={arguments.arms}")
     try:
         results = pipeline.run(
             arguments.material,
@@ -150,6 +152,23 @@ def _suggest(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _measure(arguments: argparse.Namespace) -> int:
+    from drgan_lib.measure import default_out, measure_images
+    from drgan_lib.segmentation import load_model
+
+    out = arguments.out or default_out(arguments.place)
+    found = measure_images(
+        arguments.place,
+        load_model(arguments.model, arm=arguments.arm, seed=arguments.seed),
+        out=out,
+        pixel_size_nm=arguments.pixel_size_nm,
+        sample_rows=arguments.sample_rows,
+        thickness=True if arguments.thickness else None,
+    )
+    print("", *found.lines(), "", f"results: {found.folder}", sep="\n")
+    return 0
+
+
 def _meshes(arguments: argparse.Namespace) -> int:
     from drgan_lib.scene import write_meshes
 
@@ -192,6 +211,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "-P", dest="set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"
     )
+    run.add_argument(
+        "--arms",
+        metavar="NAME[:SEEDS],...",
+        help="models to compare, as real:3,synthetic:3,real+synthetic,otsu (short for -P segmentation.arms=...)",
+    )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--runs", type=Path, help="where runs are kept (default: $DRGAN_RUNS or runs)")
     run.add_argument(
@@ -231,6 +255,17 @@ def _parser() -> argparse.ArgumentParser:
     suggest.add_argument("--out", type=Path, metavar="FILE.yaml", help="never overwritten (default: NAME.yaml)")
     suggest.add_argument("--seed", type=int, default=0)
     suggest.set_defaults(command=_suggest)
+
+    measure = commands.add_parser("measure", help="segment and measure images of your own with the network of a run")
+    measure.add_argument("place", nargs="+", metavar="IMAGE_OR_FOLDER", help="TIFF or PNG")
+    measure.add_argument("--model", type=Path, required=True, metavar="RUN", help="a folder runs/<material>/<profile>")
+    measure.add_argument("--arm", help="which of its networks (default: the first)")
+    measure.add_argument("--seed", type=int, help="of the network (default: the first)")
+    measure.add_argument("--out", type=Path, metavar="FOLDER", help="never overwritten (default: NAME_measured)")
+    measure.add_argument("--pixel-size-nm", type=float, metavar="X", help="where the files do not say, or wrongly")
+    measure.add_argument("--sample-rows", type=int, metavar="N", help="rows above the burnt-in data bar (default: all)")
+    measure.add_argument("--thickness", action="store_true", help="local thickness, as for rods and wires")
+    measure.set_defaults(command=_measure)
 
     meshes = commands.add_parser("meshes", help="write the meshes of a material")
     meshes.add_argument("material")

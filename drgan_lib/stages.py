@@ -24,10 +24,9 @@ class Stage:
     """One chapter of the run.
 
     `settings` are dotted names within the `Experiment`, `sources` paths within `drgan_lib`, `data` splits of the
-    dataset (train: images; test: images and masks); these, and the keys of the stages that it `needs`, make its
-    key. `page_data` are splits that the page lists but that no result depends on. `keeps` are files and folders
-    that the stage itself recognises as still usable or not: under a new key it starts with copies of them, made in
-    this order.
+    dataset (train: images; masks: theirs; test: images and masks); these, and the keys of the stages that it `needs`,
+    make its key. `page_data` are splits that the page lists but that no result depends on. `keeps` are files and
+    folders that the stage itself recognises as still usable or not: under a new key it starts with copies of them.
     """
 
     name: str
@@ -50,7 +49,7 @@ WORLD = (
 )
 
 STAGES = (
-    Stage("quickstart", "00_quickstart", "quickstart", (), ("material", "profile"), ("scene", "synthesis")),
+    Stage("quickstart", "00_quickstart", "quickstart", (), ("material", "profile"), ("scene", "classes.py")),
     Stage(
         "data",
         "01_data_preparation",
@@ -74,7 +73,7 @@ STAGES = (
         "synthetic",
         needs=("gan",),
         settings=("profile.synthesis", "material.contour_px"),
-        sources=("synthesis", "classes.py"),
+        sources=("synthesis", "classes.py", "nnunet_dataset.py"),
     ),
     Stage(
         "segmentation",
@@ -82,9 +81,18 @@ STAGES = (
         "segmentation",
         needs=("synthesis",),
         settings=("profile.segmentation", "material.min_area_px"),
-        sources=("segmentation", "classes.py"),
+        sources=("segmentation", "classes.py", "nnunet_dataset.py"),
+        data=("test", "masks"),
+        keeps=("arms",),
+    ),
+    Stage(
+        "quantification",
+        "06_quantification",
+        "quantification",
+        needs=("segmentation",),
+        settings=("material.dataset.pixel_size_nm", "material.min_area_px", "material.meshes.shape"),
+        sources=("quantify",),
         data=("test",),
-        keeps=("nnunet.log", "nnUNet_preprocessed", "nnUNet_results", "trained_on.json"),
     ),
 )
 
@@ -164,7 +172,11 @@ def _swap(folder: Path, previous: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target)
+        # Half a copy must not be taken for a trained network.
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        os.replace(partial, target)
     elif source.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)

@@ -40,6 +40,31 @@ glue("segmentation_trainer", settings.trainer, display=False)
 glue("min_area_px", exp.material.min_area_px, display=False)
 
 # %% [markdown]
+# ## The models to compare
+#
+# A figure alone says little; it takes others beside it. An *arm* is one way to get a segmentation:
+#
+# - `synthetic`: nnU-Net trained on the annotated set of chapter 04 alone, which is the method of this book;
+#   `synthetic+background` adds real patches in which chapter 01 found no particles, as the paper does
+# - `real`: nnU-Net trained on the training micrographs with the masks that people drew on them, cut into patches. It is what
+#   the synthetic images are to replace, and the mark that they are measured by
+# - `real+synthetic`: both sets together
+# - `otsu`: a threshold by Otsu's method and a watershed of the distance to the background. It is what a microscopist
+#   would try first, and needs no training at all
+#
+# All networks get the same number of iterations and are trained by the same code. `drgan run ... --arms
+# real:3,synthetic:3,otsu` chooses the arms and how many seeds each has. The seed changes the network's first weights,
+# the order of its images and their augmentation; the synthetic images stay the same.
+
+# %%
+arms = exp.profile.segmentation.arms
+first = next(iter(arms))
+glue("arms", ", ".join(f"`{arm}` ({n} seed{'s' if n > 1 else ''})" for arm, n in arms.items()), display=False)
+glue("first_arm", first, display=False)
+
+# %% [markdown]
+# This run has {glue:text}`arms`. The figures of the run are those of `{glue:text}`first_arm``.
+#
 # ## The network
 #
 # nnU-Net looks at the training set, and from its sizes and intensities it sets up normalisation, augmentation and a
@@ -47,22 +72,40 @@ glue("min_area_px", exp.material.min_area_px, display=False)
 #
 # - `default`: nnU-Net's own plan and trainer, 1000 epochs of 250 iterations. This is what the paper used.
 # - `compact`: the same method with a narrower and shallower U-Net and a fixed number of iterations, for computers
-#   without a GPU. Augmentation, losses and foreground sampling stay nnU-Net's own.
+#   without a GPU. Augmentation, losses, deep supervision and foreground sampling stay nnU-Net's own.
 #
 # This run uses the {glue:text}`segmentation_trainer` trainer. nnU-Net works in a process of its own and writes its
-# full log to `segmentation/nnunet.log`; here is the short one. A training that was interrupted goes on from its last
-# checkpoint.
+# full log to `nnunet.log` in the folder of each model, `segmentation/arms/ARM/seedN`; here is the short one. A training
+# that was interrupted goes on from its last checkpoint. The curves below show how each training went. The pseudo-Dice is
+# taken on a few patches of the training set, and only tells that the network learns; how good it is, the test
+# micrographs say.
 
 # %%
-predictions = segmentation.segment(exp, folder)
+stage = segmentation.segment(exp, folder)
+
+# %% mystnb={"figure": {"caption": "Training loss and pseudo-Dice of nnU-Net by epoch, on its own training images.", "name": "fig-nnunet-training"}, "image": {"alt": "Curves of the training loss and of the pseudo-Dice of each model by epoch"}}
+curves = segmentation.training_curves(exp)
+Image(curves) if curves else "nothing was trained"
 
 # %% [markdown]
 # ## From classes to particles
 #
-# The network gives each pixel one of three classes. Pixels of class 1 that touch with an edge form one particle; the
-# contour class keeps neighbours apart. This is the rule of the paper. Its weak spot: where the contour has a gap of one
-# pixel, two particles become one.
+# The network gives each pixel one of three classes. There are two ways from classes to particles, and both are reported:
 #
+# - `plain`, the rule of the paper: pixels of class 1 that touch with an edge form one particle; the contour class keeps
+#   neighbours apart. Its weak spot: where the contour has a gap of one pixel, two particles become one.
+# - `border_core`: cores, deep inside a particle and far from every contour, are found first; then each pixel of class 1
+#   goes to the core that it belongs to, by a watershed. A gap in a contour no longer matters, as long as the neck there is
+#   narrower than the particles. How deep a core must lie is tuned for each model on annotated images
+#   of its own kind that were set aside from its training set: synthetic ones for a network trained on synthetic images. No
+#   test image has a say in it.
+
+# %%
+tuned = {f"{arm}, seed {k}": place / "border_core.csv" for arm, k, place in segmentation.model_folders(exp)}
+tuned = {name: pd.read_csv(path).nlargest(3, "pq") for name, path in tuned.items() if path.is_file()}
+pd.concat(tuned) if tuned else "nothing was tuned"
+
+# %% [markdown]
 # ## The figures
 #
 # Some figures compare pixels, others compare particles:
@@ -75,31 +118,78 @@ predictions = segmentation.segment(exp, folder)
 # - `pq_semantic` is the figure that the paper prints as PQ. It follows from the DSC alone and knows no particles.
 #
 # Particles under {glue:text}`min_area_px` pixels are left out on both sides wherever particles are counted: the hand
-# drawn masks hold many specks of a few pixels.
+# drawn masks hold many specks of a few pixels. Particles that touch the border count like all others, on both sides.
 
 # %%
 figures = segmentation.evaluate(exp, folder)
 pd.set_option("display.max_colwidth", None)
-pd.DataFrame(figures, index=["value", "std", "n_images", "min_area_px", "definition"]).T
+pd.DataFrame(figures, index=["value", "std", "n_images", "n_seeds", "min_area_px", "definition"]).T
 
 # %%
-for name in ("dsc", "ap50", "pq"):
-    glue(f"test_{name}", f"{figures[name]['value']:.3f}" if figures else "not scored", display=False)
+for name in ("dsc", "ap50", "pq", "border_core_ap50", "border_core_pq"):
+    glue(f"test_{name}", f"{figures[name]['value']:.3f}" if name in figures else "not scored", display=False)
 
 # %% [markdown]
-# On the test micrographs the DSC is {glue:text}`test_dsc`, the AP50 {glue:text}`test_ap50` and the PQ of the particles
-# {glue:text}`test_pq`. If the first is high and the others are low, the network knows where the particles are, but not
-# where one ends and the next begins.
+# On the test micrographs the DSC is {glue:text}`test_dsc`. With plain components the AP50 is {glue:text}`test_ap50` and the
+# PQ of the particles {glue:text}`test_pq`; with border-core instances they are {glue:text}`test_border_core_ap50` and
+# {glue:text}`test_border_core_pq`. If the first is high and the others are low, the network knows where the particles
+# are, but not where one ends and the next begins.
+#
+# ## The arms side by side
+#
+# The layout is that of Table 1 in the paper, with what it published for this material, if it did. Values are means over
+# the test micrographs and seeds; ± is the standard deviation over the seeds, where there is more than one: how much the
+# luck of the training matters.
 
-# %% mystnb={"figure": {"caption": "Test micrographs (at most the central 512 x 512 pixels): image, truth, and prediction with found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-overlays"}, "image": {"alt": "Gallery of test micrographs with outlines of true and predicted particles"}}
-Image(exp.stage_dir("segmentation") / "overlays.png")
+# %%
+segmentation.comparison(exp) if figures else "no masks, no scores"
+
+# %% [markdown]
+# How much the choice of these few micrographs matters is another question. The bars in the figure hold 95 % of 2,000
+# bootstrap samples of the micrographs; `table.csv` in the stage's folder has them for all figures.
+
+# %% mystnb={"figure": {"caption": "Means with 95 % bootstrap intervals over the test micrographs.", "name": "fig-arms"}, "image": {"alt": "Dot plot of DSC, AP50 and PQ of each arm with intervals"}}
+Image(stage / "arms.png") if figures else "no masks, no scores"
+
+# %% [markdown]
+# Two arms are compared more sharply image by image, since what makes a micrograph hard makes it hard for both: here are the
+# differences from `real`, where the run has that arm, with their 95 % intervals. An interval that holds 0 says that these
+# micrographs do not decide between the two.
+
+# %%
+differences = segmentation.differences(exp) if figures and {"real"} < set(arms) else pd.DataFrame()
+differences[differences["metric"].isin(("dsc", "ap50", "pq"))] if len(differences) else "no other arm beside `real`"
+
+# %% [markdown]
+# ## Best, median and worst
+#
+# The test micrographs of the first model, ordered by the PQ of their border-core instances: the best, the one in the
+# middle, and the worst. Means hide what these show.
+
+# %% mystnb={"figure": {"caption": "Best, median and worst test micrograph (at most the central 512 x 512 pixels): found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-gallery"}, "image": {"alt": "Three test micrographs with outlines of true and predicted particles"}}
+Image(stage / "gallery.png") if figures else "no masks, no scores"
+
+# %% mystnb={"figure": {"caption": "All test micrographs: image, truth, and prediction with found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-overlays"}, "image": {"alt": "Gallery of test micrographs with outlines of true and predicted particles"}}
+Image(stage / "overlays.png")
 
 # %% [markdown]
 # ## Image by image
 
 # %%
-table = exp.stage_dir("segmentation") / "scores.csv"
-pd.read_csv(table) if figures else "no masks, no scores"
+pd.read_csv(stage / "scores.csv") if figures else "no masks, no scores"
+
+# %% [markdown]
+# ## What these figures can show, and what not
+#
+# - They are taken on few micrographs, all from one laboratory and one session. The intervals tell how far the
+#   mean would move with other micrographs *of this kind*; they do not tell how the network does on another microscope.
+# - The masks were drawn by people. Where one of them joined two particles that another would have parted, every method
+#   loses, and a network trained on their other masks, `real`, has learned their habits. It has an advantage that is not
+#   only knowledge of particles.
+# - `real` and `synthetic` get the same number of iterations, not the same number of images or of working hours:
+#   the masks of `real` took days to draw, the images of `synthetic` minutes to render.
+# - The published figures come from a network trained a hundred times longer, on a GPU. They stand there for orientation; the
+#   comparison that holds is the one between the arms of one run.
 
 # %% [markdown]
 # ## Exercises

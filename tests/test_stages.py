@@ -109,7 +109,19 @@ def test_things_that_guard_themselves_stay_with_the_stage(folder, previous):
     assert (folder / "weights/last.pt").read_text() == "a"
 
 
-def test_the_trained_network_is_what_the_segmentation_keeps():
-    keeps = STAGES[-1].keeps
-    assert {"nnUNet_preprocessed", "nnUNet_results", "trained_on.json", "nnunet.log"} == set(keeps)
-    assert keeps[-1] == "trained_on.json", "the mark comes last: half a copy is not taken for a trained network"
+def test_half_a_copy_is_not_taken_for_a_trained_network(folder, previous, monkeypatch):
+    assert {stage.name: stage.keeps for stage in STAGES if stage.keeps} == {"segmentation": ("arms",)}
+    stages.begin(folder, NETWORK, "A")
+    (folder / "weights").mkdir()
+    (folder / "weights/last.pt").write_text("a")
+    finish(folder, "a")
+
+    def interrupted(source, target):
+        target.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages.shutil, "copytree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stages.begin(folder, NETWORK, "B")
+    assert not (folder / "weights").exists()
+    assert (previous / "weights/last.pt").read_text() == "a"
