@@ -66,7 +66,7 @@ class SegmentationSettings(Section):
     planner: Literal["ExperimentPlanner", "nnUNetPlannerResEncM", "nnUNetPlannerResEncL", "nnUNetPlannerResEncXL"] = (
         "ExperimentPlanner"
     )
-    normalization: Literal["zscore", "rescale_to_0_1", "noNorm"] = "zscore"
+    normalization: Literal["zscore", "rescale_to_0_1"] = "zscore"
     iterations: int = Field(250_000, ge=1)
     batch_size: int | None = Field(None, ge=1)
     features: int = Field(32, ge=4)

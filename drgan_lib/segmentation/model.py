@@ -17,7 +17,7 @@ class Model:
     """One trained network: its `folder`, arm and seed, and how its classes become instances.
 
     `pixel_size_nm` (None: unknown) is that of the micrographs it was trained for, `patch_px` the side of its patches,
-    `shape` the kind of particles.
+    `shape` the kind of particles, of which those below `min_area_px` do not count.
     """
 
     folder: Path
@@ -27,6 +27,7 @@ class Model:
     pixel_size_nm: float | None
     patch_px: int
     shape: str
+    min_area_px: int
 
     def save(self) -> None:
         """Writes model.json into the folder."""

@@ -21,8 +21,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from drgan_lib.config import Experiment
 from drgan_lib.digest import code_digest
 from drgan_lib.files import read_json, require_free_space, write_json
@@ -58,9 +56,10 @@ def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[
 def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[[str], None] = print) -> None:
     """Segments with the network `folder` all images of each (images, out) in `places`.
 
-    images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. Needs some 60 bytes of
-    memory per pixel of the largest image. Raises `SegmentationError` where the network is not trained, and when nnU-Net
-    fails.
+    images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. For parts of a larger
+    image, images/levels.json may hold [mean, standard deviation] of that under each NAME: nnU-Net would else stretch an
+    empty part until its noise looks like particles. Needs some 60 bytes of memory per pixel of the largest image.
+    Raises `SegmentationError` where the network is not trained, and when nnU-Net fails.
     """
     if not is_trained(folder):
         raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
@@ -80,15 +79,16 @@ def is_trained(folder: Path) -> bool:
 
 def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
     """Environment of the nnU-Net process: its folders, our trainers' place, limits for few cores."""
+    machine = _machine()
     variables = {
         "nnUNet_raw": str(raw.resolve()),
         "nnUNet_preprocessed": str(preprocessed.resolve()),
         "nnUNet_results": str((folder / "nnUNet_results").resolve()),
         "nnUNet_extTrainer": str(TRAINERS),
-        "nnUNet_def_n_proc": str(torch.get_num_threads()),
-        "nnUNet_n_proc_DA": str(torch.get_num_threads()),
+        "nnUNet_def_n_proc": str(machine["threads"]),
+        "nnUNet_n_proc_DA": str(machine["threads"]),
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
-        "nnUNet_compile": "t" if torch.cuda.is_available() else "f",
+        "nnUNet_compile": "t" if machine["device"] == "cuda" else "f",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "agg",
     }
@@ -174,6 +174,9 @@ def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, A
 
 
 def _machine() -> dict[str, Any]:
+    # Imported late: it takes seconds, which who only reads predictions need not wait for.
+    import torch
+
     return {"device": "cuda" if torch.cuda.is_available() else "cpu", "threads": torch.get_num_threads()}
 
 

@@ -100,6 +100,7 @@ def _tune(exp: Experiment, arm: str, seed: int, place: Path, log: Callable[[str]
         pixel_size_nm=read_json(exp.stage_dir("data") / "dataset.json").get("pixel_size_nm"),
         patch_px=material.patches.size_px,
         shape=material.meshes.shape,
+        min_area_px=material.min_area_px,
     )
     truths = {path.stem: imread(path).astype(np.int32) for path in sorted(aside.glob("*.png"))}
     if truths:

@@ -28,6 +28,7 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     preprocess,
 )
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
 from nnunetv2.run.run_training import run_training
 from skimage.io import imread
 
@@ -134,16 +135,31 @@ def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
     """Writes the class map of each of `images/*.png` to `out`.
 
     nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
-    copies.
+    copies. Gray levels are normalised by `images/levels.json`, if it is there.
     """
+    levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
     for path in sorted(images.glob("*.png")):
         image = imread(path).astype(np.float32)[None, None]
-        classes, probabilities = predictor.predict_single_npy_array(
-            image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
-        )
+        with normalised_by(levels.get(path.stem)):
+            classes, probabilities = predictor.predict_single_npy_array(
+                image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
+            )
         particle, contour = (probabilities[k, 0].astype(np.float32) for k in (PARTICLE, CONTOUR))
         write_class_map(out, path.stem, ClassMap(classes[0].astype(np.uint8), particle, contour))
         print(f"STAGE predicted {path.stem}", flush=True)
+
+
+@contextmanager
+def normalised_by(level: tuple[float, float] | None) -> Iterator[None]:
+    """nnU-Net's z-score with this mean and standard deviation in place of the image's own (None)."""
+    if level is None:
+        yield
+        return
+    mean, std = level
+    with mock.patch.object(
+        ZScoreNormalization, "run", lambda _, image, seg=None: ((image - mean) / max(std, 1e-8)).astype(np.float32)
+    ):
+        yield
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from skimage.io import imsave
 
 from drgan_lib.config import load_experiment
-from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment
+from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment, worker
 from drgan_lib.segmentation.arms import write_training_set
 from drgan_lib.segmentation.checks import check_raw
 from drgan_lib.segmentation.predictions import read_class_map
@@ -155,6 +156,15 @@ def test_both_trainers_save_without_half_written_checkpoints(fabricate, tmp_path
     default = load_experiment("tio2_sem", "paper", runs=tmp_path)
     names = [nnunet._request(exp, tmp_path, tmp_path, 0)["trainer"] for exp in (compact, default)]
     assert names == ["CompactTrainer", "AtomicTrainer"]
+
+
+def test_a_part_is_normalised_as_the_image_that_it_is_of():
+    scheme = ZScoreNormalization(use_mask_for_norm=False, intensityproperties={}, target_dtype=np.float32)
+    part = np.array([[1.0, 5.0]], np.float32)
+    with worker.normalised_by((2.0, 4.0)):
+        np.testing.assert_allclose(scheme.run(part.copy()), [[-0.25, 0.75]])
+    with worker.normalised_by(None):
+        np.testing.assert_allclose(scheme.run(part.copy()), [[-1, 1]])
 
 
 def test_five_folds_are_five_networks(fabricate, tmp_path):

@@ -1,0 +1,155 @@
+"""What can be measured and what cannot, said before anything is computed."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from drgan_lib.data import DataError
+from drgan_lib.measure import check_inputs, find_images, read
+from tests.measure.conftest import as_image, draw
+
+IMAGE = as_image(draw((80, 100), [(40, 50, 12)]))
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def check(path, said, **more):
+    return check_inputs(find_images(path), log=said.append, **more)
+
+
+def save(path, pixels, **more):
+    if path.suffix == ".png":
+        Image.fromarray(pixels).save(path)
+    else:
+        tifffile.imwrite(path, pixels, **more)
+    return path
+
+
+def test_without_pixel_size_it_is_said(tmp_path, said):
+    (found,) = check(save(tmp_path / "a.png", IMAGE), said)
+    assert (found.name, found.shape, found.pixel_size_nm) == ("a", (80, 100), None)
+    assert said == ["no pixel size is known: sizes are in px; give --pixel-size-nm for nm"]
+
+
+def test_a_screenshot_that_is_gray_is_read_and_said(tmp_path, said):
+    (found,) = check(save(tmp_path / "a.png", np.repeat(IMAGE[..., None], 3, axis=2)), said, pixel_size_nm=2.0)
+    assert said == ["a.png: a colour file whose three channels are equal, read as gray"]
+    np.testing.assert_allclose(found.image(), IMAGE / 255)
+    tiff = np.repeat(IMAGE[..., None], 3, axis=2)
+    check(save(tmp_path / "b.tif", tiff, photometric="rgb"), said, pixel_size_nm=2.0)
+    assert said[1].startswith("b.tif: a colour file")
+
+
+def test_deep_tiffs_keep_their_depth_and_tell_their_pixel_size(tmp_path, said):
+    deep = IMAGE.astype(np.uint16) * 16  # 12 bit in 16
+    more = {"imagej": True, "resolution": (1 / 3.5, 1 / 3.5), "metadata": {"unit": "nm"}}
+    (found,) = check(save(tmp_path / "a.tif", deep, **more), said)
+    assert found.pixel_size_nm == pytest.approx(3.5)
+    np.testing.assert_allclose(found.image(), deep / 4095, rtol=1e-6)
+    assert not said
+    (found,) = check(tmp_path / "a.tif", said, pixel_size_nm=2.0, sample_rows=70)
+    assert (found.pixel_size_nm, found.shape, found.image().shape) == (2.0, (70, 100), (70, 100))
+
+
+def test_a_gray_palette_is_resolved(tmp_path, said):
+    image = Image.fromarray(IMAGE).convert("P")
+    image.putpalette([level for level in range(256) for _ in range(3)])
+    image.save(tmp_path / "a.png")
+    (found,) = check(tmp_path / "a.png", said)
+    np.testing.assert_allclose(found.image(), IMAGE / 255)
+
+
+COLOUR = np.stack([IMAGE, IMAGE // 2, IMAGE], axis=2)
+ALPHA = np.dstack([COLOUR, np.full_like(IMAGE, 255)])
+REFUSED = [
+    ("colour", "a.png", COLOUR, {}, {}, "export without overlays or false colour"),
+    ("alpha", "a.png", ALPHA, {}, {}, "remove the transparency"),
+    ("gray and alpha", "a.png", np.dstack([IMAGE, IMAGE]), {}, {}, "remove the transparency"),
+    ("stack", "a.tif", np.stack([IMAGE] * 3), {"photometric": "minisblack"}, {}, "save its images one by one"),
+    ("flat", "a.png", np.full((60, 60), 7, np.uint8), {}, {}, "a single gray level everywhere"),
+    ("not a number", "a.tif", np.where(IMAGE > 99, np.nan, 0.5).astype(np.float32), {}, {}, "floating-point image"),
+    ("few rows", "a.png", IMAGE, {}, {"sample_rows": 81}, "--sample-rows is 81, but the image has only 80 rows"),
+    ("negative rows", "a.png", IMAGE, {}, {"sample_rows": -5}, "--sample-rows: expected at least 1, got -5"),
+    ("no length", "a.png", IMAGE, {}, {"pixel_size_nm": 0.0}, "--pixel-size-nm: expected more than 0"),
+    ("endless", "a.png", IMAGE, {}, {"pixel_size_nm": np.inf}, "--pixel-size-nm: expected more than 0, got inf"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "storing", "asked", "message"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED]
+)
+def test_refused_with_what_to_do(tmp_path, said, name, pixels, storing, asked, message):
+    path = save(tmp_path / name, pixels, **storing)
+    with pytest.raises(DataError, match=message):
+        check(path, said, **asked)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0"])
+def test_damaged_files_are_named(tmp_path, said, suffix, content):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\{suffix}: .*(damaged|expected)"):
+        check(path, said)
+
+
+@pytest.mark.parametrize("side", [13_000, 40_000])
+def test_too_large_is_known_from_the_header(tmp_path, said, side):
+    head = struct.pack("!4sIIBBBBB", b"IHDR", side, side, 8, 0, 0, 0, 0)
+    crc = struct.pack("!I", zlib.crc32(head))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack("!I", 13) + head + crc)
+    with pytest.raises(DataError, match=f"at most 150 megapixels, got {side**2 / 1e6:.0f} .*; cut the image up"):
+        check(tmp_path / "a.png", said)
+
+
+def test_the_limit_holds_for_tiffs(tmp_path, said, monkeypatch):
+    monkeypatch.setattr(read, "LARGEST_PX", IMAGE.size - 1)
+    with pytest.raises(DataError, match="cut the image up"):
+        check(save(tmp_path / "a.tif", IMAGE), said)
+
+
+@pytest.mark.parametrize(("trained", "warned"), [(None, False), (2.0, False), (1.4, False), (1.3, True), (3.1, True)])
+def test_another_magnification_is_warned_of(tmp_path, said, trained, warned):
+    check(save(tmp_path / "a.png", IMAGE), said, pixel_size_nm=2.0, trained_nm=trained)
+    assert [line.startswith("warning") for line in said] == [True] * warned
+    if trained == 3.1:
+        assert "1.6 times as large" in said[0]
+
+
+def test_images_with_and_without_pixel_size_are_not_mixed(tmp_path, said):
+    save(tmp_path / "a.tif", IMAGE, imagej=True, resolution=(0.5, 0.5), metadata={"unit": "nm"})
+    save(tmp_path / "b.png", IMAGE)
+    with pytest.raises(DataError, match=r"a.tif tells its pixel size and .*b.png does not; give --pixel-size-nm"):
+        check(tmp_path, said)
+    assert len(check(tmp_path, said, pixel_size_nm=2.0)) == 2
+
+
+def test_folders_and_files_are_found_in_order(tmp_path):
+    for name in ("b.png", "a.TIF", ".hidden.png"):
+        save(tmp_path / name, IMAGE) if name.endswith("png") else tifffile.imwrite(tmp_path / name, IMAGE)
+    (tmp_path / "notes.txt").write_text("")
+    assert [path.name for path in find_images(tmp_path)] == ["a.TIF", "b.png"]
+    assert [path.name for path in find_images([tmp_path / "b.png", tmp_path / "a.TIF"])] == ["b.png", "a.TIF"]
+    with pytest.raises(DataError, match="results of one name"):
+        find_images([tmp_path, tmp_path / "b.png"])
+
+
+def test_places_without_images_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        find_images(tmp_path / "absent.png")
+    with pytest.raises(DataError, match="got an empty folder"):
+        find_images(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"got files ending in '\.jpg'; convert them"):
+        find_images(tmp_path)
+    with pytest.raises(DataError, match="got none"):
+        find_images([])

@@ -1,0 +1,135 @@
+"""Windows: they cover every pixel once, and what lies on their borders comes out as in the whole image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.io import imread
+
+from drgan_lib.classes import PARTICLE
+from drgan_lib.files import read_json
+from drgan_lib.measure.tiles import apply_windows, label_windows, read_windows, windows, write_windows
+from drgan_lib.segmentation.instances import BorderCore, border_core
+from tests.measure.conftest import as_image, draw, exact_map
+
+SIDES = st.integers(1, 400)
+
+
+def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
+    return all(len(set(side)) == pairs.shape[1] for side in pairs)
+
+
+@given(SIDES, SIDES, st.integers(20, 120), st.integers(0, 19))
+def test_cores_are_a_partition_and_windows_are_bounded(height, width, side, overlap):
+    parts, covered = windows((height, width), overlap_px=overlap, side_px=side), np.zeros((height, width), int)
+    for part in parts:
+        covered[part.core] += 1
+        assert math.prod(part.shape) <= side**2 or max(part.shape) <= side
+        for inner, outer, core, size in zip(part.inner, part.outer, part.core, (height, width), strict=True):
+            assert inner.stop - inner.start == core.stop - core.start > 0
+            assert 0 <= outer.start <= core.start < core.stop <= outer.stop <= size
+            if len(parts) > 1:
+                assert outer.start == 0 or core.start - outer.start == overlap // 2
+                assert outer.stop == size or outer.stop - core.stop == overlap // 2
+    assert (covered == 1).all()
+
+
+def test_an_overlap_without_an_end_is_refused():
+    with pytest.raises(ValueError, match="less than the side of 64 px, got 64"):
+        windows((500, 500), overlap_px=64, side_px=64)
+
+
+def test_what_is_small_is_mirrored_and_cut_back(tmp_path):
+    image = np.random.default_rng(0).random((30, 90)).astype(np.float32)
+    parts = windows(image.shape, overlap_px=8, side_px=64)
+    write_windows(image, tmp_path, ["a"], parts, patch_px=64)
+    stored = imread(tmp_path / "a.png")
+    assert stored.shape == (64, 90)
+    np.testing.assert_array_equal(stored[30:60], stored[29::-1])
+    np.testing.assert_allclose(stored[:30] / 65535, image, atol=1 / 65535)
+
+
+def test_class_maps_are_put_together_from_their_cores(tmp_path, network, model):
+    labels = draw((150, 210), [(70, 70, 20), (75, 140, 25), (20, 200, 30)])
+    parts = windows(labels.shape, overlap_px=16, side_px=64)
+    names = [str(k) for k in range(len(parts))]
+    (tmp_path / "images").mkdir()
+    write_windows(as_image(labels) / np.float32(255), tmp_path / "images", names, parts, patch_px=16)
+    network(model, tmp_path / "images", tmp_path / "out")
+    whole, expected = read_windows(tmp_path / "out", names, parts, labels.shape), exact_map(labels)
+    assert len(parts) > 6
+    for field in ("classes", "particle", "contour"):
+        np.testing.assert_array_equal(getattr(whole, field), getattr(expected, field))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000), st.integers(60, 110))
+def test_discs_in_windows_are_those_of_the_whole_image(seed, side):
+    rng = np.random.default_rng(seed)
+    centres = rng.permutation(np.stack(np.meshgrid(np.arange(8, 200, 13), np.arange(8, 230, 13)), -1).reshape(-1, 2))
+    discs = [(*(centre + rng.uniform(-2, 2, 2)), rng.uniform(2, 7)) for centre in centres[:150]]  # some of them touch
+    class_map = exact_map(draw((200, 230), discs))
+    method = BorderCore()
+    whole = border_core(class_map, method)
+    tiled = label_windows(class_map, lambda m: border_core(m, method), overlap_px=40, side_px=side)
+    assert tiled.dtype == np.int32
+    sure = class_map.classes == PARTICLE  # a pixel of the contour may as well go to the one as to the other neighbour
+    assert same_partition(np.where(sure, whole, 0), np.where(sure, tiled, 0))
+    np.testing.assert_array_equal(whole > 0, tiled > 0)
+    assert set(np.unique(tiled)) == set(range(tiled.max() + 1))
+
+
+def test_components_larger_than_a_window_are_joined():
+    y, x = np.mgrid[:300, :300]
+    spiral = np.sin(np.hypot(y - 150, x - 150) / 4 + np.arctan2(y - 150, x - 150)) > 0.5
+    mask = spiral | (np.abs(y - 40) < 3)
+    class_map = exact_map(mask.astype(np.int32))
+    tiled = label_windows(class_map, lambda m: ndimage.label(m.particle > 0)[0], overlap_px=32, side_px=80)
+    # parts of a component that meet outside of a window are apart within it, so joins can be missed, never wrong
+    whole = ndimage.label(mask)[0]
+    assert ((tiled > 0) == mask).all()
+    assert all(len(np.unique(whole[tiled == k])) == 1 for k in range(1, tiled.max() + 1))
+
+
+def test_a_wire_across_all_windows_is_one():
+    mask = np.zeros((120, 400), np.int32)
+    mask[58:63] = 1
+    mask[:, 200:204] = 1
+    tiled = label_windows(exact_map(mask), lambda m: ndimage.label(m.particle > 0)[0], overlap_px=32, side_px=70)
+    assert tiled.max() == 1
+
+
+def test_an_empty_map_has_no_labels():
+    class_map = exact_map(np.zeros((200, 200), np.int32))
+    labels = label_windows(class_map, lambda m: border_core(m, BorderCore()), overlap_px=16, side_px=64)
+    assert labels.shape == (200, 200)
+    assert not labels.any()
+
+
+def test_functions_of_a_neighbourhood_do_not_see_the_windows():
+    mask = draw((150, 220), [(60, 75, 30), (90, 150, 25)]) > 0
+    expected = ndimage.uniform_filter(mask.astype(np.float32), 9)
+    got = apply_windows(
+        mask, lambda part: ndimage.uniform_filter(part.astype(np.float32), 9), overlap_px=20, side_px=64
+    )
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_windows_keep_the_gray_levels_of_their_image(tmp_path):
+    """An empty window of a bright image must not be stretched until its noise looks like particles."""
+    image = np.zeros((100, 300), np.float32)
+    image[:, :30] = 1
+    parts = windows(image.shape, overlap_px=64, side_px=128)
+    names = [f"{k}" for k in range(len(parts))]
+    write_windows(image, tmp_path, names, parts, patch_px=64)
+    write_windows(np.full((64, 64), 0.5), tmp_path, ["other"], windows((64, 64), overlap_px=64), patch_px=64)
+    levels = read_json(tmp_path / "levels.json")
+    assert set(levels) == {*names, "other"}
+    np.testing.assert_allclose(levels["0"], [65535 * image.mean(), 65535 * image.std()], rtol=1e-6)
+    np.testing.assert_allclose(levels["other"], [65535 / 2, 0], rtol=1e-6)
