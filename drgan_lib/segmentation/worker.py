@@ -138,7 +138,8 @@ def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
     copies. Gray levels are normalised by `images/levels.json`, if it is there.
     """
     levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
-    for path in sorted(images.glob("*.png")):
+    paths = sorted(images.glob("*.png"))
+    for path in paths:
         image = imread(path).astype(np.float32)[None, None]
         with normalised_by(levels.get(path.stem)):
             classes, probabilities = predictor.predict_single_npy_array(
@@ -146,7 +147,7 @@ def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
             )
         particle, contour = (probabilities[k, 0].astype(np.float32) for k in (PARTICLE, CONTOUR))
         write_class_map(out, path.stem, ClassMap(classes[0].astype(np.uint8), particle, contour))
-        print(f"STAGE predicted {path.stem}", flush=True)
+    print(f"STAGE predicted {len(paths)} images", flush=True)
 
 
 @contextmanager
