@@ -38,6 +38,7 @@ from drgan_lib.hardware import has_bfloat16
 from drgan_lib.segmentation.predictions import ClassMap, write_class_map
 
 DATASET_ID = 1
+MIRROR_PX = 32
 
 
 def main(request: dict[str, Any]) -> None:
@@ -135,18 +136,20 @@ def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
     """Writes the class map of each of `images/*.png` to `out`.
 
     nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
-    copies. Gray levels are normalised by `images/levels.json`, if it is there.
+    copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes on beyond its border, as
+    in a mirror: the network takes what is missing there for background, and would end particles before the border.
     """
     levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
     paths = sorted(images.glob("*.png"))
     for path in paths:
-        image = imread(path).astype(np.float32)[None, None]
+        image = np.pad(imread(path).astype(np.float32), MIRROR_PX, mode="symmetric")[None, None]
         with normalised_by(levels.get(path.stem)):
             classes, probabilities = predictor.predict_single_npy_array(
                 image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
             )
-        particle, contour = (probabilities[k, 0].astype(np.float32) for k in (PARTICLE, CONTOUR))
-        write_class_map(out, path.stem, ClassMap(classes[0].astype(np.uint8), particle, contour))
+        inside = np.s_[MIRROR_PX:-MIRROR_PX, MIRROR_PX:-MIRROR_PX]
+        particle, contour = (probabilities[k, 0][inside].astype(np.float32) for k in (PARTICLE, CONTOUR))
+        write_class_map(out, path.stem, ClassMap(classes[0][inside].astype(np.uint8), particle, contour))
     print(f"STAGE predicted {len(paths)} images", flush=True)
 
 

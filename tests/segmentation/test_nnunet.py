@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from skimage.io import imsave
+from skimage.io import imread, imsave
 
 from drgan_lib.config import load_experiment
 from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment, worker
@@ -199,6 +199,9 @@ def test_trains_resumes_predicts_and_scores(fabricate, folder):
         found = read_class_map(network / "predictions", name)
         assert (found.classes.shape, found.particle.dtype) == ((72, 80), np.float32)
         assert (found.particle + found.contour < 1 + 1e-4).all()
+        truth = imread(folder / "masks" / f"{name}.png")[:72] > 0
+        for edge, true in ((found.classes[0], truth[0]), (found.classes[:, -1], truth[:, -1])):
+            assert not true.any() or (edge == 1)[true].mean() > 0.5, "particles reach the border"
     model = load_model(exp.run_dir)
     assert (model.arm, model.seed, model.patch_px, model.folder) == ("synthetic+background", 0, 64, network)
     figures = evaluate(exp, folder, log=lines.append)
