@@ -198,6 +198,15 @@ def _check_dataset(exp: Experiment) -> None:
     dataset = exp.material.dataset
     if dataset.path is not None and not dataset.path.expanduser().is_dir():
         raise ConfigError(f"dataset.path: expected a folder of images, got {dataset.path}; correct the path")
+    if dataset.path is not None and any("real" in arm.split("+") for arm in exp.profile.segmentation.arms):
+        # Imported late: it takes seconds.
+        from drgan_lib.data import open_dataset
+
+        if not any(source.mask for source in open_dataset(dataset, dataset.path).train):
+            raise ConfigError(
+                f"segmentation.arms: 'real' learns from masks of training micrographs, but {dataset.path} has none in "
+                "its folder masks; put them there, or leave this arm out"
+            )
     if dataset.twin_of is not None:
         source = twin_source(exp.material)
         if source is not exp.material:

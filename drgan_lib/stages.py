@@ -49,7 +49,14 @@ WORLD = (
 )
 
 STAGES = (
-    Stage("quickstart", "00_quickstart", "quickstart", (), ("material", "profile"), ("scene", "classes.py")),
+    Stage(
+        "quickstart",
+        "00_quickstart",
+        "quickstart",
+        (),
+        ("material", "profile.name", "profile.synthesis"),
+        ("scene", "classes.py"),
+    ),
     Stage(
         "data",
         "01_data_preparation",

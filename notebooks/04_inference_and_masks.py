@@ -123,7 +123,7 @@ figure = figures.statistics(made, exp)
 # | `images/`, `instances/`, `labels/` | one PNG per image: 8-bit image, 16-bit instance ids, 3-class label |
 # | `parameters.csv` | one row per image: seed, particles in view, contrast, and every parameter |
 # | `coco.json` | the instances in the COCO format, with exact masks of the visible parts |
-# | `nnUNet_raw/` | the dataset as nnU-Net wants it, for the next chapter |
+# | `nnUNet_raw/` | the dataset as nnU-Net wants it, for your own training |
 #
 # The nnU-Net dataset also gets the real background patches that chapter 01 found, with an empty label. They show the
 # network dirt, scratches and drift that no render contains, so that it learns to leave them alone.

@@ -82,7 +82,7 @@ shapes[columns].set_axis(["disc", "rod"]).round(2)
 
 # %%
 figures = quantify.quantify(predictions, pixel_sizes, stage, counting=counting, thickness=wires)
-unit = "nm" if "d50_nm" in figures else "px"
+unit = "nm" if any(name.startswith("d50_nm") for name in figures) else "px"
 method = next(name for name in ("border_core", "plain") if name in predictions[0].predicted)
 table, record = quantify.read_table(stage / f"particles_{method}")
 table.head()

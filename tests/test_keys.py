@@ -86,6 +86,13 @@ def test_masks_of_training_images_count_where_an_arm_learns_from_them(changed, i
     assert changed(segmentation__arms="synthetic,real+synthetic") == (TESTED, set())
 
 
+def test_the_order_of_the_arms_counts(changed):
+    """The first one gives the figures of the run."""
+    changed(segmentation__arms="synthetic,otsu")
+    assert changed(segmentation__arms="otsu,synthetic") == (TESTED, set())
+    assert changed(segmentation__arms="otsu, synthetic:1") == (set(), set())
+
+
 @pytest.mark.parametrize("name", ["e.tif", "masks/e.tif"])
 def test_test_images_and_masks_concern_the_segmentation_and_the_list(changed, images, name):
     (images / name).write_text("other")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from drgan_lib.config.base import Section
 
@@ -87,6 +87,11 @@ class SegmentationSettings(Section):
             arms[name] = seeds.strip() or 1
         return arms
 
+    @field_serializer("arms", when_used="json")
+    def _in_order(self, arms: dict[str, int]) -> list[tuple[str, int]]:
+        """Pairs, since the first arm gives the figures of the run: what sorts keys must not lose the order."""
+        return list(arms.items())
+
     @field_validator("arms")
     @classmethod
     def _known_arms(cls, arms: dict[str, int]) -> dict[str, int]:
@@ -99,6 +104,8 @@ class SegmentationSettings(Section):
                 )
             if name == "background":
                 raise ValueError("the arm 'background' has no particles to learn from; add real or synthetic to it")
+            if name not in CLASSICAL and parts != sorted(parts, key=PARTS.index):
+                raise ValueError(f"expected the parts of {name!r} in the order {', '.join(PARTS)}; write it like that")
             if seeds < 1 or (name in CLASSICAL and seeds > 1):
                 raise ValueError(
                     f"{name}: expected {'1 seed, nothing is drawn there' if name in CLASSICAL else 'at least 1 seed'}, "

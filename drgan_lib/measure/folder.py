@@ -41,7 +41,8 @@ def describe(inputs: Sequence[Input], model: Model, *, counting: Counting, thick
             for item in inputs
         },
         "sample_rows": inputs[0].sample_rows,
-        "model": asdict(model) | {"weights": [file_digest(path) for path in weights]},
+        "model": {k: v for k, v in asdict(model).items() if k != "folder"}
+        | {"weights": [file_digest(path) for path in weights]},
         "counting": asdict(counting),
         "thickness": thickness,
     }

@@ -74,8 +74,8 @@ def measure_images(
     not complete; an `out` that holds anything else raises `MeasureError`, an image that cannot be measured `DataError`,
     nnU-Net's failure `SegmentationError`.
 
-    nnU-Net brings each image, and each window of an image above 9 megapixels, to the same contrast by itself: where
-    there is no particle, it may find some in the noise.
+    nnU-Net brings each image to the same contrast, all windows of a large one alike: in an image without any particle
+    it may find some in the noise.
     """
     out, counting = Path(out), counting or Counting(min_area_px=model.min_area_px)
     thickness = model.shape in LONG if thickness is None else thickness

@@ -7,7 +7,7 @@ A further source of annotated images is a further part: a function of the experi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,20 +69,20 @@ def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Pat
     """Writes the raw dataset of nnU-Net for `arm` below `place`, and what is set aside to tune instances on.
 
     Up to `N_TUNING` images with particles, at most a sixth of them and evenly spaced, go to `place/tuning/{images,
-    instances}` (16 bit) instead; none if these are fewer than `LEAST_TUNING`. Returns the raw dataset's folder.
+    instances}` (16 bit) instead; none if these are fewer than `LEAST_TUNING`. Patches of one micrograph overlap, so
+    that all of them are set aside, or none. Returns the raw dataset's folder.
     """
     annotated = [
         (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), instances.astype(np.uint16))
         for part in arm.split("+")
         for name, image, instances in PARTS[part](exp, folder)
     ]
-    with_particles = [k for k, (_, _, instances) in enumerate(annotated) if instances.any()]
-    n_aside = min(N_TUNING, len(with_particles) // 6)
-    n_aside = n_aside if n_aside >= LEAST_TUNING else 0
-    aside = {with_particles[k] for k in np.linspace(0, len(with_particles) - 1, n_aside).round().astype(int)}
+    aside = _set_aside(annotated)
     shutil.rmtree(place / "tuning", ignore_errors=True)
-    for k in aside:
+    for k in sorted(aside):
         name, image, instances = annotated[k]
+        if not instances.any():
+            continue
         for part, array in (("images", image.astype(np.uint16) * 257), ("instances", instances)):
             with atomic_path(place / "tuning" / part / f"{name}.png") as temporary:
                 imsave(temporary, array, check_contrast=False)
@@ -98,3 +98,18 @@ def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Pat
         channel,
         f"{exp.material.title}: {in_words(arm)}",
     )
+
+
+def _set_aside(annotated: Sequence[Annotated]) -> set[int]:
+    """Numbers of the images that are not learned from."""
+    sources: dict[str, list[int]] = {}
+    for k, (name, _, _) in enumerate(annotated):
+        sources.setdefault(name.rsplit("_", 2)[0] if name.startswith("real_") else name, []).append(k)
+    counts = {source: sum(bool(annotated[k][2].any()) for k in numbers) for source, numbers in sources.items()}
+    counts = {source: n for source, n in counts.items() if n}
+    total = sum(counts.values())
+    n_sources = min(N_TUNING, total // 6) * len(counts) // max(1, total)
+    chosen = [list(counts)[k] for k in np.linspace(0, len(counts) - 1, n_sources).round().astype(int)]
+    if sum(counts[source] for source in chosen) < LEAST_TUNING:
+        return set()
+    return {k for source in chosen for k in sources[source]}

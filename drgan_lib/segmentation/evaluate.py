@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +31,7 @@ OF_OTHER_ARMS = ("dsc", "ap50", "pq")  # among the figures of a run; all are in 
 METHODS = {"plain": "", "border_core": "border_core_"}
 WORDS = {
     "plain": "instances are the connected components of class 1",
-    "border_core": "border-core instances, tuned on images set aside from the training set",
+    "border_core": "border-core instances, their settings not chosen on test images (border_core.csv, model.json)",
 }
 
 
@@ -96,14 +97,14 @@ def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] 
     """
     stage, min_area = exp.stage_dir("segmentation"), exp.material.min_area_px
     rows, sets = [], []
-    for arm, seed, _ in model_folders(exp):
+    for number, (arm, seed, _) in enumerate(model_folders(exp)):
         predictions = load_predictions(exp, folder, arm=arm, seed=seed)
         scored = [p for p in predictions if p.true is not None]
         for method in predictions[0].predicted:
             model = {"arm": arm, "seed": seed, "instances": method}
             rows += [model | {"name": p.name} | score(p.true, p.predicted[method], min_area=min_area) for p in scored]
             sets += [model | _of_the_set(scored, method, min_area)] if scored else []
-        if not rows or (arm == rows[0]["arm"] and seed == rows[0]["seed"]):
+        if number == 0:
             _draw(stage, predictions, pd.DataFrame(rows), min_area)
     scores, of_sets = pd.DataFrame(rows), pd.DataFrame(sets)
     figures = {}
@@ -158,8 +159,8 @@ def _figures(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, mi
         figures[_name(row.arm, row.instances, row.metric, first)] = {
             "value": row.mean,
             "std": float(own.groupby("name")[row.metric].mean().std(ddof=0)),
-            "low": row.low,
-            "high": row.high,
+            "low": None if math.isnan(row.low) else row.low,
+            "high": None if math.isnan(row.high) else row.high,
             "definition": f"{DEFINITIONS[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the "
             "test images and seeds",
             **_common(row.n_images, row.n_seeds),

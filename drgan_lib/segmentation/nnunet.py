@@ -124,8 +124,8 @@ def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str],
                     process.kill()
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and any(sign in "".join(last) for sign in NO_MEMORY)):
         raise SegmentationError(
-            "nnU-Net ended for lack of memory, most likely; lower segmentation.batch_size or segmentation.features, or "
-            "close other programs, and run again: training resumes"
+            "nnU-Net ended for lack of memory, most likely; close other programs, or, with the compact trainer, lower "
+            "segmentation.batch_size or segmentation.features, and run again: what is complete is kept"
         )
     if code:
         raise SegmentationError(
@@ -189,6 +189,7 @@ def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) 
     digest.update(code_digest([*TRAINERS.glob("*.py"), WORKER], root=WORKER.parent).encode())
     mark, key = folder / "trained_on.json", digest.hexdigest()
     if not mark.is_file() or read_json(mark)["sha256"] != key:
+        mark.unlink(missing_ok=True)  # first: half a network must not be taken for a trained one
         shutil.rmtree(folder, ignore_errors=True)
         write_json(mark, {"sha256": key})
 

@@ -44,6 +44,8 @@ def segment(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] =
     images = write_test_images(exp, folder)
     models = list(model_folders(exp))
     write_json(stage / "models.json", [str(place.relative_to(stage)) for _, _, place in models])
+    for _, _, place in models:
+        (place / "model.json").unlink(missing_ok=True)  # until it is known to be that of these settings
     for number, (arm, seed, place) in enumerate(models, 1):
         log(f"model {number} of {len(models)}: {arm}, seed {seed}")
         if arm in CLASSICAL:

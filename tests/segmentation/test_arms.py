@@ -60,6 +60,20 @@ def test_a_sixth_is_set_aside_and_not_learned_from(fabricate, folder, tmp_path):
         np.testing.assert_array_equal(imread(tmp_path / "arm/tuning/instances" / f"{name}.png"), instances)
 
 
+def test_patches_of_a_micrograph_are_set_aside_together():
+    patch, empty = np.ones((4, 4), int), np.zeros((4, 4), int)
+    annotated = [
+        (f"real_a_b_{m:02d}_{row:04d}_{column:04d}", patch, patch if row or column else empty)
+        for m in range(24)
+        for row in (0, 200)
+        for column in (0, 100)
+    ]
+    aside = arms._set_aside(annotated)
+    micrographs = {annotated[k][0].rsplit("_", 2)[0] for k in aside}
+    assert len(micrographs) == 4  # 12 of 72 patches with particles
+    assert aside == {k for k, (name, _, _) in enumerate(annotated) if name.rsplit("_", 2)[0] in micrographs}
+
+
 def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):
     raw = arms.write_training_set(fabricate(n_train=59), folder, "synthetic", tmp_path / "arm")
     assert len(cases(raw)) == 59
@@ -134,6 +148,7 @@ def test_arms_as_text_or_as_a_table(text, arms):
     [
         ("real,ruehle", "unknown arm 'ruehle'; expected one of otsu, or different ones of real, synthetic, background"),
         ("real+real", "unknown arm 'real+real'"),
+        ("synthetic+real", "expected the parts of 'synthetic+real' in the order real, synthetic, background"),
         ("real,real:2", "real stands there twice"),
         ("background", "no particles to learn from"),
         ("otsu:3", "otsu: expected 1 seed"),
