@@ -3,7 +3,7 @@ PYTHON ?= python3
 MATERIAL ?= twin
 MATERIALS ?=
 PROFILE ?= demo
-ARMS ?= real:3,synthetic:3,synthetic+background,real+synthetic,otsu
+ARMS ?= synthetic:3,real:3,synthetic+background,real+synthetic,otsu
 RUN ?= runs/$(MATERIAL)/$(PROFILE)
 ARGS ?=
 

@@ -214,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--arms",
         metavar="NAME[:SEEDS],...",
-        help="models to compare, as real:3,synthetic:3,real+synthetic,otsu (short for -P segmentation.arms=...)",
+        help="models to compare, as synthetic:3,real:3,real+synthetic,otsu (short for -P segmentation.arms=...)",
     )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--runs", type=Path, help="where runs are kept (default: $DRGAN_RUNS or runs)")

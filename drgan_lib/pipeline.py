@@ -10,6 +10,7 @@ from typing import Any
 
 from drgan_lib import execute, keys, stages
 from drgan_lib.config import (
+    CLASSICAL,
     ROOT,
     ConfigError,
     Experiment,
@@ -105,7 +106,8 @@ def expected_bytes(exp: Experiment) -> int:
     checkpoints = 50 * 2**20 + exp.profile.gan.epochs * 2**20
     images = exp.profile.synthesis.n_images * pixels * 24  # image, labels, nnU-Net's preprocessed copies
     network = 2**30 if exp.profile.segmentation.trainer == "default" else 150 * 2**20
-    return checkpoints + images + network
+    n_networks = sum(seeds for arm, seeds in exp.profile.segmentation.arms.items() if arm not in CLASSICAL)
+    return checkpoints + images + n_networks * network
 
 
 def _run_stage(

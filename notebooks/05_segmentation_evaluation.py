@@ -53,7 +53,7 @@ glue("min_area_px", exp.material.min_area_px, display=False)
 #   would try first, and needs no training at all
 #
 # All networks get the same number of iterations and are trained by the same code. `drgan run ... --arms
-# real:3,synthetic:3,otsu` chooses the arms and how many seeds each has. The seed changes the network's first weights,
+# synthetic:3,real:3,otsu` chooses the arms and how many seeds each has. The seed changes the network's first weights,
 # the order of its images and their augmentation; the synthetic images stay the same.
 
 # %%

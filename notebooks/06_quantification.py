@@ -36,9 +36,8 @@ from drgan_lib.sources import dataset_folder
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
 folder, stage = dataset_folder(exp), exp.stage_dir("quantification")
-arms = list(exp.profile.segmentation.arms)
-arm = "synthetic" if "synthetic" in arms else arms[0]
-predictions = segmentation.load_predictions(exp, folder, arm=arm)
+arm = next(iter(exp.profile.segmentation.arms))
+predictions = segmentation.load_predictions(exp, folder)
 pixel_sizes = quantify.pixel_sizes_of_tests(exp, folder)
 counting = quantify.Counting(min_area_px=exp.material.min_area_px)
 wires = exp.material.meshes.shape in ("rod", "wire")
