@@ -1,7 +1,9 @@
 """Segmentation: networks trained on synthetic and on real images, judged on real micrographs::
 
-arms --write_training_set--> nnU-Net's raw dataset --nnunet.train--> network --predict--> ClassMap
-ClassMap --plain, border_core--> instances --score--> figures, summarise--> tables
+    arms --write_training_set--> nnU-Net's raw dataset --nnunet.train--> network --predict--> ClassMap
+    ClassMap --plain, border_core--> instances --score--> figures, summarise--> tables
+
+Masks of test micrographs are opened by `evaluate` alone, those of training micrographs by the arm `real` alone.
 """
 
 from drgan_lib.segmentation.checks import SegmentationError

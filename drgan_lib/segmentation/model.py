@@ -56,7 +56,7 @@ def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = No
 
 
 def predict(model: Model, images: Path, out: Path, *, log: Callable[[str], None] = print) -> None:
-    """Class maps of images/*.png, uint16 gray [h, w], in `out`; see `drgan_lib.segmentation.nnunet.predict`."""
+    """Class maps, in `out`, of all PNG files in `images`, uint16 gray [h, w]; see `drgan_lib.segmentation.nnunet`."""
     nnunet.predict(model.folder, [(images, out)], log=log)
 
 
