@@ -63,7 +63,7 @@ glue("arms", ", ".join(f"`{arm}` ({n} seed{'s' if n > 1 else ''})" for arm, n in
 glue("first_arm", first, display=False)
 
 # %% [markdown]
-# This run has {glue:text}`arms`. The figures of the run are those of `{glue:text}`first_arm``.
+# This run has {glue:text}`arms`. The figures of the run are those of the first one, {glue:text}`first_arm`.
 #
 # ## The network
 #
@@ -123,7 +123,11 @@ pd.concat(tuned) if tuned else "nothing was tuned"
 # %%
 figures = segmentation.evaluate(exp, folder)
 pd.set_option("display.max_colwidth", None)
-pd.DataFrame(figures, index=["value", "std", "n_images", "n_seeds", "min_area_px", "definition"]).T
+shown = pd.DataFrame(figures, index=["value", "std", "low", "high", "n_images", "n_seeds", "definition"]).T
+shown.drop(columns="definition").map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)
+
+# %%
+shown[["definition"]]
 
 # %%
 for name in ("dsc", "ap50", "pq", "border_core_ap50", "border_core_pq"):
