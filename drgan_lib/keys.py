@@ -78,7 +78,7 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
     from drgan_lib.data import open_dataset, take_subset
     from drgan_lib.data.fetch import read_registry
 
-    if split == "masks" and not any("real" in arm.split("+") for arm in exp.profile.segmentation.arms):
+    if split == "masks" and not exp.profile.segmentation.needs_masks:
         return []
     settings = exp.material.dataset
     if settings.path is not None:

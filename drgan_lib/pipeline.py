@@ -200,7 +200,7 @@ def _check_dataset(exp: Experiment) -> None:
     dataset = exp.material.dataset
     if dataset.path is not None and not dataset.path.expanduser().is_dir():
         raise ConfigError(f"dataset.path: expected a folder of images, got {dataset.path}; correct the path")
-    if dataset.path is not None and any("real" in arm.split("+") for arm in exp.profile.segmentation.arms):
+    if dataset.path is not None and exp.profile.segmentation.needs_masks:
         # Imported late: it takes seconds.
         from drgan_lib.data import open_dataset
 

@@ -31,7 +31,7 @@ from myst_nb import glue
 from skimage.draw import disk
 
 from drgan_lib import quantify, segmentation
-from drgan_lib.config import load_experiment
+from drgan_lib.config import ELONGATED, load_experiment
 from drgan_lib.sources import dataset_folder
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
@@ -40,7 +40,7 @@ arm = next(iter(exp.profile.segmentation.arms))
 predictions = segmentation.load_predictions(exp, folder)
 pixel_sizes = quantify.pixel_sizes_of_tests(exp, folder)
 counting = quantify.Counting(min_area_px=exp.material.min_area_px)
-wires = exp.material.meshes.shape in ("rod", "wire")
+wires = exp.material.meshes.shape in ELONGATED
 glue("arm", arm, display=False)
 glue("min_area_px", counting.min_area_px, display=False)
 pd.Series(pixel_sizes, name="pixel size, nm").to_frame()

@@ -73,6 +73,11 @@ class SegmentationSettings(Section):
     stages: int = Field(7, ge=3)
     fold: Literal["all", "five", "0", "1", "2", "3", "4"] = "all"
 
+    @property
+    def needs_masks(self) -> bool:
+        """Whether an arm learns from the masks of training micrographs."""
+        return any("real" in arm.split("+") for arm in self.arms)
+
     @field_validator("arms", mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from drgan_lib.config import ELONGATED
 from drgan_lib.files import require_free_space
 from drgan_lib.measure.folder import complete_folder, describe, open_folder, work_folder
 from drgan_lib.measure.read import Input, check_inputs, find_images
@@ -40,7 +41,6 @@ from drgan_lib.segmentation.model import Model, predict
 BATCH_PX = 64_000_000  # images predicted by one process, which takes ten seconds to start
 DISK_PER_PX = 12  # bytes: image and class map, uncompressed and with overlaps, and the results
 THICKEST_PX = 512
-LONG = ("rod", "wire")
 WHITE_PERCENT = 0.1
 
 Predictor = Callable[..., None]  # (model, folder of images, folder of predictions, log=)
@@ -78,7 +78,7 @@ def measure_images(
     it may find some in the noise.
     """
     out, counting = Path(out), counting or Counting(min_area_px=model.min_area_px)
-    thickness = model.shape in LONG if thickness is None else thickness
+    thickness = model.shape in ELONGATED if thickness is None else thickness
     inputs = check_inputs(
         find_images(places),
         sample_rows=sample_rows,

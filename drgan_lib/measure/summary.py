@@ -10,9 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from drgan_lib.files import atomic_path
-from drgan_lib.quantify import Counting, Distribution, distribution, plot_distribution, pool, write_table
+from drgan_lib.quantify import SIZES, Counting, Distribution, distribution, plot_distribution, pool, write_table
 
-SIZES = ("equivalent_diameter", "feret_max", "feret_min")
 TARGET = 0.05
 
 

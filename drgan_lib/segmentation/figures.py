@@ -124,8 +124,7 @@ def plot_table(summary: pd.DataFrame, *, published: Sequence[Published] = ()) ->
         axes.xaxis.get_major_locator().set_params(nbins=6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", alpha=0.3)
-        _bare(axes)
-        axes.spines["left"].set_visible(False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
     handles = [Line2D([], [], ls="", marker=m, color=c, label=label) for m, c, label in METHODS.values()]
     handles.append(Line2D([], [], color="0.5", lw=3, alpha=0.6, label="95 % interval over images"))
     if published:
@@ -181,7 +180,3 @@ def _outlined(image: np.ndarray, layers: Layers) -> np.ndarray:
     for labels, colour in layers:
         picture[find_boundaries(labels, mode="inner")] = colour
     return picture
-
-
-def _bare(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)

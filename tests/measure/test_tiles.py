@@ -20,11 +20,6 @@ from tests.measure.conftest import as_image, draw, exact_map
 SIDES = st.integers(1, 400)
 
 
-def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
-    return all(len(set(side)) == pairs.shape[1] for side in pairs)
-
-
 @given(SIDES, SIDES, st.integers(20, 120), st.integers(0, 19))
 def test_cores_are_a_partition_and_windows_are_bounded(height, width, side, overlap):
     parts, covered = windows((height, width), overlap_px=overlap, side_px=side), np.zeros((height, width), int)
