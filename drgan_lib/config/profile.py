@@ -46,7 +46,7 @@ class SynthesisSettings(Section):
     spp: int | None = Field(None, ge=1)
 
 
-COMPACT_ONLY = ("iterations", "batch_size", "features", "stages")
+COMPACT_ONLY = ("iterations", "batch_size", "patch_px", "features", "stages")
 PARTS = ("real", "synthetic", "background")  # of a training set
 CLASSICAL = ("otsu",)  # ways to segment without training
 
@@ -56,8 +56,8 @@ class SegmentationSettings(Section):
 
     `arms` are the models to compare, with the number of seeds of each: names in `CLASSICAL`, or the `PARTS` of a
     training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are those of
-    the first. `iterations`, `batch_size`, `features` and `stages` are those of the compact trainer; nnU-Net plans its
-    own, with `planner`. `fold` is one of nnU-Net's five splits of the training set, all of it, or `five` for five
+    the first. `iterations`, `batch_size`, `patch_px` (None: whole images), `features` and `stages` are those of the
+    compact trainer; nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training set, all of it, or `five` for five
     networks whose predictions are averaged.
     """
 
@@ -69,6 +69,7 @@ class SegmentationSettings(Section):
     normalization: Literal["zscore", "rescale_to_0_1"] = "zscore"
     iterations: int = Field(250_000, ge=1)
     batch_size: int | None = Field(None, ge=1)
+    patch_px: int | None = Field(None, ge=32)
     features: int = Field(32, ge=4)
     stages: int = Field(7, ge=3)
     fold: Literal["all", "five", "0", "1", "2", "3", "4"] = "all"
@@ -155,7 +156,7 @@ PROFILES = {
     ),
     "laptop": Profile(
         name="laptop",
-        gan=GanSettings(epochs=50, n_layouts=124, spp=64),
+        gan=GanSettings(epochs=20, n_layouts=124, spp=64),
         synthesis=SynthesisSettings(n_images=1000, spp=25),
         segmentation=SegmentationSettings(trainer="compact", iterations=2000, batch_size=4, features=16, stages=6),
     ),

@@ -28,7 +28,8 @@ from drgan_lib.segmentation.checks import SegmentationError, check_raw
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
-TRAINERS, WORKER = Path(__file__).parent / "trainers", Path(__file__).parent / "worker.py"
+HERE = Path(__file__).parent
+TRAINING = HERE / "trainers", HERE / "worker" / "train.py"  # the code that a network comes from
 NO_MEMORY = ("6 feet under", "can't allocate memory", "out of memory", "MemoryError", "std::bad_alloc")
 
 
@@ -39,12 +40,11 @@ def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[
     other code that trains start anew. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or
     is killed.
     """
-    patch_px = exp.material.patches.size_px
-    n_images = check_raw(raw, patch_px=patch_px)
+    n_images = check_raw(raw, patch_px=exp.network_px)
     _start_anew_if_changed(exp, folder, raw, seed)
     if is_trained(folder):
         return
-    require_free_space(folder, n_images * patch_px**2 * 6 + 2**30, "preprocessing and training")
+    require_free_space(folder, n_images * exp.material.patches.size_px**2 * 6 + 2**30, "preprocessing and training")
     preprocessed = folder / "nnUNet_preprocessed"
     request = _request(exp, folder, raw, seed)
     _log_start(request, n_images, log)
@@ -84,7 +84,7 @@ def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
         "nnUNet_raw": str(raw.resolve()),
         "nnUNet_preprocessed": str(preprocessed.resolve()),
         "nnUNet_results": str((folder / "nnUNet_results").resolve()),
-        "nnUNet_extTrainer": str(TRAINERS),
+        "nnUNet_extTrainer": str(TRAINING[0]),
         "nnUNet_def_n_proc": str(machine["threads"]),
         "nnUNet_n_proc_DA": str(machine["threads"]),
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
@@ -156,7 +156,7 @@ def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, A
     compact = settings.trainer == "compact"
     configuration = {
         "name": "2d_compact",
-        "patch_px": exp.material.patches.size_px,
+        "patch_px": exp.network_px,
         "seed": seed,
         **settings.model_dump(include={"iterations", "batch_size", "features", "stages"}),
     }
@@ -183,10 +183,12 @@ def _machine() -> dict[str, Any]:
 def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) -> None:
     """Removes what was trained with other settings, on another training set or by other code."""
     settings = exp.profile.segmentation.model_dump(mode="json", exclude={"arms"})
-    digest = hashlib.sha256(f"{settings} {seed} {exp.material.patches.size_px}".encode())
-    for path in sorted([raw / "dataset.json", *raw.glob("*Tr/*.png")]):
+    about = {name: value for name, value in read_json(raw / "dataset.json").items() if name != "description"}
+    digest = hashlib.sha256(f"{settings} {seed} {exp.network_px} {about}".encode())
+    for path in sorted(raw.glob("*Tr/*.png")):
         digest.update(path.name.encode() + path.read_bytes())
-    digest.update(code_digest([*TRAINERS.glob("*.py"), WORKER], root=WORKER.parent).encode())
+    trainers, worker = TRAINING
+    digest.update(code_digest([*trainers.glob("*.py"), worker], root=trainers.parent).encode())
     mark, key = folder / "trained_on.json", digest.hexdigest()
     if not mark.is_file() or read_json(mark)["sha256"] != key:
         mark.unlink(missing_ok=True)  # first: half a network must not be taken for a trained one

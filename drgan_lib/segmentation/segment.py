@@ -100,7 +100,7 @@ def _tune(exp: Experiment, arm: str, seed: int, place: Path, log: Callable[[str]
         seed=seed,
         border_core=BorderCore(),
         pixel_size_nm=read_json(exp.stage_dir("data") / "dataset.json").get("pixel_size_nm"),
-        patch_px=material.patches.size_px,
+        patch_px=exp.network_px,
         shape=material.meshes.shape,
         min_area_px=material.min_area_px,
     )

@@ -1,16 +1,9 @@
-"""The process in which nnU-Net runs: `python -m drgan_lib.segmentation.worker request.json`.
-
-nnU-Net reads its folders from the environment at import, sets Matplotlib's backend, prints at length and may
-be killed for memory; none of that should happen to the notebook. `drgan_lib.segmentation.nnunet` writes the
-request, sets the environment and starts this module.
-"""
+"""Plans, preprocesses and trains, in the worker's process."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -20,37 +13,17 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from nnunetv2.experiment_planning.plan_and_preprocess_api import (
     extract_fingerprints,
     plan_experiments,
     preprocess,
 )
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
 from nnunetv2.run.run_training import run_training
-from skimage.io import imread
 
-from drgan_lib.classes import CONTOUR, PARTICLE
 from drgan_lib.files import read_json, write_json
-from drgan_lib.hardware import has_bfloat16
-from drgan_lib.segmentation.predictions import ClassMap, write_class_map
 
 DATASET_ID = 1
-MIRROR_PX = 32
-
-
-def main(request: dict[str, Any]) -> None:
-    """Trains where the request names a dataset, predicts where it names images; completed parts are kept."""
-    device = torch.device(request["device"])
-    if device.type == "cpu":
-        torch.set_num_threads(request["threads"])
-    results = Path(request["results"])
-    if "dataset" in request:
-        plan_and_train(request, results, device)
-    if "predict" in request:
-        predict_all(request["predict"], results, device)
 
 
 def plan_and_train(request: dict[str, Any], results: Path, device: torch.device) -> None:
@@ -79,19 +52,6 @@ def plan_and_train(request: dict[str, Any], results: Path, device: torch.device)
                 device=device,
             )
     print("STAGE trained", flush=True)
-
-
-def predict_all(places: list[dict[str, str]], results: Path, device: torch.device) -> None:
-    """Segments the images of all `places` with the mean of the folds of the one model in `results`."""
-    (plans,) = results.glob("*/*/plans.json")
-    folds = tuple(path.name.removeprefix("fold_") for path in sorted(plans.parent.glob("fold_*")))
-    predictor = nnUNetPredictor(device=device, allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
-    compact = plans.parent.name.startswith("CompactTrainer")
-    bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        for place in places:
-            predict(predictor, Path(place["images"]), Path(place["out"]))
 
 
 def plan_and_preprocess(folder: Path, request: dict[str, Any]) -> str:
@@ -132,40 +92,6 @@ def compact_configuration(plans: dict[str, Any], request: dict[str, Any]) -> dic
     }
 
 
-def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
-    """Writes the class map of each of `images/*.png` to `out`.
-
-    nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
-    copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes on beyond its border, as
-    in a mirror: the network takes what is missing there for background, and would end particles before the border.
-    """
-    levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
-    paths = sorted(images.glob("*.png"))
-    for path in paths:
-        image = np.pad(imread(path).astype(np.float32), MIRROR_PX, mode="symmetric")[None, None]
-        with normalised_by(levels.get(path.stem)):
-            classes, probabilities = predictor.predict_single_npy_array(
-                image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
-            )
-        inside = np.s_[MIRROR_PX:-MIRROR_PX, MIRROR_PX:-MIRROR_PX]
-        particle, contour = (probabilities[k, 0][inside].astype(np.float32) for k in (PARTICLE, CONTOUR))
-        write_class_map(out, path.stem, ClassMap(classes[0][inside].astype(np.uint8), particle, contour))
-    print(f"STAGE predicted {len(paths)} images", flush=True)
-
-
-@contextmanager
-def normalised_by(level: tuple[float, float] | None) -> Iterator[None]:
-    """nnU-Net's z-score with this mean and standard deviation in place of the image's own (None)."""
-    if level is None:
-        yield
-        return
-    mean, std = level
-    with mock.patch.object(
-        ZScoreNormalization, "run", lambda _, image, seg=None: ((image - mean) / max(std, 1e-8)).astype(np.float32)
-    ):
-        yield
-
-
 @contextmanager
 def threads_instead_of_processes() -> Iterator[None]:
     """nnU-Net's pools of new processes, as threads: on few cores each new process costs ten seconds of
@@ -173,9 +99,3 @@ def threads_instead_of_processes() -> Iterator[None]:
     """
     with mock.patch.object(multiprocessing, "get_context", return_value=SimpleNamespace(Pool=ThreadPool)):
         yield
-
-
-if __name__ == "__main__":
-    # A run in a shell's background ignores interrupts, and a process inherits that; its parent means them.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(read_json(sys.argv[1]))

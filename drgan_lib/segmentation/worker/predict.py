@@ -1,0 +1,68 @@
+"""Segments images with a trained network, in the worker's process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
+from skimage.io import imread
+
+from drgan_lib.classes import CONTOUR, PARTICLE
+from drgan_lib.files import read_json
+from drgan_lib.hardware import has_bfloat16
+from drgan_lib.segmentation.predictions import ClassMap, write_class_map
+
+MIRROR_PX = 32
+
+
+def predict_all(places: list[dict[str, str]], results: Path, device: torch.device) -> None:
+    """Segments the images of all `places` with the mean of the folds of the one model in `results`."""
+    (plans,) = results.glob("*/*/plans.json")
+    folds = tuple(path.name.removeprefix("fold_") for path in sorted(plans.parent.glob("fold_*")))
+    predictor = nnUNetPredictor(device=device, allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
+    compact = plans.parent.name.startswith("CompactTrainer")
+    bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        for place in places:
+            predict(predictor, Path(place["images"]), Path(place["out"]))
+
+
+def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
+    """Writes the class map of each of `images/*.png` to `out`.
+
+    nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
+    copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes on beyond its border, as
+    in a mirror: the network takes what is missing there for background, and would end particles before the border.
+    """
+    levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
+    paths = sorted(images.glob("*.png"))
+    for path in paths:
+        image = np.pad(imread(path).astype(np.float32), MIRROR_PX, mode="symmetric")[None, None]
+        with normalised_by(levels.get(path.stem)):
+            classes, probabilities = predictor.predict_single_npy_array(
+                image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
+            )
+        inside = np.s_[MIRROR_PX:-MIRROR_PX, MIRROR_PX:-MIRROR_PX]
+        particle, contour = (probabilities[k, 0][inside].astype(np.float32) for k in (PARTICLE, CONTOUR))
+        write_class_map(out, path.stem, ClassMap(classes[0][inside].astype(np.uint8), particle, contour))
+    print(f"STAGE predicted {len(paths)} images", flush=True)
+
+
+@contextmanager
+def normalised_by(level: tuple[float, float] | None) -> Iterator[None]:
+    """nnU-Net's z-score with this mean and standard deviation in place of the image's own (None)."""
+    if level is None:
+        yield
+        return
+    mean, std = level
+    with mock.patch.object(
+        ZScoreNormalization, "run", lambda _, image, seg=None: ((image - mean) / max(std, 1e-8)).astype(np.float32)
+    ):
+        yield
