@@ -56,9 +56,9 @@ class SegmentationSettings(Section):
 
     `arms` are the models to compare, with the number of seeds of each: names in `CLASSICAL`, or the `PARTS` of a
     training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are those of
-    the first. `iterations`, `batch_size`, `patch_px` (None: whole images), `features` and `stages` are those of the
-    compact trainer; nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training set, all of it, or `five` for five
-    networks whose predictions are averaged.
+    the first. `iterations`, `batch_size`, `patch_px` (None: that of the images), `features` and `stages` are those of
+    the compact trainer; nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training
+    set, all of it, or `five` for five networks whose predictions are averaged.
     """
 
     arms: dict[str, int] = Field({"synthetic+background": 1}, min_length=1)
@@ -158,7 +158,9 @@ PROFILES = {
         name="laptop",
         gan=GanSettings(epochs=20, n_layouts=124, spp=64),
         synthesis=SynthesisSettings(n_images=1000, spp=25),
-        segmentation=SegmentationSettings(trainer="compact", iterations=2000, batch_size=4, features=16, stages=6),
+        segmentation=SegmentationSettings(
+            trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6
+        ),
     ),
     "paper": Profile(name="paper"),
 }

@@ -59,12 +59,17 @@ def windows(shape: tuple[int, int], *, overlap_px: int, side_px: int = SIDE_PX) 
 def write_windows(image: np.ndarray, folder: Path, names: list[str], parts: list[Window], *, patch_px: int) -> None:
     """Windows of `image` [h, w] in [0, 1] as 16-bit `folder/<name>.png`; those below the patch are mirrored at the end.
 
-    The network's patch does not fit into a smaller image; nnU-Net would fill it up with black. The mean and standard
-    deviation of the whole image go to `folder/levels.json` under each name, so that no window is stretched on its own.
+    The network's patch does not fit into a smaller image; nnU-Net would fill it up with black. The levels of
+    the whole image go to `folder/levels.json` under each name, so that no window is stretched on its own.
     """
     path = folder / "levels.json"
     levels = read_json(path) if path.is_file() else {}
-    of_image = [float(65535 * image.mean(dtype=np.float64)), float(65535 * image.std(dtype=np.float64))]
+    of_image = {
+        "mean": float(65535 * image.mean(dtype=np.float64)),
+        "std": float(65535 * image.std(dtype=np.float64)),
+        "min": float(65535 * image.min()),
+        "max": float(65535 * image.max()),
+    }
     write_json(path, levels | dict.fromkeys(names, of_image))
     for name, part in zip(names, parts, strict=True):
         pixels = np.round(image[part.outer] * 65535).astype(np.uint16)

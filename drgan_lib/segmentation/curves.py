@@ -16,7 +16,7 @@ from drgan_lib.files import atomic_path
 from drgan_lib.segmentation.figures import SERIES
 from drgan_lib.segmentation.segment import model_folders
 
-TRAINING = ("epoch", "learning_rate", "train_loss", "val_loss", "seconds")
+TRAINING = ("fold", "epoch", "learning_rate", "train_loss", "val_loss", "seconds")
 _LINES = {
     "learning_rate": r"Current learning rate: (\S+)",
     "train_loss": r"train_loss (\S+)",
@@ -40,19 +40,21 @@ def training_curves(exp: Experiment) -> Path | None:
 
 
 def read_training(log: str | Path) -> pd.DataFrame:
-    """nnU-Net's log as a table: a row per complete epoch (numbered from 0, as nnU-Net does).
+    """nnU-Net's log as a table: a row per complete epoch (numbered from 0, as nnU-Net does) of each fold.
 
-    Columns: epoch, learning_rate, train_loss, val_loss, seconds, and dice_particle, dice_contour: the pseudo-Dice,
-    taken over the pixels of a few validation patches. An epoch that was repeated after an interruption counts as it
-    was repeated. Raises `FileNotFoundError` if there is no log.
+    Columns: fold ("all" where there is one training), epoch, learning_rate, train_loss, val_loss, seconds, and
+    dice_particle, dice_contour: the pseudo-Dice, taken over the pixels of a few validation patches. An epoch that was
+    repeated after an interruption counts as it was repeated. Raises `FileNotFoundError` if there is no log.
     """
     if not Path(log).is_file():
         raise FileNotFoundError(f"expected nnU-Net's log {log}, found none; train the network first")
     classes = [f"dice_{name}" for name, value in LABELS.items() if value != BACKGROUND]
-    rows, row = {}, {}
+    rows, row, fold = {}, {}, "all"
     for line in Path(log).read_text(errors="replace").splitlines():
+        if of_fold := re.match(r"STAGE fold (\S+)", line):
+            fold = of_fold[1]
         if start := re.search(r": Epoch (\d+)\s*$", line):
-            row = {"epoch": int(start[1])}
+            row = {"fold": fold, "epoch": int(start[1])}
         for name, pattern in _LINES.items():
             if found := re.search(pattern, line):
                 row[name] = float(found[1])
@@ -60,25 +62,26 @@ def read_training(log: str | Path) -> pd.DataFrame:
             values = re.findall(r"(?:\((\S+?)\)|([^\s,()]+))(?:,|$)", found[1])
             row.update(zip(classes, (float(a or b) for a, b in values), strict=True))
         if "seconds" in row:
-            rows[row["epoch"]], row = row, {}
-    return pd.DataFrame([rows[epoch] for epoch in sorted(rows)], columns=[*TRAINING, *classes])
+            rows[row["fold"], row["epoch"]], row = row, {}
+    return pd.DataFrame([rows[place] for place in sorted(rows)], columns=[*TRAINING, *classes])
 
 
 def plot_training(logs: Mapping[str, Sequence[str | Path]]) -> Figure:
-    """Training loss and pseudo-Dice by epoch from nnU-Net's logs: a colour per name (an arm), a line per log (a seed).
+    """Training loss and pseudo-Dice by epoch from nnU-Net's logs: a colour per name (an arm), a line per training.
 
-    Of the pseudo-Dice the particles are drawn solid, the contour dashed.
+    A log (of a seed) holds one training, or one per fold. Of the pseudo-Dice the particles are drawn solid, the contour
+    dashed.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     loss, dice = figure.subplots(1, 2)
     for number, (name, paths) in enumerate(logs.items()):
         colour = SERIES[number % len(SERIES)]
         for path in paths:
-            table = read_training(path)
-            style = {"color": colour, "lw": 1.4, "alpha": 0.8, "marker": "o" if len(table) < 2 else None}
-            loss.plot(table["epoch"], table["train_loss"], **style)
-            dice.plot(table["epoch"], table["dice_particle"], **style)
-            dice.plot(table["epoch"], table["dice_contour"], ls="--", **style)
+            for _, table in read_training(path).groupby("fold"):
+                style = {"color": colour, "lw": 1.4, "alpha": 0.8, "marker": "o" if len(table) < 2 else None}
+                loss.plot(table["epoch"], table["train_loss"], **style)
+                dice.plot(table["epoch"], table["dice_particle"], **style)
+                dice.plot(table["epoch"], table["dice_contour"], ls="--", **style)
         loss.plot([], color=colour, label=f"{name} ({len(paths)} {'seed' if len(paths) == 1 else 'seeds'})")
     loss.set_ylabel("training loss (cross-entropy - Dice)")
     dice.set_ylabel("pseudo-Dice")

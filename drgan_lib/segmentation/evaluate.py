@@ -21,7 +21,7 @@ from drgan_lib.segmentation.checks import SegmentationError
 from drgan_lib.segmentation.figures import gallery, overlays, plot_table
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap, pooled, score
-from drgan_lib.segmentation.predictions import read_class_map
+from drgan_lib.segmentation.predictions import predicted_names, read_class_map
 from drgan_lib.segmentation.segment import model_folders
 from drgan_lib.segmentation.summary import PUBLISHED, gaps, paper_table, summarise
 
@@ -61,10 +61,11 @@ def load_predictions(
     stage, predictions = exp.stage_dir("segmentation"), []
     first_arm, first_seed, _ = next(model_folders(exp))
     place = stage / "arms" / (arm or first_arm) / f"seed{first_seed if seed is None else seed}"
+    predicted = predicted_names(place / "predictions")
     settings = read_json(place / "model.json")["border_core"] if (place / "model.json").is_file() else None
     for source in held_out_sources(exp, folder):
         name = source.image.stem
-        if not (place / "predictions" / f"{name}.png").is_file():
+        if name not in predicted:
             raise SegmentationError(
                 f"expected a prediction of {name} in {place / 'predictions'}, found none; "
                 "run segment(exp, folder) first"
@@ -76,11 +77,11 @@ def load_predictions(
                 f"{name}: expected a mask of the image's shape {classes.classes.shape}, got {true.shape}; "
                 "give the mask of this image"
             )
-        predicted = {"plain": plain(classes.classes)}
+        instances = {"plain": plain(classes.classes)}
         if settings is not None:
-            predicted["border_core"] = border_core(classes, BorderCore(**settings))
+            instances["border_core"] = border_core(classes, BorderCore(**settings))
         image = imread(stage / "images" / f"{name}.png") / 65535
-        predictions.append(Prediction(name, image, true, predicted, classes.particle))
+        predictions.append(Prediction(name, image, true, instances, classes.particle))
     return predictions
 
 

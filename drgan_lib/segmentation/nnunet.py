@@ -25,11 +25,13 @@ from drgan_lib.config import Experiment
 from drgan_lib.digest import code_digest
 from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.segmentation.checks import SegmentationError, check_raw
+from drgan_lib.segmentation.predictions import predicted_names
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
 HERE = Path(__file__).parent
-TRAINING = HERE / "trainers", HERE / "worker" / "train.py"  # the code that a network comes from
+# The code that networks and that predictions come from.
+TRAINERS, TRAIN, PREDICT = HERE / "trainers", HERE / "worker" / "train.py", HERE / "worker" / "predict.py"
 NO_MEMORY = ("6 feet under", "can't allocate memory", "out of memory", "MemoryError", "std::bad_alloc")
 
 
@@ -57,9 +59,9 @@ def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[
     """Segments with the network `folder` all images of each (images, out) in `places`.
 
     images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. For parts of a larger
-    image, images/levels.json may hold [mean, standard deviation] of that under each NAME: nnU-Net would else stretch an
-    empty part until its noise looks like particles. Needs some 60 bytes of memory per pixel of the largest image.
-    Raises `SegmentationError` where the network is not trained, and when nnU-Net fails.
+    image, images/levels.json may hold the levels of that under each NAME, `mean`, `std`, `min` and `max`: nnU-Net would
+    else stretch an empty part until its noise looks like particles. Needs some 60 bytes of memory per pixel of the
+    largest image. Raises `SegmentationError` where the network is not trained, and when nnU-Net fails.
     """
     if not is_trained(folder):
         raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
@@ -67,7 +69,7 @@ def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[
     request = {**_machine(), "results": str(folder / "nnUNet_results"), "predict": pairs}
     run_worker(folder, request, _environment(folder, folder, folder), log=log)
     for images, out in places:
-        if missing := [p.name for p in images.glob("*.png") if not (out / p.name).is_file()]:
+        if missing := sorted({path.stem for path in images.glob("*.png")} - predicted_names(out)):
             raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {folder / 'nnunet.log'}")
 
 
@@ -84,7 +86,7 @@ def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
         "nnUNet_raw": str(raw.resolve()),
         "nnUNet_preprocessed": str(preprocessed.resolve()),
         "nnUNet_results": str((folder / "nnUNet_results").resolve()),
-        "nnUNet_extTrainer": str(TRAINING[0]),
+        "nnUNet_extTrainer": str(TRAINERS),
         "nnUNet_def_n_proc": str(machine["threads"]),
         "nnUNet_n_proc_DA": str(machine["threads"]),
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
@@ -187,8 +189,7 @@ def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) 
     digest = hashlib.sha256(f"{settings} {seed} {exp.network_px} {about}".encode())
     for path in sorted(raw.glob("*Tr/*.png")):
         digest.update(path.name.encode() + path.read_bytes())
-    trainers, worker = TRAINING
-    digest.update(code_digest([*trainers.glob("*.py"), worker], root=trainers.parent).encode())
+    digest.update(code_digest([*TRAINERS.glob("*.py"), TRAIN], root=TRAINERS.parent).encode())
     mark, key = folder / "trained_on.json", digest.hexdigest()
     if not mark.is_file() or read_json(mark)["sha256"] != key:
         mark.unlink(missing_ok=True)  # first: half a network must not be taken for a trained one

@@ -11,6 +11,7 @@ from skimage.io import imread, imsave
 from drgan_lib.classes import LABELS
 from drgan_lib.files import atomic_path
 
+PARTS = ("classes", "particle", "contour")
 FULL_SCALE = 65535  # of a probability on disk
 
 
@@ -33,22 +34,27 @@ class ClassMap:
 def read_class_map(folder: str | Path, name: str) -> ClassMap:
     """The prediction for the image `name` as `write_class_map` left it; `FileNotFoundError` names what is missing."""
     paths = _paths(folder, name)
-    if missing := [path.name for path in paths if not path.is_file()]:
+    if missing := [f"{path.parent.name}/{path.name}" for path in paths if not path.is_file()]:
         raise FileNotFoundError(f"expected a prediction of {name} in {folder}, found no {', '.join(missing)}")
     classes, *probabilities = (imread(path) for path in paths)
     return ClassMap(classes, *(probability.astype(np.float32) / FULL_SCALE for probability in probabilities))
 
 
 def write_class_map(folder: str | Path, name: str, class_map: ClassMap) -> None:
-    """Writes `name.png` (classes, uint8), `name_particle.png` and `name_contour.png` (probability, uint16)."""
+    """Writes `classes/name.png` (uint8), `particle/name.png` and `contour/name.png` (probability, uint16)."""
     arrays = (class_map.classes.astype(np.uint8), _to_uint16(class_map.particle), _to_uint16(class_map.contour))
     for path, array in zip(_paths(folder, name), arrays, strict=True):
         with atomic_path(path) as temporary:
             imsave(temporary, array, check_contrast=False)
 
 
+def predicted_names(folder: str | Path) -> set[str]:
+    """Names of the images that `folder` holds a whole prediction of."""
+    return set.intersection(*({path.stem for path in (Path(folder) / part).glob("*.png")} for part in PARTS))
+
+
 def _paths(folder: str | Path, name: str) -> tuple[Path, Path, Path]:
-    return tuple(Path(folder) / f"{name}{suffix}.png" for suffix in ("", "_particle", "_contour"))
+    return tuple(Path(folder) / part / f"{name}.png" for part in PARTS)
 
 
 def _to_uint16(probability: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from skimage.io import imread, imsave
 
 from drgan_lib.config import Experiment
 from drgan_lib.data import held_out_sources, read_held_out
-from drgan_lib.digest import digest, file_digest
+from drgan_lib.digest import code_digest, digest, file_digest
 from drgan_lib.files import atomic_path, read_json, write_json
-from drgan_lib.segmentation import nnunet
+from drgan_lib.segmentation import nnunet, predictions
 from drgan_lib.segmentation.arms import CLASSICAL, write_training_set
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.model import Model
@@ -79,7 +79,8 @@ def _predict(exp: Experiment, images: Path, place: Path, log: Callable[[str], No
     aside = place.parent / "tuning" / "images"
     files = [*sorted(images.glob("*.png")), *sorted(aside.glob("*.png"))]
     trained = read_json(place / "trained_on.json")["sha256"]
-    key = {"sha256": digest(trained + "".join(path.name + file_digest(path) for path in files))}
+    code = code_digest([nnunet.PREDICT, Path(predictions.__file__)], root=nnunet.HERE)
+    key = {"sha256": digest(trained + code + "".join(path.name + file_digest(path) for path in files))}
     mark = place / "predicted.json"
     if mark.is_file() and read_json(mark) == key:
         return

@@ -166,6 +166,15 @@ def test_a_resumed_training_replaces_the_epochs_that_it_repeats(tmp_path):
     assert read_training(tmp_path / "nnunet.log")["train_loss"].tolist() == [0.2388, -0.3]
 
 
+def test_each_fold_of_a_log_keeps_its_epochs(tmp_path):
+    (tmp_path / "nnunet.log").write_text("".join(f"STAGE fold {fold}\n{LOG}" for fold in range(5)))
+    table = read_training(tmp_path / "nnunet.log")
+    assert table["fold"].tolist() == [fold for fold in "01234" for _ in range(2)]
+    assert table["epoch"].tolist() == [0, 1] * 5
+    drawn = [line for line in plot_training({"real": [tmp_path / "nnunet.log"]}).axes[0].lines if len(line.get_xdata())]
+    assert len(drawn) == 5
+
+
 def test_a_log_may_lack_epochs_but_not_be_missing(tmp_path):
     (tmp_path / "nnunet.log").write_text("Dataset001_spheres_sem\n")
     assert read_training(tmp_path / "nnunet.log").empty

@@ -9,17 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
+    RescaleTo01Normalization,
+    ZScoreNormalization,
+)
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from skimage.io import imread, imsave
 
 from drgan_lib.config import load_experiment
-from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment, worker
+from drgan_lib.files import read_json, write_json
+from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment
 from drgan_lib.segmentation.arms import write_training_set
 from drgan_lib.segmentation.checks import check_raw
 from drgan_lib.segmentation.predictions import read_class_map
 from drgan_lib.segmentation.trainers.atomic import AtomicTrainer
 from drgan_lib.segmentation.trainers.compact import CompactTrainer
+from drgan_lib.segmentation.worker.predict import normalised_by
 
 
 @pytest.fixture
@@ -101,11 +106,11 @@ def test_a_failing_process_is_explained(tmp_path, monkeypatch, program, message)
 def test_a_training_stands_until_its_labels_its_seed_or_its_code_change(fabricate, raw, tmp_path, monkeypatch):
     exp, trainers, network = fabricate(), tmp_path / "code" / "trainers", tmp_path / "network"
     trainers.mkdir(parents=True)
-    code = trainers / "compact.py", trainers.parent / "worker.py"
+    code = trainers / "compact.py", trainers.parent / "train.py"
     for path in code:
         path.write_text("value = 1\n")
     monkeypatch.setattr(nnunet, "TRAINERS", trainers)
-    monkeypatch.setattr(nnunet, "WORKER", code[1])
+    monkeypatch.setattr(nnunet, "TRAIN", code[1])
     trained = network / "nnUNet_results" / "checkpoint_final.pth"
 
     def stands(exp=exp, seed=0) -> bool:
@@ -123,6 +128,11 @@ def test_a_training_stands_until_its_labels_its_seed_or_its_code_change(fabricat
     assert not stands()
     code[0].write_text("value = 1  # a comment\n")
     assert stands()
+    about = raw / "dataset.json"
+    write_json(about, read_json(about) | {"description": "in other words"})
+    assert stands()
+    write_json(about, read_json(about) | {"channel_names": {"0": "rescale_to_0_1"}})
+    assert not stands()
     for path in (*code, raw / "labelsTr" / "synthetic_00000.png"):
         path.write_bytes(path.read_bytes() + b"more = 1\n")
         assert not stands()
@@ -161,10 +171,13 @@ def test_both_trainers_save_without_half_written_checkpoints(fabricate, tmp_path
 def test_a_part_is_normalised_as_the_image_that_it_is_of():
     scheme = ZScoreNormalization(use_mask_for_norm=False, intensityproperties={}, target_dtype=np.float32)
     part = np.array([[1.0, 5.0]], np.float32)
-    with worker.normalised_by((2.0, 4.0)):
+    to_01 = RescaleTo01Normalization(use_mask_for_norm=False, intensityproperties={}, target_dtype=np.float32)
+    with normalised_by({"mean": 2.0, "std": 4.0, "min": 0.0, "max": 10.0}):
         np.testing.assert_allclose(scheme.run(part.copy()), [[-0.25, 0.75]])
-    with worker.normalised_by(None):
+        np.testing.assert_allclose(to_01.run(part.copy()), [[0.1, 0.5]])
+    with normalised_by(None):
         np.testing.assert_allclose(scheme.run(part.copy()), [[-1, 1]])
+        np.testing.assert_allclose(to_01.run(part.copy()), [[0, 1]])
 
 
 def test_five_folds_are_five_networks(fabricate, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
-from drgan_lib.segmentation.predictions import ClassMap, read_class_map, write_class_map
+from drgan_lib.segmentation.predictions import ClassMap, predicted_names, read_class_map, write_class_map
 
 
 def random_map(shape: tuple[int, int] = (6, 9)) -> ClassMap:
@@ -26,8 +26,21 @@ def test_a_map_comes_back_to_within_half_a_step_of_16_bits(tmp_path: Path):
 
 def test_files_are_what_the_outside_world_expects(tmp_path: Path):
     write_class_map(tmp_path, "sem0", random_map())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["sem0.png", "sem0_contour.png", "sem0_particle.png"]
-    assert [imread(tmp_path / f"sem0{part}.png").dtype for part in ("", "_particle")] == [np.uint8, np.uint16]
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
+    assert found == ["classes/sem0.png", "contour/sem0.png", "particle/sem0.png"]
+    assert [imread(tmp_path / part / "sem0.png").dtype for part in ("classes", "particle")] == [np.uint8, np.uint16]
+    assert predicted_names(tmp_path) == {"sem0"}
+
+
+def test_no_name_of_an_image_meets_the_files_of_another(tmp_path: Path):
+    names = "sem", "sem_particle", "sem_contour"
+    for number, name in enumerate(names):
+        write_class_map(tmp_path, name, random_map((2, 3 + number)))
+    assert [read_class_map(tmp_path, name).contour.shape[1] for name in names] == [3, 4, 5]
+    assert predicted_names(tmp_path) == set(names)
+    (tmp_path / "particle" / "sem.png").unlink()
+    assert predicted_names(tmp_path) == set(names) - {"sem"}
+    assert predicted_names(tmp_path / "nothing") == set()
 
 
 def test_rounding_beyond_one_does_not_wrap(tmp_path: Path):
@@ -38,8 +51,8 @@ def test_rounding_beyond_one_does_not_wrap(tmp_path: Path):
 
 def test_a_missing_file_is_named(tmp_path: Path):
     write_class_map(tmp_path, "a", random_map())
-    (tmp_path / "a_contour.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"found no a_contour\.png"):
+    (tmp_path / "contour" / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"found no contour/a\.png"):
         read_class_map(tmp_path, "a")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -10,7 +10,10 @@ from unittest import mock
 import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import ZScoreNormalization
+from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
+    RescaleTo01Normalization,
+    ZScoreNormalization,
+)
 from skimage.io import imread
 
 from drgan_lib.classes import CONTOUR, PARTICLE
@@ -25,9 +28,10 @@ def predict_all(places: list[dict[str, str]], results: Path, device: torch.devic
     """Segments the images of all `places` with the mean of the folds of the one model in `results`."""
     (plans,) = results.glob("*/*/plans.json")
     folds = tuple(path.name.removeprefix("fold_") for path in sorted(plans.parent.glob("fold_*")))
-    predictor = nnUNetPredictor(device=device, allow_tqdm=False)
-    predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
     compact = plans.parent.name.startswith("CompactTrainer")
+    # Each mirrored copy costs as much as the image itself, more than laptops have time for.
+    predictor = nnUNetPredictor(device=device, use_mirroring=not compact, allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
     bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
         for place in places:
@@ -37,9 +41,10 @@ def predict_all(places: list[dict[str, str]], results: Path, device: torch.devic
 def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
     """Writes the class map of each of `images/*.png` to `out`.
 
-    nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights, mean over mirrored
-    copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes on beyond its border, as
-    in a mirror: the network takes what is missing there for background, and would end particles before the border.
+    nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights and, but for the compact trainer,
+    the mean over mirrored copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes
+    on beyond its border, as in a mirror: the network takes what is missing there for background, and would end
+    particles before the border.
     """
     levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
     paths = sorted(images.glob("*.png"))
@@ -56,13 +61,18 @@ def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
 
 
 @contextmanager
-def normalised_by(level: tuple[float, float] | None) -> Iterator[None]:
-    """nnU-Net's z-score with this mean and standard deviation in place of the image's own (None)."""
-    if level is None:
+def normalised_by(levels: dict[str, float] | None) -> Iterator[None]:
+    """nnU-Net's normalisations with these `mean`, `std`, `min` and `max` in place of the image's own (None)."""
+    if levels is None:
         yield
         return
-    mean, std = level
-    with mock.patch.object(
-        ZScoreNormalization, "run", lambda _, image, seg=None: ((image - mean) / max(std, 1e-8)).astype(np.float32)
+
+    def fixed(origin: float, scale: float) -> Callable[..., np.ndarray]:
+        return lambda _, image, seg=None: ((image - origin) / max(scale, 1e-8)).astype(np.float32)
+
+    zscore, low = fixed(levels["mean"], levels["std"]), levels["min"]
+    with (
+        mock.patch.object(ZScoreNormalization, "run", zscore),
+        mock.patch.object(RescaleTo01Normalization, "run", fixed(low, levels["max"] - low)),
     ):
         yield

@@ -42,6 +42,8 @@ def plan_and_train(request: dict[str, Any], results: Path, device: torch.device)
     for fold in request["folds"]:
         fold_folder = model_folder / f"fold_{fold}"
         if not (fold_folder / "checkpoint_final.pth").is_file():
+            if len(request["folds"]) > 1:
+                print(f"STAGE fold {fold}", flush=True)
             run_training(
                 request["dataset"],
                 configuration,
