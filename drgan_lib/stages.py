@@ -149,7 +149,11 @@ def begin(folder: Path, stage: Stage, key: str) -> str | None:
 
 
 def _make_room(folder: Path, stage: Stage, key: str) -> str | None:
-    previous = folder.with_name(f"{folder.name}.previous")
+    previous, copies = (folder.with_name(f"{folder.name}.{name}") for name in ("previous", "copies"))
+    if folder.is_dir():
+        shutil.rmtree(copies, ignore_errors=True)  # half of them, after an interruption
+    elif copies.is_dir():
+        os.replace(copies, folder)
     if stands(previous, key):
         _swap(folder, previous)
         return f"its earlier results were made like this: they are back from {previous}, in exchange"
@@ -160,10 +164,12 @@ def _make_room(folder: Path, stage: Stage, key: str) -> str | None:
             if path.name not in stage.keeps:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         return f"its settings or code changed; the unfinished results are dropped, the finished ones in {previous} stay"
+    for name in stage.keeps:  # before anything else, so that no interruption parts the stage from them
+        _copy(folder / name, copies / name)
     shutil.rmtree(previous, ignore_errors=True)
     os.replace(folder, previous)
-    for name in stage.keeps:
-        _copy(previous / name, folder / name)
+    if copies.is_dir():
+        os.replace(copies, folder)
     return f"its settings or code changed; the earlier results are now in {previous}"
 
 
@@ -179,11 +185,7 @@ def _swap(folder: Path, previous: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        # Half a copy must not be taken for a trained network.
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
-        os.replace(partial, target)
+        shutil.copytree(source, target)
     elif source.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)

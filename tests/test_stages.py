@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,31 @@ def test_half_a_copy_is_not_taken_for_a_trained_network(folder, previous, monkey
         target.mkdir(parents=True)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages.shutil, "copytree", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stages.shutil, "copytree", interrupted)
         stages.begin(folder, NETWORK, "B")
-    assert not (folder / "weights").exists()
-    assert (previous / "weights/last.pt").read_text() == "a"
+    assert content(folder) == "a"
+    assert not previous.exists()
+    stages.begin(folder, NETWORK, "B")
+    assert (content(previous), (folder / "weights/last.pt").read_text()) == ("a", "a")
+
+
+def test_an_interruption_after_the_copy_keeps_the_networks(folder, previous, monkeypatch):
+    stages.begin(folder, NETWORK, "A")
+    (folder / "weights").mkdir()
+    (folder / "weights/last.pt").write_text("a")
+    finish(folder, "a")
+    replace = os.replace
+
+    def interrupted(source, target):
+        if source == folder.with_name("stage.copies"):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stages.os, "replace", interrupted)
+        stages.begin(folder, NETWORK, "B")
+    assert not folder.exists()
+    stages.begin(folder, NETWORK, "C")
+    assert (content(previous), (folder / "weights/last.pt").read_text()) == ("a", "a")
+    assert not (folder / "figures.json").exists()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from drgan_lib.quantify import Counting, compare, counted, distribution, measure, summarise
+from drgan_lib.quantify import Counting, counted, distribution, measure, summarise
 from drgan_lib.quantify.distribution import Distribution, Estimate
 from drgan_lib.quantify.weighted import weighted_quantiles
 from tests.quantify.conftest import disc
@@ -183,23 +183,3 @@ def test_what_is_no_size_is_refused(scattered):
         Counting(min_area_px=-1)
     with pytest.raises(ValueError, match="exclude or weight"):
         Counting(border="include")
-
-
-def test_a_prediction_is_compared_with_the_truth_image_by_image_and_pooled():
-    true = {"a": particles([10, 20, 30]), "b": particles([100])}
-    predicted = {"a": particles([11, 22, 33]), "b": particles([])}
-    table = compare(true, predicted, "equivalent_diameter_nm", ALL)
-    assert table.index.get_level_values("image").unique().tolist() == ["a", "b", "all images"]
-    assert table.loc[("a", "d50")].tolist() == pytest.approx([20, 22, 2, 10])
-    assert table.loc[("all images", "n")].tolist() == pytest.approx([4, 3, -1, -25])
-    assert table.loc[("all images", "mean")].tolist() == pytest.approx([40, 22, -18, -45])
-    assert table.loc[("b", "d50"), ["predicted", "error", "error_percent"]].isna().all()
-    assert (compare(true, true, "feret_min_nm", ALL)["error"] == 0).all()
-
-
-def test_only_tables_of_the_same_kind_are_compared(scattered):
-    px, nm = measure(scattered), measure(scattered, 2.0)
-    with pytest.raises(ValueError, match="only one side has b"):
-        compare({"a": px}, {"a": px, "b": px}, "feret_min_px", ALL)
-    with pytest.raises(ValueError, match="a: one table has columns in nm"):
-        compare({"a": px}, {"a": nm}, "feret_min_px", ALL)
