@@ -121,9 +121,10 @@ def test_half_a_copy_is_not_taken_for_a_trained_network(folder, previous, monkey
         target.mkdir(parents=True)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(stages.shutil, "copytree", interrupted)
-        stages.begin(folder, NETWORK, "B")
+        with pytest.raises(KeyboardInterrupt):
+            stages.begin(folder, NETWORK, "B")
     assert content(folder) == "a"
     assert not previous.exists()
     stages.begin(folder, NETWORK, "B")
@@ -142,9 +143,10 @@ def test_an_interruption_after_the_copy_keeps_the_networks(folder, previous, mon
             raise KeyboardInterrupt
         replace(source, target)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(stages.os, "replace", interrupted)
-        stages.begin(folder, NETWORK, "B")
+        with pytest.raises(KeyboardInterrupt):
+            stages.begin(folder, NETWORK, "B")
     assert not folder.exists()
     stages.begin(folder, NETWORK, "C")
     assert (content(previous), (folder / "weights/last.pt").read_text()) == ("a", "a")

@@ -27,9 +27,9 @@ def compare_models(
     *,
     counting: Counting,
 ) -> pd.DataFrame:
-    """Number and equivalent diameters of all particles of the masked test images by each model (arm, seed, predictions).
+    """Number and equivalent diameters of the particles of all test images with a mask, by each of `models`.
 
-    A row per model and instance method, with the columns `COLUMNS`; the first row, of the arm "masks", is the truth.
+    These are (arm, seed, predictions). A row per model and instance method, with the columns `COLUMNS`; the first row, of the arm "masks", is the truth.
     Errors are in percent of that, NaN where it is 0 or not defined. Diameters are in nm, or in px unless the pixel size
     of every image is known (`pixel_sizes_nm`, by name). Written to `path` (.csv). Without masks the table is empty.
     """
