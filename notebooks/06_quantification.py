@@ -154,6 +154,21 @@ glue("d50_true", "not known" if np.isnan(true) else f"{true:.4g} {unit}", displa
 # down, merging pushes D90 up, while D50 stays where most particles are. A contour that is one pixel off on each
 # side changes every diameter by two pixels, which is a tenth of a particle of 20 px.
 #
+# ## Every model
+#
+# So far one network spoke, the first of the run. Would another have measured the same? Here are all arms, seeds and both
+# rules beside the masks; errors are in percent. Where the seeds of an arm differ by more than the interval above, the luck
+# of the training matters more than the number of particles.
+
+# %%
+models = [
+    (name, number, segmentation.load_predictions(exp, folder, arm=name, seed=number))
+    for name, number, _ in segmentation.model_folders(exp)
+]
+diameters = quantify.compare_models(models, pixel_sizes, stage / "models.csv", counting=counting)
+diameters.round(1) if len(diameters) else "no masks, nothing to compare with"
+
+# %% [markdown]
 # ## How many particles are enough?
 #
 # The intervals come from a bootstrap: draw as many particles with replacement as there are, compute D50, and repeat it 2000

@@ -29,9 +29,10 @@ def compare_models(
 ) -> pd.DataFrame:
     """Number and equivalent diameters of the particles of all test images with a mask, by each of `models`.
 
-    These are (arm, seed, predictions). A row per model and instance method, with the columns `COLUMNS`; the first row, of the arm "masks", is the truth.
-    Errors are in percent of that, NaN where it is 0 or not defined. Diameters are in nm, or in px unless the pixel size
-    of every image is known (`pixel_sizes_nm`, by name). Written to `path` (.csv). Without masks the table is empty.
+    These are (arm, seed, predictions). A row per model and instance method, with the columns `COLUMNS`; the first row,
+    of the arm "masks", is the truth. Errors are in percent of that, NaN where it is 0 or not defined. Diameters are in
+    nm, or in px unless the pixel size of every image is known (`pixel_sizes_nm`, by name). Written to `path` (.csv).
+    Without masks the table is empty.
     """
     rows: list[dict[str, object]] = []
     for arm, seed, predictions in models:
