@@ -154,13 +154,17 @@ def _suggest(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace) -> int:
     from drgan_lib.measure import default_out, measure_images
+    from drgan_lib.quantify import Counting
     from drgan_lib.segmentation import load_model
 
     out = arguments.out or default_out(arguments.place)
+    model = load_model(arguments.model, arm=arguments.arm, seed=arguments.seed)
+    min_area_px = model.min_area_px if arguments.min_area_px is None else arguments.min_area_px
     found = measure_images(
         arguments.place,
-        load_model(arguments.model, arm=arguments.arm, seed=arguments.seed),
+        model,
         out=out,
+        counting=Counting(min_area_px=min_area_px, border=arguments.border),
         pixel_size_nm=arguments.pixel_size_nm,
         sample_rows=arguments.sample_rows,
         thickness=True if arguments.thickness else None,
@@ -264,6 +268,13 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--out", type=Path, metavar="FOLDER", help="never overwritten (default: NAME_measured)")
     measure.add_argument("--pixel-size-nm", type=float, metavar="X", help="where the files do not say, or wrongly")
     measure.add_argument("--sample-rows", type=int, metavar="N", help="rows above the burnt-in data bar (default: all)")
+    measure.add_argument("--min-area-px", type=int, metavar="N", help="smallest area that counts (default: the run's)")
+    measure.add_argument(
+        "--border",
+        choices=("exclude", "weight"),
+        default="exclude",
+        help="particles on the border do not count; weight: those off it stand for them (default: exclude)",
+    )
     measure.add_argument("--thickness", action="store_true", help="local thickness, as for rods and wires")
     measure.set_defaults(command=_measure)
 

@@ -26,7 +26,8 @@ class Stage:
     `settings` are dotted names within the `Experiment`, `sources` paths within `drgan_lib`, `data` splits of the
     dataset (train: images; masks: theirs; test: images and masks); these, and the keys of the stages that it `needs`,
     make its key. `page_data` are splits that the page lists but that no result depends on. `keeps` are files and
-    folders that the stage itself recognises as still usable or not: under a new key it starts with copies of them.
+    folders that the stage itself recognises as still usable or not: under a new key it starts with copies of them, and
+    of what else (two levels down) only `<folder>.previous` holds.
     """
 
     name: str
@@ -166,6 +167,9 @@ def _make_room(folder: Path, stage: Stage, key: str) -> str | None:
         return f"its settings or code changed; the unfinished results are dropped, the finished ones in {previous} stay"
     for name in stage.keeps:  # before anything else, so that no interruption parts the stage from them
         _copy(folder / name, copies / name)
+        for part in sorted((previous / name).glob("*/*")):
+            if not (copies / part.relative_to(previous)).exists():
+                _copy(part, copies / part.relative_to(previous))
     shutil.rmtree(previous, ignore_errors=True)
     os.replace(folder, previous)
     if copies.is_dir():

@@ -161,10 +161,10 @@ glue("d50_true", "not known" if np.isnan(true) else f"{true:.4g} {unit}", displa
 # of the training matters more than the number of particles.
 
 # %%
-models = [
+models = (
     (name, number, segmentation.load_predictions(exp, folder, arm=name, seed=number))
     for name, number, _ in segmentation.model_folders(exp)
-]
+)
 diameters = quantify.compare_models(models, pixel_sizes, stage / "models.csv", counting=counting)
 diameters.round(1) if len(diameters) else "no masks, nothing to compare with"
 
@@ -250,6 +250,8 @@ pd.read_csv(stage / "thickness.csv") if wires else "this run has no wires"
 #   network knows particles at the size in pixels that it was trained on.
 # - **Data bar**: `--sample-rows N` keeps the rows above it. Scale bars and letters that are burnt into the image are
 #   not recognised; a network may well take them for particles.
+# - **Who counts**: particles off the border, from the smallest area of the run on; `--border weight` and `--min-area-px N`
+#   change that.
 # - **Large images** are segmented in windows that overlap, so memory stays below what a laptop has, up to 150 megapixels.
 # - **Empty images**: nnU-Net brings every image to the same contrast, and a network that has only seen images with
 #   particles finds some in pure noise. Leave images without particles out.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import nbformat
 import pytest
 
-from drgan_lib import cli, pipeline
+from drgan_lib import cli, measure, pipeline, segmentation
 from drgan_lib.config import materials
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import write_json
 from drgan_lib.pages import copy_pages
+from drgan_lib.quantify import Counting
 from drgan_lib.report import format_value, table, write_report
 from drgan_lib.stages import STAGES
 
@@ -110,6 +113,7 @@ def _materials(capsys, monkeypatch):
         (["report", "nowhere"], "results.json"),
         (["fetch", "absent"], "unknown dataset 'absent'"),
         (["pages", "nowhere"], "finish the run first"),
+        (["measure", "a.png", "--model", "nowhere"], "with a trained network, found none in nowhere"),
     ],
 )
 def test_what_the_user_can_correct_is_one_message(arguments, message, capsys):
@@ -118,6 +122,23 @@ def test_what_the_user_can_correct_is_one_message(arguments, message, capsys):
     assert error.startswith("drgan: ")
     assert message in error
     assert "Traceback" not in error
+
+
+def test_who_counts_can_be_chosen(monkeypatch, capsys):
+    asked = []
+
+    def measure_images(*arguments, **more):
+        asked.append(more["counting"])
+        return SimpleNamespace(lines=list, folder="out")
+
+    monkeypatch.setattr(measure, "measure_images", measure_images)
+    monkeypatch.setattr(segmentation, "load_model", lambda *_, **__: SimpleNamespace(min_area_px=50))
+    common = ["measure", "a.png", "--model", "run"]
+    for more in ([], ["--min-area-px", "0", "--border", "weight"]):
+        assert cli.main([*common, *more]) == 0
+    assert asked == [Counting(50, "exclude"), Counting(0, "weight")]
+    assert cli.main([*common, "--min-area-px", "-1"]) == 2
+    assert "expected a smallest area of at least 0 px, got -1" in capsys.readouterr().err
 
 
 def test_a_failed_notebook_names_its_copy_and_the_way_on(monkeypatch, capsys, tmp_path):

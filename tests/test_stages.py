@@ -151,3 +151,22 @@ def test_an_interruption_after_the_copy_keeps_the_networks(folder, previous, mon
     stages.begin(folder, NETWORK, "C")
     assert (content(previous), (folder / "weights/last.pt").read_text()) == ("a", "a")
     assert not (folder / "figures.json").exists()
+
+
+def test_networks_that_only_the_earlier_folder_holds_are_not_lost(folder, previous):
+    def train(seed: int, text: str) -> None:
+        place = folder / "weights" / "arm" / f"seed{seed}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "last.pt").write_text(text)
+
+    stages.begin(folder, NETWORK, "A")
+    train(0, "a")
+    finish(folder, "a")
+    stages.begin(folder, NETWORK, "B")
+    train(0, "b")
+    train(1, "b")
+    finish(folder, "b")
+    stages.begin(folder, NETWORK, "A")
+    stages.begin(folder, NETWORK, "C")
+    found = {path.parent.name: path.read_text() for path in folder.rglob("last.pt")}
+    assert found == {"seed0": "a", "seed1": "b"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
+from matplotlib.figure import Figure
 
 from drgan_lib.config import ELONGATED
 from drgan_lib.files import require_free_space
@@ -41,6 +42,7 @@ from drgan_lib.segmentation.model import Model, predict
 BATCH_PX = 64_000_000  # images predicted by one process, which takes ten seconds to start
 DISK_PER_PX = 12  # bytes: image and class map, uncompressed and with overlaps, and the results
 THICKEST_PX = 512
+DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
 
 Predictor = Callable[..., None]  # (model, folder of images, folder of predictions, log=)
@@ -66,10 +68,11 @@ def measure_images(
 ) -> Measurement:
     """Segments the images at `places` (files, folders) with `model`, and writes what was measured to the folder `out`.
 
-    For each image, in `out/<name>/`: `labels.tif` (instances), `particles` as .csv, .parquet and .json, `overlay.png`,
-    and with `thickness` (None: for rods and wires) `thickness.tif` (px, float32), `.png` and `.csv` (its histogram).
-    For all of them: `particles`, `distribution.csv`, `distribution.png`. Sizes are in px and, if a pixel size is known,
-    in nm. `counting` says which particles count (None: off the border, as large as in chapter 05); the tables hold all.
+    For each image, in `out/<name>/`: `labels.tif` (instances), `particles` as .csv, .parquet and .json, `overlay.png`
+    (of large ones also `overlay_middle.png`), and with `thickness` (None: for rods and wires) `thickness.tif` (px,
+    float32), `.png` and `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`.
+    Sizes are in px and, if a pixel size is known, in nm. `counting` says which particles count (None: off the border,
+    as large as in chapter 05); the tables hold all.
     All images are checked before the network starts. Interrupted, the same call goes on with the first image that is
     not complete; an `out` that holds anything else raises `MeasureError`, an image that cannot be measured `DataError`,
     nnU-Net's failure `SegmentationError`.
@@ -162,18 +165,28 @@ def _measure(
     )
     image = _stretched(item.image())
     unit = "px" if item.pixel_size_nm is None else "nm"
-    figure = plot_particles(image, labels, table, f"equivalent_diameter_{unit}", counting)
-    figure.savefig(folder / "overlay.png", dpi=150)
+    column = f"equivalent_diameter_{unit}"
+    plot_particles(image, labels, table, column, counting).savefig(folder / "overlay.png", dpi=150)
+    if max(image.shape) > 2 * DETAIL_PX:
+        _draw_middle(image, labels, table, column, counting).savefig(folder / "overlay_middle.png", dpi=150)
     if thickness:
         _thickness(image, labels > 0, item.pixel_size_nm, folder, log)
     return table
+
+
+def _draw_middle(image: np.ndarray, labels: np.ndarray, table: pd.DataFrame, column: str, counting: Counting) -> Figure:
+    """The overlay of the middle of a large image, whose particles are too small to judge on the whole."""
+    rows, columns = (slice(max(0, (n - DETAIL_PX) // 2), min(n, (n + DETAIL_PX) // 2)) for n in image.shape)
+    part = table[table["id"].isin(np.unique(labels[rows, columns]))]
+    part = part.assign(row_px=part["row_px"] - rows.start, column_px=part["column_px"] - columns.start)
+    return plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
 
 
 def _thickness(
     image: np.ndarray, mask: np.ndarray, pixel_size_nm: float | None, folder: Path, log: Callable[[str], None]
 ) -> None:
     try:
-        diameter = apply_windows(mask, lambda part: local_thickness(part).diameter_px, overlap_px=THICKEST_PX)
+        diameter = apply_windows(mask, lambda part: local_thickness(part).diameter_px, overlap_px=2 * THICKEST_PX)
     except ValueError as reason:
         log(f"no local thickness: {reason}")
         return

@@ -19,6 +19,7 @@ from drgan_lib.segmentation.predictions import ClassMap, read_class_map
 SIDE_PX = 3072  # windows, overlap included, are at most this wide: 60 bytes a pixel in the network, 200 in thickness
 NETWORK_OVERLAP_PX, INSTANCE_OVERLAP_PX = 256, 512
 SAME_IOU = 0.5
+BLACK = 0.5 / 65535  # what 16 bits hold as 0
 BLOCK_ROWS = 256
 
 
@@ -59,22 +60,30 @@ def windows(shape: tuple[int, int], *, overlap_px: int, side_px: int = SIDE_PX) 
 def write_windows(image: np.ndarray, folder: Path, names: list[str], parts: list[Window], *, patch_px: int) -> None:
     """Windows of `image` [h, w] in [0, 1] as 16-bit `folder/<name>.png`; those below the patch are mirrored at the end.
 
-    The network's patch does not fit into a smaller image; nnU-Net would fill it up with black. The levels of
-    the whole image go to `folder/levels.json` under each name, so that no window is stretched on its own.
+    The network's patch does not fit into a smaller image; nnU-Net would fill it up with black. The levels of the whole
+    image, but for black margins, which nnU-Net cuts off, go to `folder/levels.json` under each name, so that no window
+    is stretched on its own.
     """
     path = folder / "levels.json"
     levels = read_json(path) if path.is_file() else {}
-    of_image = {
+    write_json(path, levels | dict.fromkeys(names, _levels(image)))
+    for name, part in zip(names, parts, strict=True):
+        pixels = np.round(image[part.outer] * 65535).astype(np.uint16)
+        missing = [(0, max(0, patch_px - n)) for n in pixels.shape]
+        imsave(folder / f"{name}.png", np.pad(pixels, missing, mode="symmetric"), check_contrast=False)
+
+
+def _levels(image: np.ndarray) -> dict[str, float]:
+    """Mean, standard deviation, minimum and maximum within the box that holds all of `image` that is not black."""
+    rows, columns = (np.flatnonzero((image > BLACK).any(axis=axis)) for axis in (1, 0))
+    if rows.size:
+        image = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return {
         "mean": float(65535 * image.mean(dtype=np.float64)),
         "std": float(65535 * image.std(dtype=np.float64)),
         "min": float(65535 * image.min()),
         "max": float(65535 * image.max()),
     }
-    write_json(path, levels | dict.fromkeys(names, of_image))
-    for name, part in zip(names, parts, strict=True):
-        pixels = np.round(image[part.outer] * 65535).astype(np.uint16)
-        missing = [(0, max(0, patch_px - n)) for n in pixels.shape]
-        imsave(folder / f"{name}.png", np.pad(pixels, missing, mode="symmetric"), check_contrast=False)
 
 
 def read_windows(folder: Path, names: list[str], parts: list[Window], shape: tuple[int, int]) -> ClassMap:

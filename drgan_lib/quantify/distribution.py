@@ -67,7 +67,8 @@ class Distribution:
     """Figures of one column of a table of particles.
 
     `estimates` has the keys mean, d10, d50, d90, span and, for tables in nm, nano_fraction. `n_border` and `n_small`
-    particles were left out, for touching the border or else for being too small.
+    particles were left out, for touching the border or else for being too small: `smallest_nm` is the diameter of the
+    disc of the smallest area (at the largest pixel, if images differ), NaN for tables in px and without particles.
     """
 
     column: str
@@ -77,6 +78,7 @@ class Distribution:
     n_small: int
     level: float
     estimates: dict[str, Estimate]
+    smallest_nm: float = math.nan
 
     def needed(self, name: str, target: float = 0.05) -> float:
         """Particles needed for a half-width of `target` times the figure; NaN if the interval is not known.
@@ -105,10 +107,10 @@ class Distribution:
         particles, by number, with at least one external dimension of 1 to 100 nm. The smallest Feret diameter stands
         for that dimension; the thickness of particles that lie flat is not seen. What the definition says of fibres and
         plates below 1 nm and of the specific surface area is not looked at, nor are particles that are too small to be
-        segmented or counted.
+        segmented or counted: where the smallest area leaves out discs of 100 nm, it is "unknown".
         """
         share = self.estimates.get("nano_fraction", Estimate(math.nan))
-        if math.isnan(share.low):
+        if math.isnan(share.low) or self.smallest_nm >= NANO_NM:
             return "unknown"
         if share.low >= NANO_SHARE:
             return "met"
@@ -192,6 +194,7 @@ def distribution(
         n_small=int((~border & ~keep).sum()),
         level=level,
         estimates={name: Estimate(value, *intervals[name]) for name, value in figures.items()},
+        smallest_nm=2 * math.sqrt(counting.min_area_px / math.pi) * _largest_pixel_nm(table),
     )
 
 
@@ -202,6 +205,12 @@ def _sample(table: pd.DataFrame, column: str, counting: Counting) -> tuple[np.nd
         raise ValueError(f"expected one of the table's sizes {', '.join(sizes)}, got {column!r}{hint}")
     keep, weights = counted(table, counting)
     return table[column].to_numpy(float)[keep], weights[keep], keep
+
+
+def _largest_pixel_nm(table: pd.DataFrame) -> float:
+    if "area_nm2" not in table or table.empty:
+        return math.nan
+    return math.sqrt((table["area_nm2"] / table["area_px2"]).max())
 
 
 def _figures(values: np.ndarray, weights: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -51,7 +51,9 @@ def measure(labels: np.ndarray, pixel_size_nm: float | None = None) -> pd.DataFr
     if labels.size and labels.max() > labels.size:  # regionprops needs memory for each number up to the largest
         ids, inverse = np.unique(np.append(labels, 0), return_inverse=True)
         labels = inverse[:-1].reshape(labels.shape)
-    rows = [_row(region, labels.shape) for region in regionprops(labels)]
+    regions, rows = regionprops(labels)[::-1], []
+    while regions:  # one by one, since each keeps the pixels of its box once they were asked for
+        rows.append(_row(regions.pop(), labels.shape))
     table = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
     if ids is not None:
         table["id"] = ids[table["id"]].astype(np.int64)

@@ -17,7 +17,7 @@ from drgan_lib.quantify.distribution import DEFINITIONS, Counting, distribution
 from drgan_lib.quantify.figures import plot_distribution, plot_particles, plot_thickness
 from drgan_lib.quantify.particles import measure, pool
 from drgan_lib.quantify.tables import write_table
-from drgan_lib.quantify.thickness import local_thickness
+from drgan_lib.quantify.thickness import Thickness, local_thickness
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation import Prediction
@@ -67,7 +67,7 @@ def quantify(
     _draw(shown[0], tables, sizes_nm, unit, counting, folder)
     figures = _figures(rows, unit, len(shown), counting)
     if thickness:
-        figures |= _thickness(shown, sources, sizes_nm, unit, folder)
+        figures |= _thickness(shown, sources, sizes_nm, unit, folder, log)
     write_json(folder / "figures.json", figures)
     log(_line(figures, unit))
     return figures
@@ -141,11 +141,12 @@ def _thickness(
     sizes_nm: Mapping[str, float | None],
     unit: str,
     folder: Path,
+    log: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """Local thickness of each source: a table of medians by image, a map of the first image, figures of all pixels."""
     rows, figures, medians = [], {}, {}
     for source in sources:
-        found = {name: local_thickness(labels, sizes_nm[name]) for name, labels in sources[source].items()}
+        found = {name: _local_thickness(labels, sizes_nm[name], name, log) for name, labels in sources[source].items()}
         rows += [
             {"source": source, "image": name, f"median_{unit}": t.median, "n_px": t.values.size}
             for name, t in found.items()
@@ -171,6 +172,15 @@ def _thickness(
     with atomic_path(folder / "thickness.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     return figures
+
+
+def _local_thickness(labels: np.ndarray, size_nm: float | None, name: str, log: Callable[[str], None]) -> Thickness:
+    """That of `labels`; of what has none, without value: a poor prediction must not end the chapter."""
+    try:
+        return local_thickness(labels, size_nm)
+    except ValueError as reason:
+        log(f"{name}: no local thickness: {reason}")
+        return Thickness(np.zeros(labels.shape, np.float32), size_nm)
 
 
 def _draw(

@@ -12,7 +12,7 @@ from scipy import ndimage
 SMOOTHING_PX = 0.7
 RIDGE_SLOPE, REACH = 0.985, 3
 CHUNK = 1_000_000
-LARGEST_PX = 16_000_000  # 3 GB of memory
+LARGEST_PX = 25_000_000  # 5 GB of memory
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def local_thickness(mask: np.ndarray, pixel_size_nm: float | None = None) -> Thi
     a band depends little on how it lies on the grid: upright bands of a whole number of pixels have exactly that
     thickness, turned ones within 0.3 px; discs come out about 0.7 px too small. Labels are not kept apart: where wires
     cross, they are as thick as the crossing. Beyond the border of the image the wires are taken to go on. Raises
-    `ValueError` for a mask without background, where no disc has an end, and for one of more than 16 megapixels.
+    `ValueError` for a mask without background, where no disc has an end, and for one of more than 25 megapixels.
     """
     mask = np.asarray(mask)
     if mask.ndim != 2 or not mask.size:

@@ -8,7 +8,14 @@ Masks of test micrographs are opened by `evaluate` alone, those of training micr
 
 from drgan_lib.segmentation.checks import SegmentationError
 from drgan_lib.segmentation.curves import training_curves
-from drgan_lib.segmentation.evaluate import Prediction, comparison, differences, evaluate, load_predictions
+from drgan_lib.segmentation.evaluate import (
+    Prediction,
+    comparison,
+    differences,
+    evaluate,
+    figures_of_sets,
+    load_predictions,
+)
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
 from drgan_lib.segmentation.model import Model, load_model, predict
@@ -26,6 +33,7 @@ __all__ = [
     "comparison",
     "differences",
     "evaluate",
+    "figures_of_sets",
     "load_model",
     "load_predictions",
     "match",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from skimage.io import imsave
+from skimage.segmentation import relabel_sequential
 
 from drgan_lib.classes import three_class
 from drgan_lib.config import Experiment
@@ -53,7 +54,7 @@ PARTS: dict[str, Callable[[Experiment, str | Path], Iterator[Annotated]]] = {
 }
 CLASSICAL: dict[str, Callable[[np.ndarray], ClassMap]] = {"otsu": otsu_watershed}
 WORDS = {
-    "real": "real micrographs, annotated by hand",
+    "real": "training micrographs with their masks",
     "synthetic": "synthetic images",
     "background": "real background",
     "otsu": "nothing: Otsu threshold and watershed",
@@ -68,12 +69,12 @@ def in_words(arm: str) -> str:
 def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Path) -> Path:
     """Writes the raw dataset of nnU-Net for `arm` below `place`, and what is set aside to tune instances on.
 
-    Up to `N_TUNING` images with particles, at most a sixth of them and evenly spaced, go to `place/tuning/{images,
-    instances}` (16 bit) instead; none if these are fewer than `LEAST_TUNING`. Patches of one micrograph overlap, so
-    that all of them are set aside, or none. Returns the raw dataset's folder.
+    Up to `N_TUNING` images with particles, a sixth of them and evenly spaced, go to `place/tuning/{images, instances}`
+    (16 bit) instead; if that is fewer than `LEAST_TUNING`, so many, or none if they were more than a quarter. Patches
+    of one micrograph overlap, so that all of them are set aside, or none. Returns the raw dataset's folder.
     """
     annotated = [
-        (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), instances.astype(np.uint16))
+        (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), _in_16_bits(instances))
         for part in arm.split("+")
         for name, image, instances in PARTS[part](exp, folder)
     ]
@@ -100,6 +101,11 @@ def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Pat
     )
 
 
+def _in_16_bits(instances: np.ndarray) -> np.ndarray:
+    """uint16 [h, w]: the ids in their order, without gaps, which those of a large micrograph have in its patches."""
+    return relabel_sequential(instances)[0].astype(np.uint16)
+
+
 def _set_aside(annotated: Sequence[Annotated]) -> set[int]:
     """Numbers of the images that are not learned from."""
     sources: dict[str, list[int]] = {}
@@ -109,6 +115,8 @@ def _set_aside(annotated: Sequence[Annotated]) -> set[int]:
     counts = {source: n for source, n in counts.items() if n}
     total = sum(counts.values())
     n_sources = min(N_TUNING, total // 6) * len(counts) // max(1, total)
+    if total >= 4 * LEAST_TUNING:
+        n_sources = max(n_sources, -(-LEAST_TUNING * len(counts) // total))
     chosen = [list(counts)[k] for k in np.linspace(0, len(counts) - 1, n_sources).round().astype(int)]
     if sum(counts[source] for source in chosen) < LEAST_TUNING:
         return set()

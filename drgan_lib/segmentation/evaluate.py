@@ -23,7 +23,7 @@ from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap, pooled, score
 from drgan_lib.segmentation.predictions import predicted_names, read_class_map
 from drgan_lib.segmentation.segment import model_folders
-from drgan_lib.segmentation.summary import PUBLISHED, gaps, paper_table, summarise
+from drgan_lib.segmentation.summary import PUBLISHED, Published, gaps, paper_table, set_table, summarise
 
 PIXELS = ("dsc", "iou", "pq_semantic")
 PARTICLES = ("ap50", "ap50_95", "pq", "sq", "rq", "aji", "boundary_f1", "count_error")
@@ -114,7 +114,7 @@ def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] 
         for name, table in (("scores", scores), ("pooled", of_sets), ("table", summary)):
             with atomic_path(stage / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False)
-        _save(plot_table(summary, published=PUBLISHED.get(exp.material.name, ())), stage / "arms.png")
+        _save(plot_table(summary, published=_published(exp)), stage / "arms.png")
         figures = _figures(scores, of_sets, summary, min_area)
         log("test: " + ", ".join(f"{name} {figure['value']:.3f}" for name, figure in figures.items()))
     write_json(stage / "figures.json", figures)
@@ -129,13 +129,23 @@ def comparison(exp: Experiment) -> pd.DataFrame:
         summarise(_scores(exp)),
         arms=list(exp.profile.segmentation.arms),
         words=in_words,
-        published=PUBLISHED.get(exp.material.name, ()),
+        published=_published(exp),
     )
+
+
+def figures_of_sets(exp: Experiment) -> pd.DataFrame:
+    """COCO's average precision, and AP50 and PQ pooled over all test micrographs, of each arm; see `set_table`."""
+    return set_table(pd.read_csv(exp.stage_dir("segmentation") / "pooled.csv"))
 
 
 def differences(exp: Experiment, *, reference: str = "real") -> pd.DataFrame:
     """By how much each arm differs from the arm `reference` on the same micrographs, see `gaps`."""
     return gaps(_scores(exp), reference=reference)
+
+
+def _published(exp: Experiment) -> Sequence[Published]:
+    """What the paper published for the material's own micrographs: its twin, or the user's images, are others."""
+    return PUBLISHED.get(exp.material.name, ()) if exp.material.dataset.registry is not None else ()
 
 
 def _scores(exp: Experiment) -> pd.DataFrame:

@@ -108,6 +108,8 @@ def plot_table(summary: pd.DataFrame, *, published: Sequence[Published] = ()) ->
     figure = Figure(figsize=(12, 1.5 + 0.55 * max(1, len(rows))), layout="constrained")
     for axes, (metric, title) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS.items(), strict=True):
         for offset, (method, (marker, colour, _)) in zip((0.13, -0.13), METHODS.items(), strict=True):
+            if metric == "dsc" and method != "plain":
+                continue  # the pixels of class 1 have no instances
             part = summary[(summary["metric"] == metric) & (summary["instances"] == method)]
             height = part["arm"].map(place) + offset
             axes.hlines(height, part["low"], part["high"], color=colour, lw=3, alpha=0.45)

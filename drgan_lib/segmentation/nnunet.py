@@ -11,12 +11,14 @@ made it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,15 +101,17 @@ def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
 
 def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str], *, log: Callable[[str], None]) -> None:
     """Runs the worker on `request`; its output goes to `folder/nnunet.log`, a summary to `log`."""
-    write_json(folder / "request.json", request)
-    command = [sys.executable, "-m", "drgan_lib.segmentation.worker", str((folder / "request.json").resolve())]
+    command = [sys.executable, "-m", "drgan_lib.segmentation.worker"]
     report, last = Reporter(request.get("epochs", 1), log), []
-    with (folder / "nnunet.log").open("a") as log_file:
+    with (folder / "nnunet.log").open("a") as log_file, tempfile.TemporaryFile("w+") as asked:
+        json.dump(request, asked)
+        asked.seek(0)
         process = subprocess.Popen(
             command,
             env=variables,
             text=True,
             errors="replace",
+            stdin=asked,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

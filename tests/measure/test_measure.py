@@ -207,3 +207,12 @@ def test_the_record_says_what_was_done(folder, model, network, tmp_path):
 def test_the_default_folder_is_named_after_what_is_measured(tmp_path):
     assert str(default_out(tmp_path / "my image.tif")) == "my image_measured"
     assert str(default_out([tmp_path / "b", tmp_path / "c"])) == "b_measured"
+
+
+def test_a_large_image_has_a_picture_of_its_middle(model, network, tmp_path):
+    labels = draw((1100, 2100), [(550, 1050, 40), (30, 30, 20)])
+    Image.fromarray(as_image(labels)).save(tmp_path / "wide.png")
+    run(tmp_path / "wide.png", model, network, tmp_path / "out")
+    picture = np.asarray(Image.open(tmp_path / "out" / "wide" / "overlay_middle.png").convert("RGB")).astype(int)
+    assert (np.ptp(picture, axis=2) > 60).mean() > 0.002, "the particle in the middle has its colour"
+    assert (tmp_path / "out" / "wide" / "overlay.png").is_file()

@@ -133,3 +133,13 @@ def test_windows_keep_the_gray_levels_of_their_image(tmp_path):
     expected = {name: 65535 * getattr(image, name)() for name in ("mean", "std", "min", "max")}
     assert levels["0"] == pytest.approx(expected, rel=1e-6)
     assert levels["other"] == pytest.approx({"mean": 65535 / 2, "std": 0, "min": 65535 / 2, "max": 65535 / 2})
+
+
+def test_black_margins_do_not_count_among_the_gray_levels(tmp_path):
+    """nnU-Net cuts them off before it normalises the whole image."""
+    image = np.zeros((80, 100), np.float32)
+    image[10:70, 20:90] = np.random.default_rng(0).uniform(0.3, 0.7, (60, 70))
+    write_windows(image, tmp_path, ["a"], windows(image.shape, overlap_px=64), patch_px=64)
+    levels, sample = read_json(tmp_path / "levels.json")["a"], 65535 * image[10:70, 20:90]
+    expected = {name: getattr(sample, name)() for name in ("mean", "std", "min", "max")}
+    assert levels == pytest.approx(expected, rel=1e-4)

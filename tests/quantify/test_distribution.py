@@ -183,3 +183,16 @@ def test_what_is_no_size_is_refused(scattered):
         Counting(min_area_px=-1)
     with pytest.raises(ValueError, match="exclude or weight"):
         Counting(border="include")
+
+
+def test_where_nanoparticles_are_too_small_to_count_the_criterion_is_unknown():
+    labels = np.zeros((400, 400), np.int32)
+    for k in range(64):
+        row, column = 50 * (k // 8), 50 * (k % 8)
+        labels[row : row + 50, column : column + 50][disc(10, side=50)] = k + 1
+    fine, coarse = (
+        distribution(measure(labels, size_nm), "feret_min_nm", Counting(min_area_px=50)) for size_nm in (8.0, 15.0)
+    )
+    assert fine.smallest_nm == pytest.approx(8 * 7.98, rel=1e-3)
+    assert (fine.nano_criterion, coarse.nano_criterion) == ("not met", "unknown")
+    assert math.isnan(distribution(measure(labels), "feret_min_px", ALL).smallest_nm)

@@ -135,3 +135,13 @@ def test_the_comparison_has_every_source_and_figure(predictions):
     assert set(rows.index.unique("size")) == {"equivalent_diameter_px", "feret_max_px", "feret_min_px"}
     true = rows.xs("true", level="source")
     assert (true.loc[true["true"] > 0, "error_percent"] == 0).all()
+
+
+def test_a_prediction_without_background_has_no_thickness_and_ends_nothing(tmp_path):
+    true, all_over, said = np.zeros((60, 200), np.int32), np.ones((60, 200), np.int32), []
+    true[20:30] = 1
+    wires = [prediction("a", true, all_over, true)]
+    figures = quantify(wires, {"a": 3.0}, tmp_path, counting=COUNTING, thickness=True, log=said.append)
+    assert figures["thickness_nm"]["value"] is None
+    assert figures["thickness_nm_plain"]["value"] == pytest.approx(30)
+    assert any("a: no local thickness: expected a mask with background" in line for line in said)

@@ -74,6 +74,23 @@ def test_patches_of_a_micrograph_are_set_aside_together():
     assert aside == {k for k, (name, _, _) in enumerate(annotated) if name.rsplit("_", 2)[0] in micrographs}
 
 
+def test_a_few_micrographs_are_still_enough_to_tune_on():
+    """A twin has 12 micrographs of four patches: a sixth of them would be eight patches."""
+    image, instances = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint16)
+    annotated = [(f"real_sem{k:02d}_0000_{place:04d}", image, instances) for k in range(12) for place in range(4)]
+    assert len(arms._set_aside(annotated)) == 12
+    assert arms._set_aside(annotated[: 4 * 9]) == set()
+
+
+def test_large_ids_do_not_become_one_another(fabricate, folder, tmp_path, monkeypatch):
+    instances = np.zeros((64, 64), np.int32)
+    instances[5:20, 5:20], instances[30:50, 5:20], instances[5:20, 30:50] = 1, 65536, 65537
+    monkeypatch.setitem(arms.PARTS, "real", lambda *_: [("sem_0000_0000", np.zeros((64, 64)), instances)])
+    raw = arms.write_training_set(fabricate(), folder, "real", tmp_path / "arm")
+    label = imread(raw / "labelsTr" / "real_sem_0000_0000.png")
+    np.testing.assert_array_equal(label, three_class(instances, fabricate().material.contour_px))
+
+
 def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):
     raw = arms.write_training_set(fabricate(n_train=59), folder, "synthetic", tmp_path / "arm")
     assert len(cases(raw)) == 59

@@ -81,3 +81,16 @@ def test_more_detections_than_cocos_limit_count():
     true = grid(12, 12, gap=1)
     assert len(ids(true)) == 144
     assert coco_ap([true], [true])["coco_ap50"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "confidence", "message"),
+    [
+        ([np.ones((4, 4), int)], None, r"got \[2, 1\]"),
+        ([np.ones((4, 4), int)] * 2, [np.ones((4, 4))], r"got \[2, 2, 1\]"),
+        ([np.ones((4, 4), int), np.ones((4, 5), int)], None, r"got \[\(4, 4\), \(4, 5\)\]"),
+    ],
+)
+def test_images_that_do_not_belong_together_are_refused(predicted, confidence, message):
+    with pytest.raises(ValueError, match=message):
+        coco_ap([np.ones((4, 4), int)] * 2, predicted, confidence)

@@ -10,7 +10,15 @@ import pytest
 from skimage.io import imread
 
 from drgan_lib.files import write_json
-from drgan_lib.segmentation import ClassMap, SegmentationError, comparison, differences, evaluate, load_predictions
+from drgan_lib.segmentation import (
+    ClassMap,
+    SegmentationError,
+    comparison,
+    differences,
+    evaluate,
+    figures_of_sets,
+    load_predictions,
+)
 from drgan_lib.segmentation.predictions import write_class_map
 from drgan_lib.segmentation.segment import model_folders, write_test_images
 
@@ -72,13 +80,26 @@ def test_arms_and_seeds_stand_side_by_side(fabricate, folder):
     shown = comparison(exp)
     assert shown["trained on"][:3].tolist() == [
         "synthetic images",
-        "real micrographs, annotated by hand",
+        "training micrographs with their masks",
         "nothing: Otsu threshold and watershed",
     ]
     assert shown["DSC"][:3].tolist() == ["0.500 ± 0.000", "1.000", "0.500"]
     assert "0.916" in shown["DSC"].tolist()
     gap = differences(exp).set_index(["arm", "instances", "metric"])["mean"]
     assert gap["synthetic", "plain", "dsc"] == -0.5
+    sets = figures_of_sets(exp)
+    assert sets.index.unique("arm").tolist() == ["synthetic", "real", "otsu"]
+    assert sets.loc[("real", "border_core"), "COCO AP50"] == "1.000"
+    assert sets.loc[("synthetic", "plain"), "PQ, pooled"].endswith(" ± 0.000")
+
+
+def test_what_was_published_stands_only_beside_the_micrographs_that_it_is_of(fabricate, folder):
+    exp = fabricate(segmentation__arms="synthetic,real")
+    predict_by_hand(exp, folder)
+    evaluate(exp, folder, log=[].append)
+    other = exp.material.dataset.model_copy(update={"registry": None, "path": folder})
+    own = exp.model_copy(update={"material": exp.material.model_copy(update={"dataset": other})})
+    assert [("0.916" in comparison(e)["DSC"].tolist()) for e in (exp, own)] == [True, False]
 
 
 def test_prediction_must_be_there(fabricate, folder):

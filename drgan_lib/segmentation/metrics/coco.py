@@ -27,8 +27,15 @@ def coco_ap(
     ... 0.95. `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it all rank alike,
     and the figures are then close to precision x recall. Instances of fewer than `min_area` pixels are removed
     from both sides, and the number of detections per image is not limited (COCO's limit is 100; micrographs
-    hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise.
+    hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise. Raises `ValueError` for
+    lists of different lengths and images of different shapes.
     """
+    sides = [true, predicted] if confidence is None else [true, predicted, confidence]
+    if len({len(side) for side in sides}) > 1:
+        raise ValueError(f"expected as many predictions (and confidences) as true images, got {[*map(len, sides)]}")
+    for images in zip(*sides, strict=True):
+        if len({image.shape for image in images}) > 1:
+            raise ValueError(f"expected images of one shape for each other, got {[image.shape for image in images]}")
     truth, results, size = [], [], 0
     for number, labels in enumerate(true):
         truth += _annotations(remove_small(labels, min_area), number, offset=len(truth))

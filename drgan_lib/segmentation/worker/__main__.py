@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from drgan_lib.files import read_json
 
 
 def main(request: dict[str, Any]) -> None:
@@ -28,6 +27,7 @@ def main(request: dict[str, Any]) -> None:
         predict_all(request["predict"], results, device)
 
 
-# A run in a shell's background ignores interrupts, and a process inherits that; its parent means them.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main(read_json(sys.argv[1]))
+if __name__ == "__main__":  # nnU-Net's own processes import this module again
+    # A run in a shell's background ignores interrupts, and a process inherits that; its parent means them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main(json.load(sys.stdin))
