@@ -30,7 +30,7 @@ class Measurement:
     def lines(self) -> list[str]:
         """The result in a few sentences."""
         d = self.distributions[f"equivalent_diameter_{self.unit}"]
-        cut = f", under {d.smallest_nm:.3g} nm" if d.smallest_nm > 0 else ""
+        cut = f", under {d.smallest_nm:.3g} nm" if d.smallest_nm else ""
         said = [f"{d.n} particles counted; left out: {d.n_border} on the border, {d.n_small} too small{cut}"]
         if not d.n:
             return said

@@ -68,7 +68,7 @@ class Distribution:
 
     `estimates` has the keys mean, d10, d50, d90, span and, for tables in nm, nano_fraction. `n_border` and `n_small`
     particles were left out, for touching the border or else for being too small: `smallest_nm` is the diameter of the
-    disc of the smallest area (at the largest pixel, if images differ), NaN for tables in px and without particles.
+    disc of the smallest area (at the largest pixel, if images differ), None for tables in px and without particles.
     """
 
     column: str
@@ -78,7 +78,7 @@ class Distribution:
     n_small: int
     level: float
     estimates: dict[str, Estimate]
-    smallest_nm: float = math.nan
+    smallest_nm: float | None = None
 
     def needed(self, name: str, target: float = 0.05) -> float:
         """Particles needed for a half-width of `target` times the figure; NaN if the interval is not known.
@@ -110,7 +110,7 @@ class Distribution:
         segmented or counted: where the smallest area leaves out discs of 100 nm, it is "unknown".
         """
         share = self.estimates.get("nano_fraction", Estimate(math.nan))
-        if math.isnan(share.low) or self.smallest_nm >= NANO_NM:
+        if math.isnan(share.low) or (self.smallest_nm or 0) >= NANO_NM:
             return "unknown"
         if share.low >= NANO_SHARE:
             return "met"
@@ -194,7 +194,7 @@ def distribution(
         n_small=int((~border & ~keep).sum()),
         level=level,
         estimates={name: Estimate(value, *intervals[name]) for name, value in figures.items()},
-        smallest_nm=2 * math.sqrt(counting.min_area_px / math.pi) * _largest_pixel_nm(table),
+        smallest_nm=_smallest_nm(table, counting),
     )
 
 
@@ -207,10 +207,11 @@ def _sample(table: pd.DataFrame, column: str, counting: Counting) -> tuple[np.nd
     return table[column].to_numpy(float)[keep], weights[keep], keep
 
 
-def _largest_pixel_nm(table: pd.DataFrame) -> float:
+def _smallest_nm(table: pd.DataFrame, counting: Counting) -> float | None:
     if "area_nm2" not in table or table.empty:
-        return math.nan
-    return math.sqrt((table["area_nm2"] / table["area_px2"]).max())
+        return None
+    pixel_nm2 = (table["area_nm2"] / table["area_px2"]).max()
+    return 2 * math.sqrt(counting.min_area_px * pixel_nm2 / math.pi)
 
 
 def _figures(values: np.ndarray, weights: np.ndarray, axis: int = -1) -> np.ndarray:

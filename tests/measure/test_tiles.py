@@ -122,7 +122,7 @@ def test_functions_of_a_neighbourhood_do_not_see_the_windows():
 
 def test_windows_keep_the_gray_levels_of_their_image(tmp_path):
     """An empty window of a bright image must not be stretched until its noise looks like particles."""
-    image = np.zeros((100, 300), np.float32)
+    image = np.full((100, 300), 0.1, np.float32)
     image[:, :30] = 1
     parts = windows(image.shape, overlap_px=64, side_px=128)
     names = [f"{k}" for k in range(len(parts))]

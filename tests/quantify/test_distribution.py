@@ -195,4 +195,4 @@ def test_where_nanoparticles_are_too_small_to_count_the_criterion_is_unknown():
     )
     assert fine.smallest_nm == pytest.approx(8 * 7.98, rel=1e-3)
     assert (fine.nano_criterion, coarse.nano_criterion) == ("not met", "unknown")
-    assert math.isnan(distribution(measure(labels), "feret_min_px", ALL).smallest_nm)
+    assert distribution(measure(labels), "feret_min_px", ALL).smallest_nm is None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.io import imread, imsave
+from skimage.segmentation import relabel_sequential
 
 from drgan_lib import config
 from drgan_lib.classes import three_class
@@ -57,7 +58,8 @@ def test_a_sixth_is_set_aside_and_not_learned_from(fabricate, folder, tmp_path):
         image = imread(exp.stage_dir("synthetic") / "images" / f"{name[-5:]}.png")
         np.testing.assert_array_equal(imread(tmp_path / "arm/tuning/images" / f"{name}.png"), image.astype(int) * 257)
         instances = imread(exp.stage_dir("synthetic") / "instances" / f"{name[-5:]}.png")
-        np.testing.assert_array_equal(imread(tmp_path / "arm/tuning/instances" / f"{name}.png"), instances)
+        kept = imread(tmp_path / "arm/tuning/instances" / f"{name}.png")
+        np.testing.assert_array_equal(kept, relabel_sequential(instances)[0])
 
 
 def test_patches_of_a_micrograph_are_set_aside_together():
@@ -92,8 +94,8 @@ def test_large_ids_do_not_become_one_another(fabricate, folder, tmp_path, monkey
 
 
 def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):
-    raw = arms.write_training_set(fabricate(n_train=59), folder, "synthetic", tmp_path / "arm")
-    assert len(cases(raw)) == 59
+    raw = arms.write_training_set(fabricate(n_train=39), folder, "synthetic", tmp_path / "arm")
+    assert len(cases(raw)) == 39
     assert not (tmp_path / "arm" / "tuning").exists()
 
 

@@ -213,7 +213,8 @@ def test_table_is_drawn_with_its_intervals_and_the_published_figures():
     names = [label.get_text() for label in dsc.get_yticklabels()]
     assert names == ["real", "synthetic", "synthetic of Rühle et al.", "synthetic+background"]
     assert dsc.lines[0].get_xdata() == pytest.approx([0.55, 0.65])
-    assert dsc.lines[1].get_xdata() == pytest.approx([0.5, 0.6])
+    assert not [line for line in dsc.lines[1:] if line.get_marker() != "D"], "the DSC knows no instances"
+    assert [len(ap50.lines[k].get_xdata()) for k in (0, 1)] == [2, 2]
     bars = dsc.collections[0].get_segments()
     plain = summary[(summary["metric"] == "dsc") & (summary["instances"] == "plain")]
     assert np.array(bars)[:, :, 0] == pytest.approx(plain[["low", "high"]].to_numpy())
