@@ -22,23 +22,28 @@ from drgan_lib.nnunet_dataset import Case, write_nnunet
 from drgan_lib.segmentation.classical import otsu_watershed
 from drgan_lib.segmentation.predictions import ClassMap
 from drgan_lib.segmentation.real import annotated_patches
+from drgan_lib.segmentation.texture import bare_support, lay_texture
 
 # Images set aside from each training set to tune the border-core instances on; fewer than the least mislead (a choice
 # made on 5 synthetic images was worse on others than the defaults).
 N_TUNING, LEAST_TUNING = 32, 10
+BARE_EVERY = 5  # synthetic images for one bare support, as the paper has 200 patches of background beside 1,000 images
 
 # Name, image [h, w] in [0, 1] and instances, int [h, w].
 Annotated = tuple[str, np.ndarray, np.ndarray]
 
 
 def synthetic_images(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
-    """The annotated set of the synthesis stage."""
+    """The annotated set of the synthesis stage with textures of the support, and a fifth as many bare supports."""
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis import load_synthetic
 
-    made = load_synthetic(exp)
-    for name, image, instances in zip(made.table["image"], made.images, made.instances, strict=True):
-        yield name, image / np.float32(255), instances
+    made, generator = load_synthetic(exp), np.random.default_rng(exp.seed)
+    for number, name in enumerate(made.table["image"]):
+        image, instances = made.images[number] / np.float32(255), made.instances[number]
+        yield name, lay_texture(image, generator=generator), instances
+        if number % BARE_EVERY == 0:
+            yield f"bare_{name}", bare_support(image, instances, generator=generator), np.zeros_like(instances)
 
 
 def background_patches(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
