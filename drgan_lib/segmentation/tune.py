@@ -12,8 +12,8 @@ from drgan_lib.segmentation.instances import BorderCore, border_core
 from drgan_lib.segmentation.metrics import match, remove_small
 from drgan_lib.segmentation.predictions import ClassMap
 
-LEVELS = (0.0, 0.3, 0.5, 0.7)  # where a network is less sure of an image, a higher one leaves holes in its particles
-NECKS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+LEVELS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95)
+NECKS = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 GRID = tuple(BorderCore(level=level, neck=neck) for neck, level in product(NECKS, LEVELS))  # the simplest first
 TIE = 1e-3  # qualities this close to the best are equal
 
