@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+
 
 def digest(text: str) -> str:
     """16 hexadecimal digits that change with `text`."""
@@ -20,7 +22,7 @@ def file_digest(path: Path) -> str:
 
 
 def code_digest(files: Iterable[Path], *, root: Path) -> str:
-    """Digest of Python files, of their names below `root` and of what they say without comments and layout."""
+    """Digest of Python files, of their names below `root` and of what they say, see `meaning`."""
     parts = (f"{path.relative_to(root).as_posix()}\0{meaning(path.read_text())}" for path in sorted(files))
     return digest("\0".join(parts))
 
@@ -46,5 +48,9 @@ def imported_files(start: Path, *, within: Path) -> list[Path]:
 
 
 def meaning(source: str) -> str:
-    """Python source without comments and layout."""
-    return ast.unparse(ast.parse(source))
+    """Python source without comments, docstrings and layout: no result depends on these."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -22,7 +22,7 @@ NO_CONTENT = {
 def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
     """Key of every stage: a hash of its settings, the seed, its notebook, sources, data, and its needs' keys.
 
-    Prose, comments and layout do not count: see `stage_pages`.
+    Prose, comments, docstrings and layout do not count: see `stage_pages`.
     """
     keys: dict[str, str] = {}
     files = [file_digest(path) for path in user_files(exp.material)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drgan_lib.config import ROOT
-from drgan_lib.digest import code_digest, imported_files
+from drgan_lib.digest import code_digest, imported_files, meaning
 
 SCENE = ROOT / "drgan_lib" / "scene"
 
@@ -47,9 +47,29 @@ def test_the_digest_sees_names_and_meaning_but_no_comments(tmp_path):
     path, other = tmp_path / "a.py", tmp_path / "b.py"
     path.write_text("x = 1\n")
     first = code_digest([path], root=tmp_path)
-    path.write_text("# one\nx  =  1\n")
+    path.write_text('"""One."""\n# one\nx  =  1\n')
     assert code_digest([path], root=tmp_path) == first
     other.write_text("x = 1\n")
     assert code_digest([other], root=tmp_path) != first
     path.write_text("x = 2\n")
     assert code_digest([path], root=tmp_path) != first
+
+
+def test_docstrings_mean_nothing_and_other_strings_do():
+    bare = 'class A:\n    x = "one"\n\n    def f(self):\n        return 1\n\ndef g():\n    pass\n'
+    told = '''"""Module."""
+
+class A:
+    """Class."""
+    x = "one"
+
+    def f(self):
+        """Method."""
+        return 1
+
+def g():
+    """Function of nothing else."""
+'''
+    assert meaning(told) == meaning(bare)
+    assert meaning(told.replace('"one"', '"two"')) != meaning(bare)
+    assert meaning('x = 1\n"""no docstring"""\n') != meaning("x = 1\n")
