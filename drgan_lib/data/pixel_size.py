@@ -5,17 +5,18 @@ from __future__ import annotations
 import tifffile
 
 UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
+ZEISS_DISPLAY_PX = 1024  # columns of the screen that Zeiss gives the pixel size of, but for that of the image
 
 
 def stored_pixel_size_nm(tiff: tifffile.TiffFile) -> float | None:
     """In nm, from Zeiss, FEI or ImageJ tags, else None; dots per inch are no pixel size of a micrograph."""
-    zeiss = tiff.sem_metadata or {}
-    for key in ("ap_pixel_size", "ap_image_pixel_size"):
+    zeiss, of_display = tiff.sem_metadata or {}, ZEISS_DISPLAY_PX / tiff.pages[0].imagewidth
+    for key, factor in (("ap_image_pixel_size", 1.0), ("ap_pixel_size", of_display)):
         entry = zeiss.get(key, ())
         if len(entry) == 3 and entry[2] in UNITS_NM and entry[1] > 0:
-            return float(entry[1]) * UNITS_NM[entry[2]]
+            return float(entry[1]) * UNITS_NM[entry[2]] * factor
     if len(zeiss.get("", ())) > 3 and zeiss[""][3] > 0:  # the nameless first block holds SI units
-        return float(zeiss[""][3]) * 1e9
+        return float(zeiss[""][3]) * 1e9 * of_display
     fei = (tiff.fei_metadata or {}).get("Scan", {}).get("PixelWidth")
     if fei:
         return float(fei) * 1e9

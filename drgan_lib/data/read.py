@@ -23,6 +23,7 @@ from drgan_lib.data.pixel_size import stored_pixel_size_nm
 
 SUFFIXES = (".tif", ".tiff", ".png")
 DEPTHS = (8, 10, 12, 14, 16)
+FEW_VALUES, MANY_PARTS = 8, 8  # so few values of a mask that fall into so many parts each are no ids
 _BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
 
 
@@ -103,7 +104,7 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
     """Instance labels int32 [h, w], 0 background: ids are kept, binary masks labelled with 4-connectivity.
 
     Two values count as binary, except in a 16-bit map, which is taken as one instance (unless the value is
-    65535).
+    65535). A few values that each fall into many parts are no ids but gray levels, and refused.
     """
     path = Path(path)
     pixels = _crop(_single_channel(_read_pixels(path, palette=False)[0], path), sample_rows, path)
@@ -114,6 +115,13 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
     instance_map = pixels.dtype.itemsize > 1 and foreground.size == 1 and foreground[0] != 65535
     if foreground.size <= 1 and not instance_map:
         return ndimage.label(pixels)[0].astype(np.int32)
+    if 1 < foreground.size <= FEW_VALUES:
+        parts = sum(ndimage.label(pixels == value, np.ones((3, 3)))[1] for value in foreground)
+        if parts > MANY_PARTS * foreground.size:
+            raise DataError(
+                f"{path}: expected a binary mask or one id per particle, got the values {foreground.tolist()} in "
+                f"{parts} separate parts; threshold the mask, or number its particles"
+            )
     return pixels.astype(np.int32)
 
 

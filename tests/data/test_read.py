@@ -145,6 +145,22 @@ def test_zeiss_micrograph(mirror):
     np.testing.assert_array_equal(np.rint(micrograph.image * 255), stored)  # overlay entries are not colour
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("AP_PIXEL_SIZE\r\nPixel Size = 4.0 nm\r\nAP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 2.0 nm\r\n", 2.0),
+        ("AP_PIXEL_SIZE\r\nPixel Size = 4.0 nm\r\n", 2.0),
+        ("AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 550.0 pm\r\n", 0.55),
+        ("\r\n".join(["0", "0", "0", "4e-09", "50000", "6", "AP_MAG", "Mag = 5.00 K X", ""]), 2.0),
+    ],
+)
+def test_zeiss_tells_the_pixels_of_its_screen_and_of_the_image(tmp_path, tags, expected):
+    """The screen has 1024 columns; an image of 2048 columns has pixels of half the size."""
+    text = tags.encode() + b"\0"
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 2048), np.uint8), extratags=[(34118, "s", len(text), text, True)])
+    assert read_micrograph(tmp_path / "a.tif").pixel_size_nm == pytest.approx(expected)
+
+
 def test_binary_mask_is_labelled_with_4_connectivity(tmp_path):
     mask = np.zeros((6, 6), np.uint8)
     mask[1, 1] = mask[2, 2] = mask[4, 3:6] = 255  # the first two touch at a corner only
@@ -166,3 +182,19 @@ def test_emps_maps_are_instances(mirror):
     labels = read_mask(mirror / "emps" / "segmaps" / "0a55e7c93f.png")
     assert len(np.unique(labels)) == 25
     assert read_micrograph(mirror / "emps" / "images" / "0a55e7c93f.png").image.shape == labels.shape
+
+
+def test_gray_levels_are_no_ids(tmp_path):
+    """A binary mask with smoothed edges would else hold two or three particles in all."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((120, 120), np.uint8)
+    for row, column in rng.permutation(np.stack(np.meshgrid(*[np.arange(4, 112, 12)] * 2), -1).reshape(-1, 2))[:60]:
+        mask[row : row + 6, column : column + 6] = 128
+        mask[row + 1 : row + 5, column + 1 : column + 5] = 255
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"got the values \[128, 255\] in 120 separate parts; threshold the mask"):
+        read_mask(tmp_path / "a.png")
+    ids = np.zeros((40, 40), np.uint8)
+    ids[2:5, 2:5], ids[10:12, 2:30], ids[14:16, 2:30] = 1, 2, 2  # a particle that another one hides in the middle
+    Image.fromarray(ids).save(tmp_path / "b.png")
+    assert (read_mask(tmp_path / "b.png") == ids).all()
