@@ -34,7 +34,7 @@ def test_a_faint_contour_asks_for_a_level_and_no_neck():
 def test_a_neck_without_contour_asks_for_a_cut_and_no_level():
     chosen, table = tune_border_core(*zip(dumbbells(), strict=True), min_area=5)
     assert chosen == BorderCore(level=0, neck=0.6)
-    assert table.loc[(table["neck"] == 0.5), "count_ratio"].tolist() == [0.5] * 4
+    assert table.loc[table["neck"] == 0.4, "count_ratio"].tolist() == [0.5] * 6
 
 
 def test_the_simplest_of_equal_settings_is_chosen():
