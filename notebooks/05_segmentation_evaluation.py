@@ -63,7 +63,7 @@ glue("min_area_px", exp.material.min_area_px, display=False)
 # %%
 arms = exp.profile.segmentation.arms
 first = next(iter(arms))
-glue("arms", ", ".join(f"`{arm}` ({n} seed{'s' if n > 1 else ''})" for arm, n in arms.items()), display=False)
+glue("arms", ", ".join(f"{arm} ({n} seed{'s' if n > 1 else ''})" for arm, n in arms.items()), display=False)
 glue("first_arm", first, display=False)
 
 # %% [markdown]
