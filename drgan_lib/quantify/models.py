@@ -12,12 +12,12 @@ import pandas as pd
 from drgan_lib.files import atomic_path
 from drgan_lib.quantify.distribution import Counting, summarise
 from drgan_lib.quantify.particles import measure, pool
+from drgan_lib.quantify.stage import PERCENTILES
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation import Prediction
 
-FIGURES = ("d10", "d50", "d90")
-COLUMNS = ("arm", "seed", "instances", "unit", "n", *FIGURES, "n_error", *(f"{name}_error" for name in FIGURES))
+COLUMNS = ("arm", "seed", "instances", "unit", "n", *PERCENTILES, "n_error", *(f"{name}_error" for name in PERCENTILES))
 
 
 def compare_models(
@@ -46,7 +46,7 @@ def compare_models(
             rows.append({"arm": "masks"} | _figures({p.name: p.true for p in masked}, sizes, counting))
         for method in masked[0].predicted:
             found = _figures({p.name: p.predicted[method] for p in masked}, sizes, counting)
-            errors = {f"{name}_error": _percent(found[name], rows[0][name]) for name in ("n", *FIGURES)}
+            errors = {f"{name}_error": _percent(found[name], rows[0][name]) for name in ("n", *PERCENTILES)}
             rows.append({"arm": arm, "seed": seed, "instances": method} | found | errors)
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "Int64", "n": "Int64"})
     with atomic_path(path) as temporary:
@@ -58,7 +58,7 @@ def _figures(images: Mapping, sizes_nm: Mapping[str, float | None], counting: Co
     table = pool({name: measure(labels, sizes_nm[name]) for name, labels in images.items()})
     unit = "px" if None in sizes_nm.values() else "nm"
     found = summarise(table, f"equivalent_diameter_{unit}", counting)
-    return {"unit": unit, "n": found["n"], **{name: found[name] for name in FIGURES}}
+    return {"unit": unit, "n": found["n"], **{name: found[name] for name in PERCENTILES}}
 
 
 def _percent(value: float, true: float) -> float:
