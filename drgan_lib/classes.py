@@ -1,4 +1,4 @@
-"""The three classes of a label image that nnU-Net learns: background, particle, and the contour between particles."""
+"""The classes of a label image that nnU-Net learns: background, particle, contour, and where particles meet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from scipy import ndimage
 
 BACKGROUND, PARTICLE, CONTOUR = 0, 1, 2
 LABELS = {"background": BACKGROUND, "particle": PARTICLE, "contour": CONTOUR}
+# Added to particle and contour where two particles meet.
+SEAM = 2
+SEAM_LABELS = {**LABELS, "particle_at_seam": PARTICLE + SEAM, "contour_at_seam": CONTOUR + SEAM}
 
 _FOUR = ndimage.generate_binary_structure(2, 1)
 
@@ -47,6 +50,23 @@ def three_class(instances: np.ndarray, contour_px: int) -> np.ndarray:
     label = np.where(foreground, PARTICLE, BACKGROUND).astype(np.uint8)
     label[(near & ~foreground) | _gives_way(instances)] = CONTOUR
     return label
+
+
+def with_seams(label: np.ndarray, instances: np.ndarray, seam_px: int) -> np.ndarray:
+    """The 3-class `label` uint8 [h, w] of `instances` int [h, w] with classes of their own where two particles meet.
+
+    A pixel of particle or contour is at a seam if pixels of two instances are at most `seam_px` away from it, along
+    rows and along columns; its class is then `SEAM` higher (`SEAM_LABELS`). The line between two particles, part of a
+    class that is learned on outer contours anyway, thus becomes a band that training cannot leave out. Taken together
+    again, the classes are those of `label`: nothing is lost. With `seam_px` 0 the result is `label`.
+    """
+    if seam_px == 0:
+        return label
+    size, far = 2 * seam_px + 1, np.iinfo(instances.dtype).max
+    highest = ndimage.maximum_filter(instances, size, mode="nearest")
+    lowest = ndimage.minimum_filter(np.where(instances > 0, instances, far), size, mode="nearest")
+    meet = (lowest < highest) & (label != BACKGROUND)
+    return np.where(meet, label + SEAM, label).astype(np.uint8)
 
 
 def _gives_way(instances: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,26 +23,28 @@ class Case:
     label: np.ndarray
 
 
-def write_nnunet(folder: Path, cases: Iterable[Case], channel: str, description: str) -> Path:
+def write_nnunet(
+    folder: Path, cases: Iterable[Case], channel: str, description: str, *, labels: Mapping[str, int] = LABELS
+) -> Path:
     """Writes a raw dataset of nnU-Net v2 to `folder`, called DatasetNNN_<name>, and returns that.
 
-    Images are 8-bit grayscale PNG, read as one channel; its name `channel` tells nnU-Net how to normalise. The folder
-    appears under its name only when it is complete, and replaces an older one.
+    `labels` names the classes. Images are 8-bit grayscale PNG, read as one channel; its name `channel` tells nnU-Net
+    how to normalise. The folder appears under its name only when it is complete, and replaces an older one.
     """
     # Outside nnUNet_raw, where nnU-Net would take an unfinished folder for a dataset.
     partial = folder.parent.with_name(f"{folder.parent.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    images, labels = partial / "imagesTr", partial / "labelsTr"
+    images, classes = partial / "imagesTr", partial / "labelsTr"
     images.mkdir(parents=True)
-    labels.mkdir()
+    classes.mkdir()
     for case in cases:
         Image.fromarray(case.image).save(images / f"{case.name}_0000.png")
-        Image.fromarray(case.label).save(labels / f"{case.name}.png")
+        Image.fromarray(case.label).save(classes / f"{case.name}.png")
     about = {
         "name": folder.name.partition("_")[2],
         "description": description,
         "channel_names": {"0": channel},
-        "labels": LABELS,
+        "labels": dict(labels),
         "numTraining": len(list(images.iterdir())),
         "file_ending": ".png",
     }

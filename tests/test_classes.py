@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from drgan_lib.classes import three_class
+from drgan_lib.classes import SEAM, three_class, with_seams
 
 # Few ids on few pixels touch in every way; blocks of 2 x 2 give larger instances than single pixels do.
 maps = st.tuples(
@@ -113,3 +113,21 @@ def test_an_empty_map_is_background():
 def test_what_is_no_instance_map_is_refused(instances, width, message):
     with pytest.raises(ValueError, match=message):
         three_class(instances, width)
+
+
+@given(maps, widths, st.integers(0, 3))
+@settings(deadline=None, max_examples=150)
+def test_seams_are_where_two_instances_are_near(instances, width, seam):
+    label = three_class(instances, width)
+    found = with_seams(label, instances, seam)
+    np.testing.assert_array_equal(np.where(found > 2, found - SEAM, found), label)
+    for (row, column), value in np.ndenumerate(found):
+        near = instances[max(row - seam, 0) : row + seam + 1, max(column - seam, 0) : column + seam + 1]
+        assert (value > 2) == (label[row, column] > 0 and len(np.unique(near[near > 0])) > 1)
+
+
+def test_a_seam_is_a_band_between_touching_particles_alone():
+    instances = np.zeros((5, 12), np.uint16)
+    instances[:, 1:4], instances[:, 4:8], instances[:, 11] = 1, 2, 3
+    label = with_seams(three_class(instances, 1), instances, 2)
+    assert label[2].tolist() == [2, 1, 3, 3, 4, 3, 1, 1, 2, 0, 2, 1]

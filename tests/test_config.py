@@ -247,7 +247,7 @@ def test_a_table_of_sizes_is_in_nm_whatever_the_file_says():
 
 def test_the_default_trainer_leaves_the_profiles_compact_settings_out():
     settings = load_experiment("twin", "demo", ["segmentation.trainer=default"]).profile.segmentation
-    assert settings == SegmentationSettings(trainer="default")
+    assert settings == SegmentationSettings(trainer="default", seam_px=2)
     with pytest.raises(ConfigError, match=r"segmentation\.features.*segmentation\.trainer=compact"):
         load_experiment("twin", "paper", ["segmentation.features=16"])
 

@@ -58,7 +58,8 @@ class SegmentationSettings(Section):
     training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are those of
     the first. `iterations`, `batch_size`, `patch_px` (None: that of the images), `features` and `stages` are those of
     the compact trainer; nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training
-    set, all of it, or `five` for five networks whose predictions are averaged.
+    set, all of it, or `five` for five networks whose predictions are averaged. `seam_px` is how far from where two
+    particles meet pixels have classes of their own (`drgan_lib.classes.with_seams`); 0 are the paper's three classes.
     """
 
     arms: dict[str, int] = Field({"synthetic+background": 1}, min_length=1)
@@ -72,6 +73,7 @@ class SegmentationSettings(Section):
     patch_px: int | None = Field(None, ge=32)
     features: int = Field(32, ge=4)
     stages: int = Field(7, ge=3)
+    seam_px: int = Field(0, ge=0)
     fold: Literal["all", "five", "0", "1", "2", "3", "4"] = "all"
 
     @property
@@ -151,7 +153,9 @@ PROFILES = {
         name="demo",
         gan=GanSettings(epochs=12, n_layouts=48, spp=36),
         synthesis=SynthesisSettings(n_images=60, spp=16),
-        segmentation=SegmentationSettings(trainer="compact", iterations=250, batch_size=4, features=16, stages=6),
+        segmentation=SegmentationSettings(
+            trainer="compact", iterations=250, batch_size=4, features=16, stages=6, seam_px=2
+        ),
         patches={"max_train": 48, "n_background": 20},
     ),
     "laptop": Profile(
@@ -159,7 +163,7 @@ PROFILES = {
         gan=GanSettings(epochs=20, n_layouts=124, spp=64),
         synthesis=SynthesisSettings(n_images=1000, spp=25),
         segmentation=SegmentationSettings(
-            trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6
+            trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),
     ),
     "paper": Profile(name="paper"),

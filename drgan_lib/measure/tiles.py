@@ -115,7 +115,7 @@ def label_windows(
         return instances(class_map)
     labels, joined, n = np.zeros(shape, np.int32), [np.zeros((0, 2), np.int64)], 0
     for part in parts:
-        seen = ClassMap(class_map.classes[part.outer], class_map.particle[part.outer], class_map.contour[part.outer])
+        seen = ClassMap(class_map.classes[part.outer], class_map.particle[part.outer], class_map.border[part.outer])
         found = instances(seen)
         found = np.where(found > 0, found + n, 0).astype(np.int32)
         n = max(n, int(found.max()))

@@ -14,7 +14,7 @@ import numpy as np
 from skimage.io import imsave
 from skimage.segmentation import relabel_sequential
 
-from drgan_lib.classes import three_class
+from drgan_lib.classes import LABELS, SEAM_LABELS, three_class, with_seams
 from drgan_lib.config import Experiment
 from drgan_lib.data import load_patches
 from drgan_lib.files import atomic_path
@@ -97,12 +97,13 @@ def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Pat
     return write_nnunet(
         place / "nnUNet_raw" / f"Dataset001_{exp.material.name}",
         (
-            Case(name, image, three_class(instances, exp.material.contour_px))
+            Case(name, image, with_seams(three_class(instances, exp.material.contour_px), instances, settings.seam_px))
             for k, (name, image, instances) in enumerate(annotated)
             if k not in aside
         ),
         channel,
         f"{exp.material.title}: {in_words(arm)}",
+        labels=SEAM_LABELS if settings.seam_px else LABELS,
     )
 
 

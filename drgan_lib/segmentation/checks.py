@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from skimage.io import imread
 
-from drgan_lib.classes import LABELS, PARTICLE
+from drgan_lib.classes import PARTICLE, SEAM
+from drgan_lib.files import read_json
 
 
 class SegmentationError(RuntimeError):
@@ -17,13 +18,14 @@ class SegmentationError(RuntimeError):
 def check_raw(folder: Path, *, patch_px: int) -> int:
     """Number of training images; raises `SegmentationError` for what would fail later or in silence.
 
-    Checked are pairs, shapes (at least `patch_px` in both directions), label values (0, 1, 2) and that there
-    are particles.
+    Checked are pairs, shapes (at least `patch_px` in both directions), label values (those of dataset.json) and that
+    there are particles.
     """
     if not (folder / "dataset.json").is_file():
         raise SegmentationError(
             f"expected nnU-Net's raw dataset in {folder}, found none; run the synthesis stage first"
         )
+    values = read_json(folder / "dataset.json")["labels"]
     images = {p.name.removesuffix("_0000.png"): p for p in sorted((folder / "imagesTr").glob("*_0000.png"))}
     labels = {p.stem: p for p in sorted((folder / "labelsTr").glob("*.png"))}
     if not images:
@@ -39,9 +41,9 @@ def check_raw(folder: Path, *, patch_px: int) -> int:
             )
         if min(image.shape) < patch_px:
             raise SegmentationError(f"{name}: expected at least {patch_px} x {patch_px} pixels, got {image.shape}")
-        if label.max() > max(LABELS.values()):
-            raise SegmentationError(f"{name}: expected labels {LABELS}, got values {np.unique(label)[:8].tolist()}")
-        with_particles += bool((label == PARTICLE).any())
+        if label.max() > max(values.values()):
+            raise SegmentationError(f"{name}: expected labels {values}, got values {np.unique(label)[:8].tolist()}")
+        with_particles += bool(np.isin(label, (PARTICLE, PARTICLE + SEAM)).any())
     if not with_particles:
         raise SegmentationError(
             f"none of the {len(images)} label images in {folder / 'labelsTr'} holds a particle (class 1); "

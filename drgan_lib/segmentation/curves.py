@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from drgan_lib.classes import BACKGROUND, LABELS
+from drgan_lib.classes import BACKGROUND, SEAM_LABELS
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path
 from drgan_lib.segmentation.figures import SERIES
@@ -43,12 +43,13 @@ def read_training(log: str | Path) -> pd.DataFrame:
     """nnU-Net's log as a table: a row per complete epoch (numbered from 0, as nnU-Net does) of each fold.
 
     Columns: fold ("all" where there is one training), epoch, learning_rate, train_loss, val_loss, seconds, and
-    dice_particle, dice_contour: the pseudo-Dice, taken over the pixels of a few validation patches. An epoch that was
+    dice_particle, dice_contour, and the same with _at_seam (NaN for a network without seams): the pseudo-Dice, taken
+    over the pixels of a few validation patches. An epoch that was
     repeated after an interruption counts as it was repeated. Raises `FileNotFoundError` if there is no log.
     """
     if not Path(log).is_file():
         raise FileNotFoundError(f"expected nnU-Net's log {log}, found none; train the network first")
-    classes = [f"dice_{name}" for name, value in LABELS.items() if value != BACKGROUND]
+    classes = [f"dice_{name}" for name, value in SEAM_LABELS.items() if value != BACKGROUND]
     rows, row, fold = {}, {}, "all"
     for line in Path(log).read_text(errors="replace").splitlines():
         if of_fold := re.match(r"STAGE fold (\S+)", line):
@@ -60,7 +61,7 @@ def read_training(log: str | Path) -> pd.DataFrame:
                 row[name] = float(found[1])
         if found := re.search(r"Pseudo dice \[(.*)\]", line):
             values = re.findall(r"(?:\((\S+?)\)|([^\s,()]+))(?:,|$)", found[1])
-            row.update(zip(classes, (float(a or b) for a, b in values), strict=True))
+            row.update(zip(classes, (float(a or b) for a, b in values), strict=False))
         if "seconds" in row:
             rows[row["fold"], row["epoch"]], row = row, {}
     return pd.DataFrame([rows[place] for place in sorted(rows)], columns=[*TRAINING, *classes])

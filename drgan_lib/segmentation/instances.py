@@ -30,7 +30,7 @@ def plain(classes: np.ndarray) -> np.ndarray:
 class BorderCore:
     """Settings of `border_core`.
 
-    A pixel of class 1 is core if P(particle) - P(contour) exceeds `level`, in [0, 1). Two parts of a core become two
+    A pixel of class 1 is core if P(particle) - P(border) exceeds `level`, in [0, 1). Two parts of a core become two
     particles if the neck between them is narrower than `neck`, in [0, 1], times the width of the thinner part; 0 cuts
     no neck.
     """
@@ -58,7 +58,7 @@ def border_core(class_map: ClassMap, settings: BorderCore) -> np.ndarray:
        which gave it up for the label (see `drgan_lib.classes.three_class`).
     """
     foreground = class_map.classes == PARTICLE
-    labels = _cut(foreground & (class_map.particle - class_map.contour > settings.level), settings.neck)
+    labels = _cut(foreground & (class_map.particle - class_map.border > settings.level), settings.neck)
     components, count = ndimage.label(foreground, _FOUR)
     reached = np.zeros(count + 1, bool)
     reached[components[labels > 0]] = True

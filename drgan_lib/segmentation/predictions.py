@@ -8,27 +8,47 @@ from pathlib import Path
 import numpy as np
 from skimage.io import imread, imsave
 
-from drgan_lib.classes import LABELS
+from drgan_lib.classes import BACKGROUND, CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
 from drgan_lib.files import atomic_path
 
-PARTS = ("classes", "particle", "contour")
+PARTS = ("classes", "particle", "border")
 FULL_SCALE = 65535  # of a probability on disk
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """classes uint8 (0 background, 1 particle, 2 contour), particle and contour float32 probabilities, all [h, w]."""
+    """classes uint8 (0 background, 1 particle, 2 contour), particle and border float32 probabilities, all [h, w].
+
+    `border` is the probability that a pixel is contour or, of networks that learned seams, near a place where two
+    particles meet; there it overlaps with `particle`.
+    """
 
     classes: np.ndarray
     particle: np.ndarray
-    contour: np.ndarray
+    border: np.ndarray
 
     def __post_init__(self):
-        shapes = [array.shape for array in (self.classes, self.particle, self.contour)]
+        shapes = [array.shape for array in (self.classes, self.particle, self.border)]
         if len(set(shapes)) > 1 or len(shapes[0]) != 2:
             raise ValueError(f"expected classes and two probabilities of one shape [h, w], got {shapes}")
         if self.classes.size and self.classes.max() > max(LABELS.values()):
             raise ValueError(f"expected the classes {LABELS}, got the class {self.classes.max()}")
+
+
+def of_probabilities(probabilities: np.ndarray) -> ClassMap:
+    """The class map of a network's `probabilities` float [c, h, w] of 3 (`LABELS`) or 5 classes (`SEAM_LABELS`).
+
+    A class and that class at a seam count together. Raises `ValueError` for another number of classes.
+    """
+    if len(probabilities) not in (len(LABELS), len(SEAM_LABELS)):
+        raise ValueError(f"expected probabilities of 3 or 5 classes, got {len(probabilities)}")
+    background, *interior = probabilities[[BACKGROUND, PARTICLE, CONTOUR]]
+    seams = (
+        probabilities[[PARTICLE + SEAM, CONTOUR + SEAM]] if len(probabilities) > len(LABELS) else np.zeros((2, 1, 1))
+    )
+    particle, contour = interior + seams
+    classes = np.stack([background, particle, contour]).argmax(axis=0).astype(np.uint8)
+    return ClassMap(classes, particle.astype(np.float32), (contour + seams[0]).astype(np.float32))
 
 
 def read_class_map(folder: str | Path, name: str) -> ClassMap:
@@ -41,8 +61,8 @@ def read_class_map(folder: str | Path, name: str) -> ClassMap:
 
 
 def write_class_map(folder: str | Path, name: str, class_map: ClassMap) -> None:
-    """Writes `classes/name.png` (uint8), `particle/name.png` and `contour/name.png` (probability, uint16)."""
-    arrays = (class_map.classes.astype(np.uint8), _to_uint16(class_map.particle), _to_uint16(class_map.contour))
+    """Writes `classes/name.png` (uint8), `particle/name.png` and `border/name.png` (probability, uint16)."""
+    arrays = (class_map.classes.astype(np.uint8), _to_uint16(class_map.particle), _to_uint16(class_map.border))
     for path, array in zip(_paths(folder, name), arrays, strict=True):
         with atomic_path(path) as temporary:
             imsave(temporary, array, check_contrast=False)

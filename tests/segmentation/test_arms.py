@@ -16,6 +16,7 @@ from drgan_lib.classes import three_class
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.files import read_json
 from drgan_lib.segmentation import SegmentationError, arms
+from drgan_lib.segmentation.checks import check_raw
 from drgan_lib.segmentation.real import annotated_patches, even_starts
 
 
@@ -93,6 +94,18 @@ def test_large_ids_do_not_become_one_another(fabricate, folder, tmp_path, monkey
     raw = arms.write_training_set(fabricate(), folder, "real", tmp_path / "arm")
     label = imread(raw / "labelsTr" / "real_sem_0000_0000.png")
     np.testing.assert_array_equal(label, three_class(instances, fabricate().material.contour_px))
+
+
+@pytest.mark.parametrize(("seam_px", "values"), [(0, [0, 1, 2]), (2, [0, 1, 2, 3, 4])])
+def test_seams_have_classes_of_their_own_where_asked(fabricate, folder, tmp_path, monkeypatch, seam_px, values):
+    instances = np.zeros((64, 64), np.int32)
+    instances[5:20, 5:20], instances[5:20, 20:50] = 1, 2
+    monkeypatch.setitem(arms.PARTS, "real", lambda *_: [("sem_0000_0000", np.zeros((64, 64)), instances)])
+    exp = fabricate(segmentation__seam_px=seam_px)
+    raw = arms.write_training_set(exp, folder, "real", tmp_path / "arm")
+    label = imread(raw / "labelsTr" / "real_sem_0000_0000.png")
+    assert np.unique(label).tolist() == sorted(read_json(raw / "dataset.json")["labels"].values()) == values
+    assert check_raw(raw, patch_px=64) == 1
 
 
 def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):

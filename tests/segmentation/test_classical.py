@@ -39,7 +39,7 @@ def test_only_the_line_between_touching_particles_is_contour():
     rows, columns = np.nonzero(found.classes == 2)
     assert len(rows) > 3
     assert np.abs(columns - 35.5).max() <= 1.5
-    assert not otsu_watershed(picture(APART)[0]).contour.any()
+    assert not otsu_watershed(picture(APART)[0]).border.any()
 
 
 def test_a_hole_is_filled():
@@ -56,7 +56,7 @@ def test_the_gray_scale_does_not_matter():
 def test_probabilities_are_those_of_the_classes():
     found = otsu_watershed(picture(TOUCHING)[0])
     assert ((found.particle == 1) == (found.classes == 1)).all()
-    assert ((found.contour == 1) == (found.classes == 2)).all()
+    assert ((found.border == 1) == (found.classes == 2)).all()
 
 
 def test_a_constant_image_has_no_particle():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from drgan_lib.classes import three_class
+from drgan_lib.segmentation import tune
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import score
 from drgan_lib.segmentation.predictions import ClassMap
@@ -42,6 +43,27 @@ def test_the_simplest_of_equal_settings_is_chosen():
     classes[4:12, 4:12] = 1
     certain = ClassMap(classes, classes.astype(float), np.zeros(classes.shape))
     assert tune_border_core([certain], [classes.astype(int)], min_area=5)[0] == BorderCore(level=0, neck=0)
+
+
+def test_of_settings_as_good_as_the_best_the_right_number_counts(monkeypatch):
+    """Ten images, of which nine have a faint contour that one level finds, and the tenth has none to find."""
+    pairs = [squares(0.2)] * 9 + [dumbbells()]
+    _, table = tune_border_core(*zip(*pairs, strict=True), min_area=5)
+    best = table.loc[table["pq"].idxmax()]
+    good = table[table["pq"] >= best["pq"] - best["standard_error"]]
+    assert best["standard_error"] > 0
+    assert table.loc[table["chosen"], "count_ratio"].item() == pytest.approx(
+        min(good["count_ratio"], key=lambda ratio: abs(np.log(ratio)))
+    )
+    grid = (BorderCore(0.5, 0.4), BorderCore(0.7, 0.4), BorderCore(0.7, 0.6))
+    rows = [
+        {"pq": 0.8, "standard_error": 0.05, "count_ratio": 0.7},
+        {"pq": 0.76, "standard_error": 0.05, "count_ratio": 1.2},
+    ]
+    rows.append({"pq": 0.74, "standard_error": 0.05, "count_ratio": 1.0})
+    monkeypatch.setattr(tune, "GRID", grid)
+    monkeypatch.setattr(tune, "_try", lambda settings, *_: rows[grid.index(settings)])
+    assert tune_border_core([pairs[0][0]], [pairs[0][1]], min_area=5)[0] == grid[1]
 
 
 def test_the_table_holds_the_mean_over_images_of_every_setting():

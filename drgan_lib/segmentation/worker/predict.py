@@ -16,12 +16,12 @@ from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
 )
 from skimage.io import imread
 
-from drgan_lib.classes import CONTOUR, PARTICLE
 from drgan_lib.files import read_json
 from drgan_lib.hardware import has_bfloat16
-from drgan_lib.segmentation.predictions import ClassMap, write_class_map
+from drgan_lib.segmentation.predictions import of_probabilities, write_class_map
 
 MIRROR_PX = 32
+STEP, COMPACT_STEP = 0.5, 0.75  # between tiles, of their size
 
 
 def predict_all(places: list[dict[str, str]], results: Path, device: torch.device) -> None:
@@ -29,8 +29,9 @@ def predict_all(places: list[dict[str, str]], results: Path, device: torch.devic
     (plans,) = results.glob("*/*/plans.json")
     folds = tuple(path.name.removeprefix("fold_") for path in sorted(plans.parent.glob("fold_*")))
     compact = plans.parent.name.startswith("CompactTrainer")
-    # Each mirrored copy costs as much as the image itself, more than laptops have time for.
-    predictor = nnUNetPredictor(device=device, use_mirroring=not compact, allow_tqdm=False)
+    # Each mirrored copy costs as much as the image itself, and half steps as much again: too much for laptops.
+    step = COMPACT_STEP if compact else STEP
+    predictor = nnUNetPredictor(step, device=device, use_mirroring=not compact, allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(str(plans.parent), folds)
     bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
@@ -41,22 +42,21 @@ def predict_all(places: list[dict[str, str]], results: Path, device: torch.devic
 def predict(predictor: nnUNetPredictor, images: Path, out: Path) -> None:
     """Writes the class map of each of `images/*.png` to `out`.
 
-    nnU-Net's own way: tiles of the patch size at half-patch steps, Gaussian weights and, but for the compact trainer,
-    the mean over mirrored copies. Gray levels are normalised by `images/levels.json`, if it is there. Each image goes
-    on beyond its border, as in a mirror: the network takes what is missing there for background, and would end
-    particles before the border.
+    nnU-Net's own way: tiles of the patch size, half-patch steps, Gaussian weights and the mean over mirrored copies;
+    with the compact trainer longer steps and no copies. Gray levels are normalised by `images/levels.json`, if it is
+    there. Each image goes on beyond its border, as in a mirror: the network takes what is missing there for background,
+    and would end particles before the border.
     """
     levels = read_json(images / "levels.json") if (images / "levels.json").is_file() else {}
     paths = sorted(images.glob("*.png"))
     for path in paths:
         image = np.pad(imread(path).astype(np.float32), MIRROR_PX, mode="symmetric")[None, None]
         with normalised_by(levels.get(path.stem)):
-            classes, probabilities = predictor.predict_single_npy_array(
+            _, probabilities = predictor.predict_single_npy_array(
                 image, {"spacing": (999, 1, 1)}, save_or_return_probabilities=True
             )
         inside = np.s_[MIRROR_PX:-MIRROR_PX, MIRROR_PX:-MIRROR_PX]
-        particle, contour = (probabilities[k, 0][inside].astype(np.float32) for k in (PARTICLE, CONTOUR))
-        write_class_map(out, path.stem, ClassMap(classes[0][inside].astype(np.uint8), particle, contour))
+        write_class_map(out, path.stem, of_probabilities(probabilities[:, 0][:, *inside]))
     print(f"STAGE predicted {len(paths)} images", flush=True)
 
 
