@@ -16,6 +16,7 @@ from drgan_lib.data import DataError, detect_particles
 from drgan_lib.suggest import SuggestError, Window, default_name, observe, propose, suggest, visible_sizes
 from drgan_lib.suggest.lookalike import Lookalikes
 from drgan_lib.suggest.observe import Views
+from drgan_lib.suggest.propose import RENDERS
 from drgan_lib.suggest.write import _up
 from tests.scene.conftest import small_material
 from tests.suggest.conftest import draw, grid
@@ -78,8 +79,12 @@ def test_the_same_seed_gives_the_same_file(made, dataset, tmp_path):
 
 
 def test_a_rendered_twin_gives_back_its_law(monkeypatch):
-    """Sizes, coverage and number of renders whose settings the proposal does not know."""
-    monkeypatch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", (5, 5, 8))
+    """Sizes, coverage and number of renders whose settings the proposal does not know.
+
+    Held by the mean of three proposals as users get them: one estimate of the median spreads by 7 %, also from computer
+    to computer, since vector units round differently and what is found as one particle hangs on single pixels.
+    """
+    monkeypatch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", RENDERS)
     size = {"scene__size_px": 160, "patches__size_px": 160, "meshes__max_triangles": 300}
     truth = small_material(
         **size,
@@ -90,17 +95,26 @@ def test_a_rendered_twin_gives_back_its_law(monkeypatch):
         meshes__count=6,
     )
     views = Views(*np.array([[0, 0.3, 20, 5, 3, 0.12, 0.5, 0.02]]).T)
-    renders = Lookalikes(truth, views).render(truth, 8, seed=77)
-    masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
-    windows = [Window(k, 0, 0, 160) for k in range(8)]
-    real = observe(renders.images, masks, windows, shape="cube")
-    start = small_material(**size, meshes__count=6)
-    found = propose(start, real, log=len)
-    assert found.estimates["visible_median_px"].value == pytest.approx(visible_sizes(renders.ids).median, rel=0.12)
-    coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
-    assert found.estimates["coverage"].value == pytest.approx(coverage, rel=0.1)
-    assert found.material.layout.sizes.median == pytest.approx(0.75, rel=0.15)
-    assert np.mean(found.material.layout.n_particles) == pytest.approx(27, rel=0.4)
+    start, ratios = small_material(**size, meshes__count=6), []
+    for seed in (77, 78, 79):
+        renders = Lookalikes(truth, views).render(truth, 24, seed=seed)
+        masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
+        windows = [Window(k, 0, 0, 160) for k in range(24)]
+        found = propose(start, observe(renders.images, masks, windows, shape="cube"), log=len)
+        coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
+        ratios.append(
+            (
+                found.estimates["visible_median_px"].value / visible_sizes(renders.ids).median,
+                found.estimates["coverage"].value / coverage,
+                found.material.layout.sizes.median / 0.75,
+                np.mean(found.material.layout.n_particles) / 27,
+            )
+        )
+    visible, covered, median, number = np.mean(ratios, axis=0)
+    assert visible == pytest.approx(1, rel=0.12)
+    assert covered == pytest.approx(1, rel=0.1)
+    assert median == pytest.approx(1, rel=0.15)
+    assert number == pytest.approx(1, rel=0.4)
 
 
 @pytest.mark.parametrize(
