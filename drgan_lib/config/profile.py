@@ -154,7 +154,7 @@ PROFILES = {
         gan=GanSettings(epochs=12, n_layouts=48, spp=36),
         synthesis=SynthesisSettings(n_images=60, spp=16),
         segmentation=SegmentationSettings(
-            trainer="compact", iterations=250, batch_size=4, features=16, stages=6, seam_px=2
+            trainer="compact", iterations=500, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),
         patches={"max_train": 48, "n_background": 20},
     ),
