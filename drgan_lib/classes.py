@@ -53,18 +53,21 @@ def three_class(instances: np.ndarray, contour_px: int) -> np.ndarray:
 
 
 def with_seams(label: np.ndarray, instances: np.ndarray, seam_px: int) -> np.ndarray:
-    """The 3-class `label` uint8 [h, w] of `instances` int [h, w] with classes of their own where two particles meet.
+    """The 3-class `label` of `instances` with classes of their own where two particles meet or nearly do.
 
-    A pixel of particle or contour is at a seam if pixels of two instances are at most `seam_px` away from it, along
-    rows and along columns; its class is then `SEAM` higher (`SEAM_LABELS`). The line between two particles, part of a
-    class that is learned on outer contours anyway, thus becomes a band that training cannot leave out. Taken together
+    Both are [h, w], the label uint8, the instances of any integer type; the result is uint8 [h, w]. A pixel of
+    particle or contour is at a seam if pixels of two instances are at most `seam_px` away from it, along rows and
+    along columns; its class is then `SEAM` higher (`SEAM_LABELS`). The line between two particles, part of a class
+    that is learned on outer contours anyway, thus becomes a band that training cannot leave out. Taken together
     again, the classes are those of `label`: nothing is lost. With `seam_px` 0 the result is `label`.
     """
     if seam_px == 0:
         return label
-    size, far = 2 * seam_px + 1, np.iinfo(instances.dtype).max
-    highest = ndimage.maximum_filter(instances, size, mode="nearest")
-    lowest = ndimage.minimum_filter(np.where(instances > 0, instances, far), size, mode="nearest")
+    ids = np.unique(instances, return_inverse=True)[1].reshape(instances.shape).astype(np.int32)
+    ids += int(instances.min(initial=1) > 0)  # 0 is background, also where there is none
+    size, beyond = 2 * seam_px + 1, ids.max(initial=0) + 1
+    highest = ndimage.maximum_filter(ids, size, mode="nearest")
+    lowest = ndimage.minimum_filter(np.where(ids > 0, ids, beyond), size, mode="nearest")
     meet = (lowest < highest) & (label != BACKGROUND)
     return np.where(meet, label + SEAM, label).astype(np.uint8)
 

@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from drgan_lib import keys
 from drgan_lib.config import ROOT
 from drgan_lib.stages import STAGES
+
+# How long an example takes depends on what else the computer does; speed is measured in `benchmarks/`.
+settings.register_profile("untimed", parent=settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

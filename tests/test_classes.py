@@ -121,12 +121,14 @@ def test_seams_are_where_two_instances_are_near(instances, width, seam):
     label = three_class(instances, width)
     found = with_seams(label, instances, seam)
     np.testing.assert_array_equal(np.where(found > 2, found - SEAM, found), label)
+    for other in (np.int64, np.uint64, np.int32):
+        np.testing.assert_array_equal(with_seams(label, instances.astype(other) * 10**7, seam), found)
     for (row, column), value in np.ndenumerate(found):
         near = instances[max(row - seam, 0) : row + seam + 1, max(column - seam, 0) : column + seam + 1]
         assert (value > 2) == (label[row, column] > 0 and len(np.unique(near[near > 0])) > 1)
 
 
-def test_a_seam_is_a_band_between_touching_particles_alone():
+def test_a_seam_is_a_band_between_neighbours_alone():
     instances = np.zeros((5, 12), np.uint16)
     instances[:, 1:4], instances[:, 4:8], instances[:, 11] = 1, 2, 3
     label = with_seams(three_class(instances, 1), instances, 2)

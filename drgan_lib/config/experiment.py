@@ -25,8 +25,8 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _patch_can_be_halved(self) -> Experiment:
-        settings, size_px = self.profile.segmentation, self.material.patches.size_px
-        name = "patches.size_px" if settings.patch_px is None else "segmentation.patch_px"
+        settings = self.profile.segmentation
+        name = "segmentation.patch_px" if self.network_px == settings.patch_px else "patches.size_px"
         factor = 2 ** (settings.stages - 1)
         if settings.trainer == "compact" and self.network_px % factor:
             raise ValueError(
@@ -34,17 +34,13 @@ class Experiment(Section):
                 f"{settings.stages} halves the patch {settings.stages - 1} times, got {self.network_px}; "
                 "lower segmentation.stages, or choose another size"
             )
-        if self.network_px > size_px:
-            raise ValueError(
-                f"segmentation.patch_px: expected at most patches.size_px, the side of the training images, which is "
-                f"{size_px}, got {self.network_px}; lower it, or leave it out"
-            )
         return self
 
     @property
     def network_px(self) -> int:
-        """Side of the patches that the segmentation network sees at once."""
-        return self.profile.segmentation.patch_px or self.material.patches.size_px
+        """Side of the patches that the segmentation network sees at once: no more than the training images have."""
+        size_px = self.material.patches.size_px
+        return min(self.profile.segmentation.patch_px or size_px, size_px)
 
     @property
     def run_dir(self) -> Path:

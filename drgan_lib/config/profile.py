@@ -55,11 +55,12 @@ class SegmentationSettings(Section):
     """nnU-Net v2: its own defaults (`nnUNetTrainer`) or the CPU-sized trainer of this library.
 
     `arms` are the models to compare, with the number of seeds of each: names in `CLASSICAL`, or the `PARTS` of a
-    training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are those of
-    the first. `iterations`, `batch_size`, `patch_px` (None: that of the images), `features` and `stages` are those of
-    the compact trainer; nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training
-    set, all of it, or `five` for five networks whose predictions are averaged. `seam_px` is how far from where two
-    particles meet pixels have classes of their own (`drgan_lib.classes.with_seams`); 0 are the paper's three classes.
+    training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are
+    those of the first. `iterations`, `batch_size`, `patch_px` (at most, and by default, that of the images),
+    `features` and `stages` are those of the compact trainer; nnU-Net plans its own, with `planner`. `fold` is one
+    of nnU-Net's five splits of the training set, all of it, or `five` for five networks whose predictions are
+    averaged. `seam_px` is how far from where two particles meet pixels have classes of their own
+    (`drgan_lib.classes.with_seams`); 0 are the paper's three classes.
     """
 
     arms: dict[str, int] = Field({"synthetic+background": 1}, min_length=1)

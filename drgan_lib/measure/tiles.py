@@ -91,7 +91,7 @@ def read_windows(folder: Path, names: list[str], parts: list[Window], shape: tup
     whole = ClassMap(np.zeros(shape, np.uint8), np.zeros(shape, np.float32), np.zeros(shape, np.float32))
     for name, part in zip(names, parts, strict=True):
         found = read_class_map(folder, name)
-        for field in ("classes", "particle", "contour"):
+        for field in ("classes", "particle", "border"):
             getattr(whole, field)[part.core] = getattr(found, field)[part.inner]
     return whole
 

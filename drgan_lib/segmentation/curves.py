@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from drgan_lib.classes import BACKGROUND, SEAM_LABELS
+from drgan_lib.classes import BACKGROUND, LABELS, SEAM_LABELS
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path
 from drgan_lib.segmentation.figures import SERIES
 from drgan_lib.segmentation.segment import model_folders
 
 TRAINING = ("fold", "epoch", "learning_rate", "train_loss", "val_loss", "seconds")
+DASHES = {"particle": "-", "contour": "--", "particle_at_seam": ":", "contour_at_seam": "-."}
 _LINES = {
     "learning_rate": r"Current learning rate: (\S+)",
     "train_loss": r"train_loss (\S+)",
@@ -43,13 +44,13 @@ def read_training(log: str | Path) -> pd.DataFrame:
     """nnU-Net's log as a table: a row per complete epoch (numbered from 0, as nnU-Net does) of each fold.
 
     Columns: fold ("all" where there is one training), epoch, learning_rate, train_loss, val_loss, seconds, and
-    dice_particle, dice_contour, and the same with _at_seam (NaN for a network without seams): the pseudo-Dice, taken
-    over the pixels of a few validation patches. An epoch that was
+    dice_particle, dice_contour, and of a network that learned seams the same with _at_seam: the pseudo-Dice, taken over
+    the pixels of a few validation patches. An epoch that was
     repeated after an interruption counts as it was repeated. Raises `FileNotFoundError` if there is no log.
     """
     if not Path(log).is_file():
         raise FileNotFoundError(f"expected nnU-Net's log {log}, found none; train the network first")
-    classes = [f"dice_{name}" for name, value in SEAM_LABELS.items() if value != BACKGROUND]
+    classes: dict[str, int] = LABELS
     rows, row, fold = {}, {}, "all"
     for line in Path(log).read_text(errors="replace").splitlines():
         if of_fold := re.match(r"STAGE fold (\S+)", line):
@@ -61,35 +62,41 @@ def read_training(log: str | Path) -> pd.DataFrame:
                 row[name] = float(found[1])
         if found := re.search(r"Pseudo dice \[(.*)\]", line):
             values = re.findall(r"(?:\((\S+?)\)|([^\s,()]+))(?:,|$)", found[1])
-            row.update(zip(classes, (float(a or b) for a, b in values), strict=False))
+            classes = LABELS if len(values) < len(LABELS) else SEAM_LABELS
+            row.update(zip(_dice(classes), (float(a or b) for a, b in values), strict=True))
         if "seconds" in row:
             rows[row["fold"], row["epoch"]], row = row, {}
-    return pd.DataFrame([rows[place] for place in sorted(rows)], columns=[*TRAINING, *classes])
+    return pd.DataFrame([rows[place] for place in sorted(rows)], columns=[*TRAINING, *_dice(classes)])
+
+
+def _dice(classes: Mapping[str, int]) -> list[str]:
+    return [f"dice_{name}" for name, value in classes.items() if value != BACKGROUND]
 
 
 def plot_training(logs: Mapping[str, Sequence[str | Path]]) -> Figure:
     """Training loss and pseudo-Dice by epoch from nnU-Net's logs: a colour per name (an arm), a line per training.
 
     A log (of a seed) holds one training, or one per fold. Of the pseudo-Dice the particles are drawn solid, the contour
-    dashed.
+    dashed, and what of both lies at seams, if the network learned it apart, dotted and dash-dotted.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     loss, dice = figure.subplots(1, 2)
+    drawn: dict[str, Line2D] = {}
     for number, (name, paths) in enumerate(logs.items()):
         colour = SERIES[number % len(SERIES)]
         for path in paths:
             for _, table in read_training(path).groupby("fold"):
                 style = {"color": colour, "lw": 1.4, "alpha": 0.8, "marker": "o" if len(table) < 2 else None}
                 loss.plot(table["epoch"], table["train_loss"], **style)
-                dice.plot(table["epoch"], table["dice_particle"], **style)
-                dice.plot(table["epoch"], table["dice_contour"], ls="--", **style)
+                for name_of_class, dashes in DASHES.items():
+                    if (column := f"dice_{name_of_class}") in table:
+                        dice.plot(table["epoch"], table[column], ls=dashes, **style)
+                        drawn[name_of_class.replace("_", " ")] = Line2D([], [], color="0.3", ls=dashes)
         loss.plot([], color=colour, label=f"{name} ({len(paths)} {'seed' if len(paths) == 1 else 'seeds'})")
     loss.set_ylabel("training loss (cross-entropy - Dice)")
     dice.set_ylabel("pseudo-Dice")
     dice.set_ylim(0, 1)
-    dice.legend(
-        [Line2D([], [], color="0.3"), Line2D([], [], color="0.3", ls="--")], ["particle", "contour"], frameon=False
-    )
+    dice.legend(drawn.values(), drawn.keys(), frameon=False)
     for axes in (loss, dice):
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)

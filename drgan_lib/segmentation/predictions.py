@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from skimage.io import imread, imsave
 
-from drgan_lib.classes import BACKGROUND, CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
+from drgan_lib.classes import CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
 from drgan_lib.files import atomic_path
 
 PARTS = ("classes", "particle", "border")
@@ -42,13 +42,13 @@ def of_probabilities(probabilities: np.ndarray) -> ClassMap:
     """
     if len(probabilities) not in (len(LABELS), len(SEAM_LABELS)):
         raise ValueError(f"expected probabilities of 3 or 5 classes, got {len(probabilities)}")
-    background, *interior = probabilities[[BACKGROUND, PARTICLE, CONTOUR]]
-    seams = (
-        probabilities[[PARTICLE + SEAM, CONTOUR + SEAM]] if len(probabilities) > len(LABELS) else np.zeros((2, 1, 1))
-    )
-    particle, contour = interior + seams
-    classes = np.stack([background, particle, contour]).argmax(axis=0).astype(np.uint8)
-    return ClassMap(classes, particle.astype(np.float32), (contour + seams[0]).astype(np.float32))
+    together, border = probabilities[: len(LABELS)], probabilities[CONTOUR]
+    if len(probabilities) == len(SEAM_LABELS):
+        together = together.copy()
+        together[[PARTICLE, CONTOUR]] += probabilities[[PARTICLE + SEAM, CONTOUR + SEAM]]
+        border = together[CONTOUR] + probabilities[PARTICLE + SEAM]
+    classes = together.argmax(axis=0).astype(np.uint8)
+    return ClassMap(classes, together[PARTICLE].astype(np.float32), border.astype(np.float32))
 
 
 def read_class_map(folder: str | Path, name: str) -> ClassMap:

@@ -25,7 +25,7 @@ def tune_border_core(
 
     `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
     background; instances of fewer than `min_area` pixels count on neither side. PQ is the mean over images; settings
-    that are less than one standard error of it below the best are as good (Breiman et al., Classification and
+    that are at most one standard error of it below the best are as good (Breiman et al., Classification and
     Regression Trees, 1984). Of these, the one whose number of particles is nearest to the true one is chosen, since too
     few are too large ones; of equal ones that with the lowest neck, then the lowest level: it cuts least.
     The table has the columns `level`, `neck`, `pq`, `standard_error` (0 for one image), `count_ratio` (predicted by

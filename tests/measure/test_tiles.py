@@ -59,7 +59,7 @@ def test_class_maps_are_put_together_from_their_cores(tmp_path, network, model):
     network(model, tmp_path / "images", tmp_path / "out")
     whole, expected = read_windows(tmp_path / "out", names, parts, labels.shape), exact_map(labels)
     assert len(parts) > 6
-    for field in ("classes", "particle", "contour"):
+    for field in ("classes", "particle", "border"):
         np.testing.assert_array_equal(getattr(whole, field), getattr(expected, field))
 
 

@@ -160,6 +160,20 @@ def test_training_log_is_read(tmp_path):
     assert table["dice_contour"][1] == 1e-05
 
 
+def test_seams_have_curves_of_their_own(tmp_path):
+    (tmp_path / "nnunet.log").write_text(
+        LOG.replace("0.9265, 1e-05]", "0.9265, 1e-05, 0.5, 0.25]").replace(
+            "np.float32(nan)]", "np.float32(nan), np.float32(0.4), 0.0]"
+        )
+    )
+    table = read_training(tmp_path / "nnunet.log")
+    assert table["dice_particle_at_seam"].tolist() == [0.4, 0.5]
+    assert table["dice_contour_at_seam"].tolist() == [0.0, 0.25]
+    dice = plot_training({"real": [tmp_path / "nnunet.log"]}).axes[1]
+    assert [text.get_text() for text in dice.get_legend().get_texts()][2:] == ["particle at seam", "contour at seam"]
+    assert len(dice.lines) == 4
+
+
 def test_a_resumed_training_replaces_the_epochs_that_it_repeats(tmp_path):
     again = LOG[LOG.index("2026-11-23 21:00:33.375821") :].replace("-0.1119", "-0.3")
     (tmp_path / "nnunet.log").write_text(LOG + "Using device: cpu\n" + again)

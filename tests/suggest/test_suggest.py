@@ -110,6 +110,7 @@ def test_a_rendered_twin_gives_back_its_law(monkeypatch):
                 np.mean(found.material.layout.n_particles) / 27,
             )
         )
+    assert np.abs(np.log(np.array(ratios)[:, :3])).max() < np.log(1.4)
     visible, covered, median, number = np.mean(ratios, axis=0)
     assert visible == pytest.approx(1, rel=0.12)
     assert covered == pytest.approx(1, rel=0.1)
