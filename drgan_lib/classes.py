@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
+from skimage.segmentation import relabel_sequential
 
 BACKGROUND, PARTICLE, CONTOUR = 0, 1, 2
 LABELS = {"background": BACKGROUND, "particle": PARTICLE, "contour": CONTOUR}
@@ -63,8 +64,7 @@ def with_seams(label: np.ndarray, instances: np.ndarray, seam_px: int) -> np.nda
     """
     if seam_px == 0:
         return label
-    ids = np.unique(instances, return_inverse=True)[1].reshape(instances.shape).astype(np.int32)
-    ids += int(instances.min(initial=1) > 0)  # 0 is background, also where there is none
+    ids = relabel_sequential(instances)[0].astype(np.int32)  # filters compare as floats, which large ids outgrow
     size, beyond = 2 * seam_px + 1, ids.max(initial=0) + 1
     highest = ndimage.maximum_filter(ids, size, mode="nearest")
     lowest = ndimage.minimum_filter(np.where(ids > 0, ids, beyond), size, mode="nearest")
