@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
@@ -75,7 +76,8 @@ def _cut(core: np.ndarray, neck: float) -> np.ndarray:
     depth = np.where(core, np.log(np.maximum(distance, 1)), -1.0)
     filled = reconstruction(np.maximum(depth + np.log(neck), -1.0), depth, footprint=_EIGHT)
     parts = ndimage.label(local_maxima(filled, connectivity=2) & core, _EIGHT)[0]
-    return watershed(-distance, parts, mask=core)
+    # Maxima that touch by a corner are one; where nothing else joins what grew from them, it is in pieces.
+    return label(watershed(-distance, parts, mask=core), connectivity=1)
 
 
 def _give_back(labels: np.ndarray, contour: np.ndarray) -> np.ndarray:

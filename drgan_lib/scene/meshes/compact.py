@@ -8,6 +8,7 @@ from scipy.special import sph_harm_y
 
 from drgan_lib.config import CubeSettings, EllipsoidSettings, SphereSettings
 from drgan_lib.scene.meshes.convention import normalise, require_budget
+from drgan_lib.scene.meshes.crossings import self_intersections
 
 UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
 
@@ -17,7 +18,8 @@ def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
 
     The cube's surface is subdivided as far as `settings.max_triangles` allows, its eight corners are displaced by up to
     `deformation` half-edges (the surface follows by trilinear interpolation), its axes are stretched, and it is blended
-    with the sphere by `roundness` and smoothed.
+    with the sphere by `roundness` and smoothed. Corners that moved so far that the surface would cut through itself, as
+    some do for a `deformation` near 1, are taken back by a quarter until it does not.
     """
     rng = np.random.default_rng(seed)
     cube = trimesh.creation.box(extents=(2.0, 2.0, 2.0))
@@ -31,11 +33,13 @@ def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
     displacement = settings.deformation * rng.uniform(-1, 1, size=(8, 3))
     weights = np.prod(1 + points[:, None, :] * corners[None], axis=2) / 8  # trilinear, rows sum to 1
     stretch = np.exp(settings.deformation * rng.normal(size=3))
-    moved = (rounded + weights @ displacement) * stretch
-
-    mesh = trimesh.Trimesh(moved, cube.faces, process=False)
-    trimesh.smoothing.filter_laplacian(mesh, lamb=0.5, iterations=3)
-    return normalise(mesh)
+    while True:
+        moved = (rounded + weights @ displacement) * stretch
+        mesh = trimesh.Trimesh(moved, cube.faces, process=False)
+        trimesh.smoothing.filter_laplacian(mesh, lamb=0.5, iterations=3)
+        if not self_intersections(mesh):
+            return normalise(mesh)
+        displacement *= 0.75
 
 
 def uneven_sphere(settings: SphereSettings, *, seed: int) -> trimesh.Trimesh:

@@ -21,6 +21,7 @@ from drgan_lib.config import (
 from drgan_lib.scene.meshes import (
     MeshError,
     convex_parts,
+    deformed_cube,
     ellipsoid,
     make_meshes,
     normalise,
@@ -87,6 +88,13 @@ def test_every_shape_follows_the_convention(asked, seed):
         assert mesh.extents[1] == pytest.approx(1, rel=0.3)  # a triangle of unit area is not as high as wide
     else:
         assert mesh.volume == pytest.approx(np.pi / 6, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", [5697717, *range(60)])
+def test_the_most_deformed_cubes_do_not_cut_through_themselves(seed):
+    mesh = deformed_cube(CubeSettings(deformation=1, roundness=1, max_triangles=192), seed=seed)
+    assert self_intersections(mesh) == 0
+    assert mesh.volume == pytest.approx(np.pi / 6, rel=1e-6)
 
 
 @settings(max_examples=15, deadline=None)
