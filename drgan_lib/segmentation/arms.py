@@ -27,14 +27,14 @@ from drgan_lib.segmentation.texture import bare_support, lay_texture
 # Images set aside from each training set to tune the border-core instances on; fewer than the least mislead (a choice
 # made on 5 synthetic images was worse on others than the defaults).
 N_TUNING, LEAST_TUNING = 32, 10
-BARE_EVERY = 5  # synthetic images for one bare support, as the paper has 200 patches of background beside 1,000 images
+BARE_EVERY = 3  # synthetic images for one bare support
 
 # Name, image [h, w] in [0, 1] and instances, int [h, w].
 Annotated = tuple[str, np.ndarray, np.ndarray]
 
 
 def synthetic_images(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
-    """The annotated set of the synthesis stage with textures of the support, and a fifth as many bare supports."""
+    """The annotated set of the synthesis stage with textures of the support, and a third as many bare supports."""
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis import load_synthetic
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-# Correlation lengths; how much longer one direction is; the width of lines in standard deviations of what they follow.
-GRAIN_PX, PITS_PX, SHADING_PX = (0.7, 4.0), (2.0, 8.0), (40.0, 150.0)
-ELONGATION, LINE_WIDTH = (1.0, 2.0), (0.1, 0.4)
+# Correlation lengths; how much longer one direction is; the height of the contour line of a field that outlines follow
+# (the higher, the more of them are small rings) and their width, in standard deviations of the field.
+GRAIN_PX, PITS_PX, SHADING_PX = (0.7, 4.0), (1.5, 10.0), (40.0, 150.0)
+ELONGATION, LINE_LEVEL, LINE_WIDTH = (1.0, 2.0), (0.0, 1.5), (0.1, 0.4)
 # The most of each, in gray levels from 0 to 1, and of the blur in px.
 GRAIN, LINES, SHADING, BLUR_PX = 0.012, 0.15, 0.02, 1.0
 
@@ -27,9 +28,10 @@ def lay_texture(image: np.ndarray, *, generator: np.random.Generator) -> np.ndar
         length_px = float(np.exp(generator.uniform(*np.log(lengths_px))))  # as likely in each octave
         return random_field(image.shape, length_px, generator=generator)
 
-    # Outlines: where a field is zero, in some regions, brighter here and there.
-    lines = np.exp(-((field(PITS_PX) / generator.uniform(*LINE_WIDTH)) ** 2))
-    lines *= np.maximum(field(PITS_PX), 0) * (field(SHADING_PX) > -0.7)
+    # Outlines of pits and residue: the contour line of a field, in some regions, brighter here and there.
+    height = field(PITS_PX) - generator.uniform(*LINE_LEVEL)
+    lines = np.exp(-((height / generator.uniform(*LINE_WIDTH)) ** 2))
+    lines *= np.maximum(0.5 + field(PITS_PX), 0) * (field(SHADING_PX) > -0.7)
     texture = strength[0] * field(GRAIN_PX) + strength[1] * lines + strength[2] * field(SHADING_PX)
     return np.clip(blurred + texture, 0, 1).astype(np.float32)
 
