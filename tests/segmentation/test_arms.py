@@ -35,10 +35,10 @@ def test_every_name_that_the_settings_know_is_there():
 @pytest.mark.parametrize(
     ("arm", "prefixes"),
     [
-        ("synthetic", {"synthetic": 5}),  # four images and a bare support
-        ("synthetic+background", {"synthetic": 5, "background": 2}),
+        ("synthetic", {"synthetic": 6}),  # four images and two bare supports
+        ("synthetic+background", {"synthetic": 6, "background": 2}),
         ("real", {"real": 4}),
-        ("real+synthetic", {"real": 4, "synthetic": 5}),
+        ("real+synthetic", {"real": 4, "synthetic": 6}),
     ],
 )
 def test_an_arm_is_made_of_its_parts(fabricate, folder, tmp_path, arm, prefixes):
@@ -110,7 +110,7 @@ def test_seams_have_classes_of_their_own_where_asked(fabricate, folder, tmp_path
 
 def test_too_few_to_tune_on_are_all_learned_from(fabricate, folder, tmp_path):
     raw = arms.write_training_set(fabricate(n_train=39), folder, "synthetic", tmp_path / "arm")
-    assert len(cases(raw)) == 39 + 8
+    assert len(cases(raw)) == 39 + 13
     assert not (tmp_path / "arm" / "tuning").exists()
 
 
@@ -153,7 +153,7 @@ def test_no_other_arm_opens_a_mask(fabricate, folder, tmp_path):
     for path in (folder / "masks").iterdir():
         path.write_bytes(b"no image")
     raw = arms.write_training_set(exp, folder, "synthetic+background", tmp_path / "arm")
-    assert len(cases(raw)) == 7
+    assert len(cases(raw)) == 8
 
 
 @given(st.integers(1, 300), st.integers(0, 3000))

@@ -45,9 +45,9 @@ def test_every_model_is_made_tuned_and_shown_the_test_images_once(fabricate, fol
     exp, lines = fabricate(n_train=60, segmentation__arms="synthetic:2,otsu,real", seed=5), []
     stage = segment(exp, folder, log=lines.append)
     assert calls == [
-        "train synthetic 5 62",
+        "train synthetic 5 70",
         "predict synthetic seed5",
-        "train synthetic 6 62",
+        "train synthetic 6 70",
         "predict synthetic seed6",
         "train real 5 4",
         "predict real seed5",
@@ -70,7 +70,7 @@ def test_every_model_is_made_tuned_and_shown_the_test_images_once(fabricate, fol
     assert calls == []
     (tuned / "trained_on.json").unlink()
     segment(exp, folder, log=lines.append)
-    assert calls == ["train synthetic 5 62"]
+    assert calls == ["train synthetic 5 70"]
 
 
 def test_other_test_images_are_predicted_again(fabricate, folder, calls):
@@ -79,7 +79,7 @@ def test_other_test_images_are_predicted_again(fabricate, folder, calls):
     image = folder / "images" / "sem1.png"
     image.write_bytes((folder / "images" / "sem0.png").read_bytes())
     segment(exp, folder, log=print)
-    assert calls == ["train synthetic 0 5", "predict synthetic seed0", "predict synthetic seed0"]
+    assert calls == ["train synthetic 0 6", "predict synthetic seed0", "predict synthetic seed0"]
 
 
 def test_a_model_is_found_by_its_arm_and_seed(fabricate, folder, calls):
