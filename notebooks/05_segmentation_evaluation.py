@@ -46,7 +46,7 @@ glue("min_area_px", exp.material.min_area_px, display=False)
 #
 # - `synthetic`: nnU-Net trained on the annotated set of chapter 04 alone, which is the method of this book. A rendered
 #   stage is flat, and a network that saw no other takes the pits and streaks of a real support for rims of particles. So
-#   random textures are laid over the images (`drgan_lib.segmentation.texture`), and one bare support joins every five
+#   random textures are laid over the images (`drgan_lib.segmentation.texture`), and one bare support joins every three
 # - `synthetic+background` adds real patches in which chapter 01 found no particles, as the paper does
 # - `real`: nnU-Net trained on the training micrographs with their masks, cut into patches. Masks of micrographs are drawn
 #   by people (those of a twin come with its rendering). It is what the synthetic images are to replace, and the mark
