@@ -253,7 +253,8 @@ pd.read_csv(stage / "thickness.csv") if wires else "this run has no wires"
 #   not recognised; a network may well take them for particles.
 # - **Who counts**: particles off the border, from the smallest area of the run on; `--border weight` and `--min-area-px N`
 #   change that.
-# - **Large images** are segmented in windows that overlap, so memory stays below what a laptop has, up to 150 megapixels.
+# - **Large images** are segmented in windows that overlap, so memory stays below what a laptop has, up to 150 megapixels
+#   (one of 100, with a small network and 840,000 specks to measure, took 2.9 GB).
 # - **Empty images**: nnU-Net brings every image to the same contrast, and a network that has only seen images with
 #   particles finds some in pure noise. Leave images without particles out.
 # - What cannot be measured (colour, stacks, damaged files) is refused before the network starts. A screenshot in
