@@ -35,7 +35,7 @@ def raw(fabricate, folder) -> Path:
 
 
 def test_a_good_training_set_passes(raw):
-    assert check_raw(raw, patch_px=64) == 5
+    assert check_raw(raw, patch_px=64) == 6
 
 
 def test_missing_training_set_names_the_stage_to_run(tmp_path):
