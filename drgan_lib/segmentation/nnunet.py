@@ -68,7 +68,7 @@ def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[
     if not is_trained(folder):
         raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
     pairs = [{"images": str(images.resolve()), "out": str(out.resolve())} for images, out in places]
-    request = {**_machine(), "results": str(folder / "nnUNet_results"), "predict": pairs}
+    request = {"results": str(folder / "nnUNet_results"), "predict": pairs}
     run_worker(folder, request, _environment(folder, folder, folder), log=log)
     for images, out in places:
         if missing := sorted({path.stem for path in images.glob("*.png")} - predicted_names(out)):
@@ -82,17 +82,13 @@ def is_trained(folder: Path) -> bool:
 
 
 def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
-    """Environment of the nnU-Net process: its folders, our trainers' place, limits for few cores."""
-    machine = _machine()
+    """Environment of the nnU-Net process: its folders and our trainers' place; the worker adds what the machine has."""
     variables = {
         "nnUNet_raw": str(raw.resolve()),
         "nnUNet_preprocessed": str(preprocessed.resolve()),
         "nnUNet_results": str((folder / "nnUNet_results").resolve()),
         "nnUNet_extTrainer": str(TRAINERS),
-        "nnUNet_def_n_proc": str(machine["threads"]),
-        "nnUNet_n_proc_DA": str(machine["threads"]),
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
-        "nnUNet_compile": "t" if machine["device"] == "cuda" else "f",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "agg",
     }
@@ -167,7 +163,6 @@ def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, A
         **settings.model_dump(include={"iterations", "batch_size", "features", "stages"}),
     }
     return {
-        **_machine(),
         "dataset": raw.name,
         "planner": settings.planner,
         "trainer": "CompactTrainer" if compact else "AtomicTrainer",
@@ -177,13 +172,6 @@ def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, A
         "preprocessed": str((folder / "nnUNet_preprocessed").resolve()),
         "results": str((folder / "nnUNet_results").resolve()),
     }
-
-
-def _machine() -> dict[str, Any]:
-    # Imported late: it takes seconds, which who only reads predictions need not wait for.
-    import torch
-
-    return {"device": "cuda" if torch.cuda.is_available() else "cpu", "threads": torch.get_num_threads()}
 
 
 def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) -> None:
@@ -212,4 +200,4 @@ def _log_start(request: dict[str, Any], n_images: int, log: Callable[[str], None
         how = "default trainer (nnU-Net's own plan; iterations, batch_size, features and stages do not apply)"
     if len(request["folds"]) > 1:
         how += f", {len(request['folds'])} folds one after the other"
-    log(f"nnU-Net: {n_images} training images, {how}, on {request['device']}")
+    log(f"nnU-Net: {n_images} training images, {how}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,15 +13,19 @@ import torch
 
 
 def main(request: dict[str, Any]) -> None:
-    # Imported late: each imports a part of nnU-Net, which takes seconds.
-    device = torch.device(request["device"])
-    if device.type == "cpu":
-        torch.set_num_threads(request["threads"])
+    device, threads = torch.device("cuda" if torch.cuda.is_available() else "cpu"), torch.get_num_threads()
+    os.environ |= {
+        "nnUNet_def_n_proc": str(threads),
+        "nnUNet_n_proc_DA": str(threads),
+        "nnUNet_compile": "t" if device.type == "cuda" else "f",
+    }
     results = Path(request["results"])
+    # Imported late: each imports a part of nnU-Net, which takes seconds and reads these variables.
     if "dataset" in request:
         from drgan_lib.segmentation.worker.train import plan_and_train
 
-        plan_and_train(request, results, device)
+        print(f"STAGE on {device}", flush=True)
+        plan_and_train(request | {"threads": threads}, results, device)
     if "predict" in request:
         from drgan_lib.segmentation.worker.predict import predict_all
 
