@@ -121,29 +121,32 @@ def test_a_line_belongs_to_the_larger_neighbour_and_the_background_to_none():
     assert border_core(certain(classes), BorderCore(level=0, neck=0)).tolist() == [[1, 1, 1, 1, 2, 0, 0]] * 3
 
 
-def in_pieces(classes: np.ndarray, method: BorderCore, seed: int) -> list[int]:
-    """The instances that are not 4-connected, at random probabilities."""
-    probabilities = np.random.default_rng(seed).random((2, *classes.shape)).astype(np.float32) / 2
-    found = np.where(classes == 1, border_core(ClassMap(classes, *probabilities), method), 0)
-    return [label for label in range(1, found.max() + 1) if ndimage.label(found == label)[1] != 1]
+def uncertain(classes: np.ndarray, seed: int) -> ClassMap:
+    """A class map with random probabilities."""
+    return ClassMap(classes, *np.random.default_rng(seed).random((2, *classes.shape)).astype(np.float32) / 2)
 
 
-def test_cores_that_touch_by_a_corner_alone_are_two():
+def in_pieces(labels: np.ndarray) -> list[int]:
+    """The instances that are not 4-connected."""
+    return [number for number in range(1, labels.max() + 1) if ndimage.label(labels == number)[1] != 1]
+
+
+def test_cores_that_touch_by_a_corner_leave_no_instance_in_pieces():
     classes = np.ones((7, 8), np.uint8)
     classes[[3, 4], [4, 3]] = 0
-    assert in_pieces(classes, BorderCore(level=0, neck=1), seed=0) == []
+    found = border_core(uncertain(classes, seed=0), BorderCore(level=0, neck=1))
+    assert in_pieces(np.where(classes == 1, found, 0)) == []
 
 
 @given(CLASSES, SETTINGS, st.integers(0, 2**31))
 @settings(max_examples=150, deadline=None)
 def test_invariants(classes: np.ndarray, method: BorderCore, seed: int):
-    probabilities = np.random.default_rng(seed).random((2, *classes.shape)).astype(np.float32) / 2
-    found = border_core(ClassMap(classes, *probabilities), method)
+    found = border_core(uncertain(classes, seed), method)
     assert found.dtype == np.int32
     assert np.unique(found[found > 0]).tolist() == list(range(1, found.max() + 1))
     assert (found[classes == 1] > 0).all()
     assert not found[classes == 0].any()
-    assert in_pieces(classes, method, seed) == []  # nor does any join two components of `plain`
+    assert in_pieces(np.where(classes == 1, found, 0)) == []  # nor does any join two components of `plain`
 
 
 @given(CLASSES)
