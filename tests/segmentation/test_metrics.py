@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import f1_score, jaccard_score
 
 from drgan_lib.segmentation.metrics import DEFINITIONS, aji, boundary_f1, coco_ap, match, remove_small, score
+from drgan_lib.segmentation.metrics.boundary import count_outlines
 from drgan_lib.segmentation.metrics.counts import THRESHOLDS
 from tests.segmentation.label_images import LABELS, adversarial_pair, grid, ids, iou_table, no_tie
 
@@ -124,6 +125,24 @@ def test_boundary_f1_is_what_its_definition_says(true: np.ndarray, predicted: np
         precision, recall = near.any(axis=0).mean(), near.any(axis=1).mean()
         expected = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     assert boundary_f1(true, predicted, tolerance_px=tolerance) == pytest.approx(expected, abs=1e-12)
+
+
+def test_precision_and_recall_of_outlines_agree_with_panoptica_on_200_pairs():
+    from panoptica.metrics import Metric
+
+    values = []
+    for seed in range(200):
+        # One instance each, off the image's border, where panoptica draws an outline and we do not.
+        true, predicted = (np.pad(labels > 0, 1).astype(int) for labels in adversarial_pair(seed))
+        ours = count_outlines(true, predicted, tolerance_px=2)
+        if not (true.any() and predicted.any()):
+            assert ours.true_met == ours.predicted_met == 0
+            continue
+        theirs = Metric.NSD(true.astype(bool), predicted.astype(bool), threshold=2)  # the mean of the two
+        assert (ours.predicted_met / ours.predicted + ours.true_met / ours.true) / 2 == pytest.approx(theirs, abs=1e-6)
+        values.append(theirs)
+    assert len(values) > 150
+    assert np.std(values) > 0.05
 
 
 def test_closed_form_over_the_thresholds():
