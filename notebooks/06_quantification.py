@@ -183,7 +183,9 @@ print(f"{result.n} particles were counted")
 enough.pivot(index="figure", columns="half-width", values="particles needed")
 
 # %% [markdown]
-# The ends of a distribution need more particles than its middle. And a bootstrap knows only chance: it takes particles as
+# The ends of a distribution need more particles than its middle. From few, there is no interval at all: a bootstrap never
+# leaves what was counted, and below 36 particles (6 for D50) the smallest or the largest of them may well lie on the wrong
+# side of the true D10 or D90. And a bootstrap knows only chance: it takes particles as
 # independent draws from the powder. A wrong pixel size, an image of one unusual corner of the sample, or a network that misses small
 # particles move all of them alike, and no number of particles helps. Compare the error above with the interval:
 # where the error is the larger, count no more particles but train a better network.
@@ -207,8 +209,8 @@ else:
 glue("criterion", criterion, display=False)
 
 # %% [markdown]
-# For this run the criterion is: {glue:text}`criterion`. *Open* means that 50 % lies within the interval: count more
-# particles. It is a statement about what was segmented on a few images, and no certificate: particles too small for the network
+# For this run the criterion is: {glue:text}`criterion`. *Open* means that 50 % lies within the interval, or that the
+# particles left out as too small could tip the balance: count more, or smaller ones. It is a statement about what was segmented on a few images, and no certificate: particles too small for the network
 # would count too, and the smallest area of {glue:text}`min_area_px` px² hides them from this share.
 #
 # ## Wires: local thickness
@@ -257,9 +259,9 @@ pd.read_csv(stage / "thickness.csv") if wires else "this run has no wires"
 #   (one of 100, with a small network and 840,000 specks to measure, took 2.9 GB).
 # - **Empty images**: nnU-Net brings every image to the same contrast, and a network that has only seen images with
 #   particles finds some in pure noise. Leave images without particles out.
-# - What cannot be measured (colour, stacks, damaged files) is refused before the network starts. A screenshot in
+# - What cannot be measured (colour, stacks, damaged files, pixels that are not square) is refused before the network starts. A screenshot in
 #   which the three colours are equal is gray, and welcome.
-# - Nothing is overwritten, and an interrupted measurement goes on where it was.
+# - Nothing is overwritten, and an interrupted measurement keeps the images that are complete.
 #
 # **Look at the overlays.** There are no masks of your images, so no figure says how good the result is. If another
 # microscope, coating or contrast was used, train for it: chapter 02 shows how to suggest a material from your images.

@@ -5,8 +5,9 @@ from drgan_lib.data.detect import Detection, detect_particles
 from drgan_lib.data.fetch import default_folder, fetch, read_registry, registries
 from drgan_lib.data.held_out import held_out_sources, read_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
+from drgan_lib.data.pixels import DataError
 from drgan_lib.data.prepare import Patches, load_patches, prepare
-from drgan_lib.data.read import DataError, GrayLevels, Micrograph, read_mask, read_micrograph, read_micrographs
+from drgan_lib.data.read import GrayLevels, Micrograph, read_mask, read_micrograph, read_micrographs
 
 __all__ = [
     "DataError",

@@ -10,7 +10,8 @@ import pandas as pd
 from drgan_lib.config import DatasetSettings
 from drgan_lib.data.fetch import read_registry
 from drgan_lib.data.overlays import TABLE, Box, check_inside, read_overlays
-from drgan_lib.data.read import SUFFIXES, DataError, Micrograph, read_micrographs
+from drgan_lib.data.pixels import SUFFIXES, DataError
+from drgan_lib.data.read import Micrograph, read_micrographs
 
 TEST_EVERY = 5
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from drgan_lib.config import MATERIALS, ROOT
 from drgan_lib.data.overlays import TABLE
-from drgan_lib.data.read import DataError
+from drgan_lib.data.pixels import DataError
 from drgan_lib.files import atomic_path, require_free_space
 
 REGISTRIES = ROOT / "data"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from drgan_lib.config import Experiment
 from drgan_lib.data.dataset import Source, open_dataset
-from drgan_lib.data.read import DataError, GrayLevels, Micrograph, read_mask, read_micrograph
+from drgan_lib.data.pixels import DataError
+from drgan_lib.data.read import GrayLevels, Micrograph, read_mask, read_micrograph
 from drgan_lib.files import read_json
 
 

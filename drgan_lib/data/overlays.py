@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from drgan_lib.data.read import DataError
+from drgan_lib.data.pixels import DataError
 
 TABLE = "overlays.tsv"
 

@@ -16,7 +16,8 @@ import pandas as pd
 from drgan_lib.config import PatchSettings
 from drgan_lib.data.detect import Detection, detect_particles
 from drgan_lib.data.overlays import touches
-from drgan_lib.data.read import DataError, Micrograph
+from drgan_lib.data.pixels import DataError
+from drgan_lib.data.read import Micrograph
 from drgan_lib.data.repeats import Repeats
 
 MAX_OVERLAP = 0.5  # largest share of its area that a training patch has in common with another

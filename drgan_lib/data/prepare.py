@@ -14,7 +14,8 @@ from drgan_lib.data.dataset import Dataset, Source, open_dataset, training_micro
 from drgan_lib.data.figures import plot_patches, plot_selection
 from drgan_lib.data.held_out import check_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
-from drgan_lib.data.read import DataError, Micrograph
+from drgan_lib.data.pixels import DataError
+from drgan_lib.data.read import Micrograph
 from drgan_lib.files import atomic_path, require_free_space, write_json
 
 DEFINITIONS = {

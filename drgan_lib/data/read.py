@@ -8,27 +8,18 @@ must be stored in one way: all in 8 bit, all deeper, or all in floating point.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from PIL import Image
 from scipy import ndimage
 
-from drgan_lib.data.pixel_size import stored_pixel_size_nm
+from drgan_lib.data.pixels import DataError, read_pixels
 
-SUFFIXES = (".tif", ".tiff", ".png")
 DEPTHS = (8, 10, 12, 14, 16)
+SQUARE = 0.01  # width and height of a pixel may differ by this share
 FEW_VALUES, MANY_PARTS = 8, 8  # so few values of a mask that fall into so many parts each are no ids
-_BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
-
-
-class DataError(ValueError):
-    """Images that cannot be used; the message names the file, what was expected, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +56,13 @@ def read_micrograph(
 
     `sample_rows` keeps the rows above a burnt-in data bar; `pixel_size_nm` overrides what the file says; `levels` is
     the gray scale to use, that of the images which this one goes with (None: its own). Colour, alpha channels,
-    stacks, missing or damaged files, and gray levels that `levels` cannot hold raise `DataError`.
+    stacks, missing or damaged files, pixels that are not square, and gray levels that `levels` cannot hold raise
+    `DataError`.
     """
     path = Path(path)
-    pixels, size_nm = _read_pixels(path)
-    pixels = _crop(_single_channel(pixels, path), sample_rows, path)
+    pixels, stored_nm = read_pixels(path)
+    pixel_size_nm = pixel_size_nm or _square(stored_nm, path)
+    pixels = _crop(pixels, sample_rows, path)
     own = GrayLevels(_kind(pixels), _full_scale(pixels, path))
     if levels is not None and (own.kind != levels.kind or own.full_scale > levels.full_scale):
         raise DataError(
@@ -78,7 +71,7 @@ def read_micrograph(
         )
     levels = levels or own
     image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(levels.full_scale)
-    return Micrograph(path.stem, image, pixel_size_nm or size_nm, path, levels)
+    return Micrograph(path.stem, image, pixel_size_nm, path, levels)
 
 
 def read_micrographs(
@@ -107,7 +100,7 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
     65535). A few values that each fall into many parts are no ids but gray levels, and refused.
     """
     path = Path(path)
-    pixels = _crop(_single_channel(_read_pixels(path, palette=False)[0], path), sample_rows, path)
+    pixels = _crop(read_pixels(path, palette=False)[0], sample_rows, path)
     if not np.issubdtype(pixels.dtype, np.integer) and pixels.dtype != bool:
         raise DataError(f"{path}: expected a mask of integers, got {pixels.dtype}; save it as 8- or 16-bit TIFF or PNG")
     values = np.unique(pixels)
@@ -125,95 +118,17 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
     return pixels.astype(np.int32)
 
 
-def _read_pixels(path: Path, *, palette: bool = True) -> tuple[np.ndarray, float | None]:
-    """Stored pixels of a file and its pixel size in nm; palettes that are a gray ramp are resolved."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; check the path, or fetch the dataset again")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
-    reader = _read_png if path.suffix.lower() == ".png" else _read_tiff
-    try:
-        return reader(path, palette)
-    except DataError:
-        raise
-    except _BROKEN as error:
+def _square(stored_nm: tuple[float, float] | None, path: Path) -> float | None:
+    """The size in nm of pixels that are square, which all lengths and areas take them for."""
+    if stored_nm is None:
+        return None
+    width, height = stored_nm
+    if abs(width / height - 1) > SQUARE:
         raise DataError(
-            f"{path}: cannot be read as an image, it seems truncated or damaged ({error}); delete it and "
-            "fetch it again, or export it again"
-        ) from error
-
-
-def _read_png(path: Path, palette: bool) -> tuple[np.ndarray, None]:
-    with Image.open(path) as image:
-        if "A" in image.getbands() or "transparency" in image.info:
-            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
-        pixels = np.asarray(image)
-        if image.mode == "P" and palette:
-            colours = np.reshape(image.getpalette("RGB"), (-1, 3))
-            pixels = _resolve_palette(pixels, colours.T, path)
-    return pixels, None
-
-
-def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, float | None]:
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
-        if len(tiff.series[0].shape) > 2 and len(tiff.series[0].pages) > 1:
-            raise DataError(
-                f"{path}: expected one image, got a stack of shape {tiff.series[0].shape}; save its images one by one"
-            )
-        _require_whole(page, path.stat().st_size)
-        pixels = page.asarray()
-        if page.extrasamples:
-            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette:
-            pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
-        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
-        return pixels, stored_pixel_size_nm(tiff)
-
-
-def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:
-    """Raises `ValueError` if the file ends before the pixels do (tifffile would fill the rest with zeros)."""
-    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-    if (expected := max(ends, default=0)) > n_bytes:
-        raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
-
-
-def _resolve_palette(pixels: np.ndarray, colours: np.ndarray, path: Path) -> np.ndarray:
-    """Gray levels of a palette image; `colours` [3, n] in 0..255.
-
-    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of
-    them white). The scanned image avoids them, but should a pixel hold one, it gets the level that the
-    neighbouring entries on the ramp imply.
-    """
-    n = colours.shape[1]
-    index = np.arange(n)
-    on_ramp = (colours == colours[0]).all(axis=0)
-    if on_ramp.sum() < 0.75 * n:
-        raise DataError(
-            f"{path}: expected a gray palette, got one with {n - on_ramp.sum()} coloured entries of {n}; "
-            "save it in gray"
+            f"{path}: expected square pixels, got {width:g} nm x {height:g} nm; resample the image, or give the pixel "
+            "size if these tags are wrong"
         )
-    levels = colours[0].astype(float)
-    gray, smooth = index[on_ramp], ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
-    kept = np.abs(levels[gray] - smooth) <= 4
-    ramp = np.interp(index, gray[kept], levels[gray[kept]])
-    return np.rint(ramp).astype(np.uint8)[pixels]
-
-
-def _single_channel(pixels: np.ndarray, path: Path) -> np.ndarray:
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        raise DataError(f"{path}: expected a gray image, got shape {pixels.shape} with an alpha channel; remove it")
-    if pixels.ndim == 3 and pixels.shape[2] == 3:
-        if (pixels == pixels[..., :1]).all():
-            return pixels[..., 0]
-        raise DataError(
-            f"{path}: expected a gray image, got colour of shape {pixels.shape}; micrographs have one "
-            "channel: export without overlays or false colour"
-        )
-    raise DataError(f"{path}: expected a 2-D gray image, got shape {pixels.shape}")
+    return width
 
 
 def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
     images --check_inputs--> Input --predict--> ClassMap --label_windows--> instances --quantify.measure--> tables
 
 Every image is checked before the network starts; large ones are segmented and labelled in windows, so that memory stays
-bounded; what is complete is kept.
+bounded; images that are complete are kept.
 """
 
 from drgan_lib.measure.folder import MeasureError

@@ -20,7 +20,7 @@ from drgan_lib.segmentation.model import Model
 
 RECORD = "measurement.json"
 POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png")
-WORK = ".work"
+WORK, NNUNET_LOG = ".work", "nnunet.log"
 
 
 class MeasureError(ValueError):
@@ -50,16 +50,21 @@ def describe(inputs: Sequence[Input], model: Model, *, counting: Counting, thick
 
 
 def open_folder(out: Path, request: dict[str, Any]) -> None:
-    """Makes `out` the folder of the measurement `request`, or finds that it is; else raises `MeasureError`."""
-    if reserved := sorted(name for name in request["images"] if name in (*POOLED, RECORD, WORK)):
+    """Makes `out` the folder of the measurement `request`, or finds that it is; else raises `MeasureError`.
+
+    A measurement that holds no result yet may change.
+    """
+    if reserved := sorted(name for name in request["images"] if name.casefold() in (*POOLED, RECORD, WORK, NNUNET_LOG)):
         raise MeasureError(f"{reserved[0]}: a result of all images has this name; rename the image")
     if (out / RECORD).is_file():
         held = read_json(out / RECORD)
-        if changed := sorted(key for key in request.keys() | held.keys() if request.get(key) != held.get(key)):
+        changed = sorted(key for key in request.keys() | held.keys() if request.get(key) != held.get(key))
+        if changed and any((out / name).is_dir() for name in held["images"]):
             raise MeasureError(
                 f"{out} holds another measurement, with other {', '.join(changed)}; nothing is overwritten: choose "
                 "another folder with --out, or move this one away"
             )
+        write_json(out / RECORD, request)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MeasureError(f"{out} exists and holds no measurement; choose a new folder with --out")
     else:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from drgan_lib.config import ELONGATED
 from drgan_lib.files import require_free_space
-from drgan_lib.measure.folder import complete_folder, describe, open_folder, work_folder
+from drgan_lib.measure.folder import NNUNET_LOG, complete_folder, describe, open_folder, work_folder
 from drgan_lib.measure.read import Input, check_inputs, find_images
 from drgan_lib.measure.summary import Measurement, summarise
 from drgan_lib.measure.tiles import (
@@ -39,13 +39,13 @@ from drgan_lib.quantify import (
 from drgan_lib.segmentation.instances import border_core
 from drgan_lib.segmentation.model import Model, predict
 
-BATCH_PX = 64_000_000  # images predicted by one process, which takes ten seconds to start
+BATCH_PX = 16_000_000  # of images predicted by one process, which takes ten seconds to start; lost if interrupted
 DISK_PER_PX = 12  # bytes: image and class map, uncompressed and with overlaps, and the results
 THICKEST_PX = 512
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
 
-Predictor = Callable[..., None]  # (model, folder of images, folder of predictions, log=)
+Predictor = Callable[..., None]  # (model, folder of images, folder of predictions, nnU-Net's log, log=)
 
 
 def default_out(places: Path | str | Sequence[Path | str]) -> Path:
@@ -74,8 +74,9 @@ def measure_images(
     Sizes are in px and, if a pixel size is known, in nm. `counting` says which particles count (None: off the border,
     as large as in chapter 05); the tables hold all.
     All images are checked before the network starts. Interrupted, the same call goes on with the first image that is
-    not complete; an `out` that holds anything else raises `MeasureError`, an image that cannot be measured `DataError`,
-    nnU-Net's failure `SegmentationError`.
+    not complete (images are segmented some 16 megapixels at a time, and only then measured); an `out` that holds
+    anything else raises `MeasureError`, an image that cannot be measured `DataError`, nnU-Net's failure
+    `SegmentationError`.
 
     nnU-Net brings each image to the same contrast, all windows of a large one alike: in an image without any particle
     it may find some in the noise.
@@ -132,7 +133,7 @@ def _predict(
     n, n_px = sum(len(names) for names, _ in parts.values()), sum(item.n_px for item in batch)
     what = f"{len(batch)} images" if len(batch) > 1 else batch[0].name
     log(f"segmenting {what}, {n_px / 1e6:.1f} megapixels" + (f" in {n} parts" if n > len(batch) else ""))
-    predictor(model, images, predictions, log=log)
+    predictor(model, images, predictions, work.parent / NNUNET_LOG, log=log)
     return parts
 
 
@@ -170,7 +171,7 @@ def _measure(
     if max(image.shape) > 2 * DETAIL_PX:
         _draw_middle(image, labels, table, column, counting).savefig(folder / "overlay_middle.png", dpi=150)
     if thickness:
-        _thickness(image, labels > 0, item.pixel_size_nm, folder, log)
+        _thickness(image, labels > 0, item, folder, log)
     return table
 
 
@@ -182,16 +183,14 @@ def _draw_middle(image: np.ndarray, labels: np.ndarray, table: pd.DataFrame, col
     return plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
 
 
-def _thickness(
-    image: np.ndarray, mask: np.ndarray, pixel_size_nm: float | None, folder: Path, log: Callable[[str], None]
-) -> None:
+def _thickness(image: np.ndarray, mask: np.ndarray, item: Input, folder: Path, log: Callable[[str], None]) -> None:
     try:
         diameter = apply_windows(mask, lambda part: local_thickness(part).diameter_px, overlap_px=2 * THICKEST_PX)
     except ValueError as reason:
-        log(f"no local thickness: {reason}")
+        log(f"{item.name}: no local thickness, of the image or of a window of it: {reason}")
         return
     tifffile.imwrite(folder / "thickness.tif", diameter, compression="zlib")
-    found = Thickness(diameter, pixel_size_nm)
+    found = Thickness(diameter, item.pixel_size_nm)
     plot_thickness(image, found).savefig(folder / "thickness.png", dpi=120)
     shares, edges = found.histogram()
     columns = {f"from_{found.unit}": edges[:-1], f"to_{found.unit}": edges[1:], "share_of_pixels": shares}

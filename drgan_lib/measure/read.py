@@ -14,12 +14,12 @@ import tifffile
 from PIL import Image
 
 from drgan_lib.data import DataError, Micrograph, read_micrograph
-from drgan_lib.data.read import SUFFIXES
+from drgan_lib.data.pixels import SUFFIXES
 from drgan_lib.digest import file_digest
 
 LARGEST_PX = 150_000_000
 OTHER_SCALE = 1.5  # a pixel size that differs from the training images' by more than this factor is warned of
-PNG_RGB = 2
+PNG_RGB, PNG_SIGNATURE = 2, b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find_images(places: Path | str | Sequence[Path | str]) -> list[Path]:
         for path in _in_folder(place.expanduser()) if place.expanduser().is_dir() else [place.expanduser()]:
             if not path.is_file():
                 raise DataError(f"{path}: no such file or folder; check the path")
-            if (other := found.setdefault(path.stem, path)) is not path:
+            if (other := found.setdefault(path.stem.casefold(), path)) is not path:  # some disks know no case
                 raise DataError(f"{other} and {path} would have results of one name; rename one, or measure it apart")
     if not found:
         raise DataError("expected at least one image or folder to measure, got none")
@@ -145,8 +145,8 @@ def _header(path: Path) -> tuple[int, int, bool] | None:
     try:
         if path.suffix.lower() == ".png":
             with path.open("rb") as file:
-                columns, rows, _, kind = struct.unpack("!16xIIBB", file.read(26))
-            return rows, columns, kind == PNG_RGB
+                signature, columns, rows, _, kind = struct.unpack("!8s8xIIBB", file.read(26))
+            return (rows, columns, kind == PNG_RGB) if signature == PNG_SIGNATURE else None
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             return page.imagelength, page.imagewidth, page.samplesperpixel == 3

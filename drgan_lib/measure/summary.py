@@ -10,7 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from drgan_lib.files import atomic_path
-from drgan_lib.quantify import SIZES, Counting, Distribution, distribution, plot_distribution, pool, write_table
+from drgan_lib.quantify import (
+    SIZES,
+    Counting,
+    Distribution,
+    Estimate,
+    distribution,
+    plot_distribution,
+    pool,
+    write_table,
+)
 
 TARGET = 0.05
 
@@ -34,11 +43,7 @@ class Measurement:
         said = [f"{d.n} particles counted; left out: {d.n_border} on the border, {d.n_small} too small{cut}"]
         if not d.n:
             return said
-        sizes = ", ".join(
-            f"{name.upper()} {e.value:.4g} [{e.low:.4g}, {e.high:.4g}]"
-            for name, e in d.estimates.items()
-            if name in ("d10", "d50", "d90")
-        )
+        sizes = ", ".join(f"{name.upper()} {_words(d.estimates[name])}" for name in ("d10", "d50", "d90"))
         said.append(f"equivalent diameter in {self.unit}, with {100 * d.level:.0f} % intervals: {sizes}")
         needed = d.needed("d50", TARGET)
         enough = "enough" if d.enough("d50", TARGET) else "not enough"
@@ -71,6 +76,10 @@ def summarise(
         with atomic_path(out / "distribution.csv") as temporary:
             pd.concat({name: _rows(d) for name, d in found.items()}, names=["size"]).to_csv(temporary)
     return Measurement(out, table, unit, found)
+
+
+def _words(e: Estimate) -> str:
+    return f"{e.value:.4g} " + ("(too few for an interval)" if math.isnan(e.low) else f"[{e.low:.4g}, {e.high:.4g}]")
 
 
 def _rows(d: Distribution) -> pd.DataFrame:

@@ -117,9 +117,11 @@ def plot_particles(
         opacity = np.where(find_boundaries(small, mode="inner"), 1.0, 0.55)[..., None]
         picture = np.where(inside[..., None], (1 - opacity) * picture + opacity * colours, picture)
     height, width = small.shape
-    figure = Figure(figsize=(9, 8 * height / width + 0.8), layout="constrained")
+    scale = 8 / max(height, width)
+    figure = Figure(figsize=(max(3, scale * width + 1), max(1.5, scale * height + 0.8)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(picture, interpolation="nearest")
+    axes.autoscale(False)  # what an edge cuts may have its centre beyond
     axes.plot(table["column_px"][~keep] / step, table["row_px"][~keep] / step, "x", color="white", markersize=4)
     axes.set_axis_off()
     axes.set_title(f"{int(keep.sum())} particles counted, {int((~keep).sum())} left out", fontsize=10)

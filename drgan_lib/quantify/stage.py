@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,34 +144,41 @@ def _thickness(
     log: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """Local thickness of each source: a table of medians by image, a map of the first image, figures of all pixels."""
-    rows, figures, medians = [], {}, {}
+    rows, figures, by_image = [], {}, {}
     for source in sources:
         found = {name: _local_thickness(labels, sizes_nm[name], name, log) for name, labels in sources[source].items()}
         rows += [
             {"source": source, "image": name, f"median_{unit}": t.median, "n_px": t.values.size}
             for name, t in found.items()
         ]
-        values = np.concatenate([t.values for t in found.values()])
-        medians[source] = float(np.median(values)) if values.size else math.nan
+        by_image[source] = {name: t.values for name, t in found.items() if t.values.size}
         figures[f"thickness_{unit}" + ("" if source == METHODS[0] else f"_{source}")] = {
-            "value": _number(medians[source]),
+            "value": _number(_median(by_image[source].values())),
             "definition": f"median of the local thickness over all particle pixels, {_words(source)}",
             "split": "test",
-            "n_images": len(shown),
+            "n_images": len(by_image[source]),
         }
         if source == _best(shown[0]):
             with atomic_path(folder / "thickness.png") as temporary:
                 plot_thickness(shown[0].image, found[shown[0].name]).savefig(temporary, dpi=110)
-    if medians.get(TRUE) and METHODS[0] in medians:
+    if both := sorted(by_image.get(TRUE, {}).keys() & by_image.get(METHODS[0], {}).keys()):
+        found, true = (_median(by_image[source][name] for name in both) for source in (METHODS[0], TRUE))
         figures["thickness_error"] = {
-            "value": _number(medians[METHODS[0]] / medians[TRUE] - 1),
-            "definition": "median local thickness from the predictions, divided by that from the masks, minus 1",
+            "value": _number(found / true - 1),
+            "definition": "median local thickness from the predictions, divided by that from the masks, minus 1, over "
+            "the images that have both",
             "split": "test",
-            "n_images": len(shown),
+            "n_images": len(both),
         }
     with atomic_path(folder / "thickness.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     return figures
+
+
+def _median(values: Iterable[np.ndarray]) -> float:
+    """Median of all values [n] of several images; NaN if there are none."""
+    pooled = np.concatenate([*values, np.zeros(0)])
+    return float(np.median(pooled)) if pooled.size else math.nan
 
 
 def _local_thickness(labels: np.ndarray, size_nm: float | None, name: str, log: Callable[[str], None]) -> Thickness:

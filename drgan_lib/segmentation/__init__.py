@@ -3,7 +3,8 @@
     arms --write_training_set--> nnU-Net's raw dataset --nnunet.train--> network --predict--> ClassMap
     ClassMap --plain, border_core--> instances --score--> figures, summarise--> tables
 
-Masks of test micrographs are opened by `evaluate` alone, those of training micrographs by the arm `real` alone.
+No network and no setting sees a mask of a test micrograph: `load_predictions` and `evaluate` open them, to judge (and
+`drgan_lib.data`, to see that they fit their images). Those of training micrographs are opened by the arm `real` alone.
 """
 
 from drgan_lib.segmentation.checks import SegmentationError
@@ -15,6 +16,7 @@ from drgan_lib.segmentation.evaluate import (
     evaluate,
     figures_of_sets,
     load_predictions,
+    scores_of_images,
 )
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
@@ -43,6 +45,7 @@ __all__ = [
     "predict",
     "read_class_map",
     "score",
+    "scores_of_images",
     "segment",
     "training_curves",
 ]

@@ -1,7 +1,8 @@
 """What the models to compare learn from: an arm is a set of parts, joined by + in its name.
 
 A further source of annotated images is a further part: a function of the experiment and the dataset's folder in
-`PARTS`, and its name in `drgan_lib.config.PARTS`. A further method without training goes into `CLASSICAL` likewise.
+`PARTS`, what it is in `WORDS`, and its name in `drgan_lib.config.PARTS`. A further method without training goes into
+`CLASSICAL` likewise.
 """
 
 from __future__ import annotations
@@ -74,9 +75,10 @@ def in_words(arm: str) -> str:
 def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Path) -> Path:
     """Writes the raw dataset of nnU-Net for `arm` below `place`, and what is set aside to tune instances on.
 
-    Up to `N_TUNING` images with particles, a sixth of them and evenly spaced, go to `place/tuning/{images, instances}`
-    (16 bit) instead; if that is fewer than `LEAST_TUNING`, so many, or none if they were more than a quarter. Patches
-    of one micrograph overlap, so that all of them are set aside, or none. Returns the raw dataset's folder.
+    About `N_TUNING` images with particles, a sixth of them at most and evenly spaced, go to `place/tuning/{images,
+    instances}` (16 bit) instead; if that is fewer than `LEAST_TUNING`, so many, or none if they were more than a
+    quarter. Patches of one micrograph overlap, so that all of them are set aside, or none, and a few more or fewer than
+    `N_TUNING` may come out. Returns the raw dataset's folder.
     """
     annotated = [
         (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), _in_16_bits(instances))

@@ -23,13 +23,16 @@ def check_raw(folder: Path, *, patch_px: int) -> int:
     """
     if not (folder / "dataset.json").is_file():
         raise SegmentationError(
-            f"expected nnU-Net's raw dataset in {folder}, found none; run the synthesis stage first"
+            f"expected nnU-Net's raw dataset in {folder}, found none; write it with write_training_set first"
         )
     values = read_json(folder / "dataset.json")["labels"]
     images = {p.name.removesuffix("_0000.png"): p for p in sorted((folder / "imagesTr").glob("*_0000.png"))}
     labels = {p.stem: p for p in sorted((folder / "labelsTr").glob("*.png"))}
     if not images:
-        raise SegmentationError(f"no training images in {folder / 'imagesTr'}; run the synthesis stage again")
+        raise SegmentationError(
+            f"no training images in {folder / 'imagesTr'}; check the synthetic images (chapter 04) or, for the arm "
+            "'real', that burnt-in text does not touch every patch"
+        )
     if unpaired := sorted(images.keys() ^ labels.keys()):
         raise SegmentationError(f"{len(unpaired)} images without label or labels without image, first {unpaired[0]!r}")
     with_particles = 0
@@ -47,6 +50,6 @@ def check_raw(folder: Path, *, patch_px: int) -> int:
     if not with_particles:
         raise SegmentationError(
             f"none of the {len(images)} label images in {folder / 'labelsTr'} holds a particle (class 1); "
-            "check the layouts and the parameters of the synthetic images"
+            "check the masks of the training micrographs, or the layouts of the synthetic images"
         )
     return len(images)

@@ -126,11 +126,17 @@ def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] 
 def comparison(exp: Experiment) -> pd.DataFrame:
     """The arms in the layout of the paper's Table 1, with what it published for this material, as text."""
     return paper_table(
-        summarise(_scores(exp)),
+        summarise(scores_of_images(exp)),
         arms=list(exp.profile.segmentation.arms),
         words=in_words,
         published=_published(exp),
     )
+
+
+def scores_of_images(exp: Experiment) -> pd.DataFrame:
+    """What `score` says of each test micrograph by each model and instance method (arm, seed, instances, name)."""
+    path = exp.stage_dir("segmentation") / "scores.csv"
+    return pd.read_csv(path, dtype={"name": str}, keep_default_na=False)  # an image may be named 007, or NA
 
 
 def figures_of_sets(exp: Experiment) -> pd.DataFrame:
@@ -140,16 +146,12 @@ def figures_of_sets(exp: Experiment) -> pd.DataFrame:
 
 def differences(exp: Experiment, *, reference: str = "real") -> pd.DataFrame:
     """By how much each arm differs from the arm `reference` on the same micrographs, see `gaps`."""
-    return gaps(_scores(exp), reference=reference)
+    return gaps(scores_of_images(exp), reference=reference)
 
 
 def _published(exp: Experiment) -> Sequence[Published]:
     """What the paper published for the material's own micrographs: its twin, or the user's images, are others."""
     return PUBLISHED.get(exp.material.name, ()) if exp.material.dataset.registry is not None else ()
-
-
-def _scores(exp: Experiment) -> pd.DataFrame:
-    return pd.read_csv(exp.stage_dir("segmentation") / "scores.csv", dtype={"name": str})
 
 
 def _of_the_set(scored: Sequence[Prediction], method: str, min_area: int) -> dict[str, float | int]:

@@ -55,9 +55,9 @@ def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = No
     raise SegmentationError(f"{run} has no network of {asked}; expected one of {known}")
 
 
-def predict(model: Model, images: Path, out: Path, *, log: Callable[[str], None] = print) -> None:
+def predict(model: Model, images: Path, out: Path, log_file: Path, *, log: Callable[[str], None] = print) -> None:
     """Class maps, in `out`, of all PNG files in `images`, uint16 gray [h, w]; see `drgan_lib.segmentation.nnunet`."""
-    nnunet.predict(model.folder, [(images, out)], log=log)
+    nnunet.predict(model.folder, [(images, out)], log_file, log=log)
 
 
 def _read(folder: Path) -> Model:

@@ -34,7 +34,14 @@ DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
 HERE = Path(__file__).parent
 # The code that networks and that predictions come from.
 TRAINERS, TRAIN, PREDICT = HERE / "trainers", HERE / "worker" / "train.py", HERE / "worker" / "predict.py"
-NO_MEMORY = ("6 feet under", "can't allocate memory", "out of memory", "MemoryError", "std::bad_alloc")
+NO_MEMORY = (
+    "6 feet under",
+    "no longer alive",
+    "can't allocate memory",
+    "out of memory",
+    "MemoryError",
+    "std::bad_alloc",
+)
 
 
 def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[[str], None] = print) -> None:
@@ -52,13 +59,15 @@ def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[
     preprocessed = folder / "nnUNet_preprocessed"
     request = _request(exp, folder, raw, seed)
     _log_start(request, n_images, log)
-    run_worker(folder, request, _environment(folder, raw.parent, preprocessed), log=log)
+    run_worker(request, _environment(folder, raw.parent, preprocessed), folder / "nnunet.log", log=log)
     write_json(folder / "trained_on.json", read_json(folder / "trained_on.json") | {"complete": True})
     shutil.rmtree(preprocessed)
 
 
-def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[[str], None] = print) -> None:
-    """Segments with the network `folder` all images of each (images, out) in `places`.
+def predict(
+    folder: Path, places: Sequence[tuple[Path, Path]], log_file: Path, *, log: Callable[[str], None] = print
+) -> None:
+    """Segments with the network `folder` all images of each (images, out) in `places`; nnU-Net's output: `log_file`.
 
     images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. For parts of a larger
     image, images/levels.json may hold the levels of that under each NAME, `mean`, `std`, `min` and `max`: nnU-Net would
@@ -69,10 +78,15 @@ def predict(folder: Path, places: Sequence[tuple[Path, Path]], *, log: Callable[
         raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
     pairs = [{"images": str(images.resolve()), "out": str(out.resolve())} for images, out in places]
     request = {"results": str(folder / "nnUNet_results"), "predict": pairs}
-    run_worker(folder, request, _environment(folder, folder, folder), log=log)
+    run_worker(request, _environment(folder, folder, folder), log_file, log=log)
     for images, out in places:
-        if missing := sorted({path.stem for path in images.glob("*.png")} - predicted_names(out)):
-            raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {folder / 'nnunet.log'}")
+        if missing := unpredicted(images, out):
+            raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {log_file}")
+
+
+def unpredicted(images: Path, out: Path) -> list[str]:
+    """Names of those PNG files in `images` that have no whole prediction in `out`."""
+    return sorted({path.stem for path in images.glob("*.png")} - predicted_names(out))
 
 
 def is_trained(folder: Path) -> bool:
@@ -95,11 +109,13 @@ def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
     return {**os.environ, **variables}
 
 
-def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str], *, log: Callable[[str], None]) -> None:
-    """Runs the worker on `request`; its output goes to `folder/nnunet.log`, a summary to `log`."""
+def run_worker(
+    request: dict[str, Any], variables: dict[str, str], log_file: Path, *, log: Callable[[str], None]
+) -> None:
+    """Runs the worker on `request`; its output goes to the end of `log_file`, a summary to `log`."""
     command = [sys.executable, "-m", "drgan_lib.segmentation.worker"]
     report, last = Reporter(request.get("epochs", 1), log), []
-    with (folder / "nnunet.log").open("a") as log_file, tempfile.TemporaryFile("w+") as asked:
+    with log_file.open("a") as output, tempfile.TemporaryFile("w+") as asked:
         json.dump(request, asked)
         asked.seek(0)
         process = subprocess.Popen(
@@ -113,7 +129,7 @@ def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str],
         )
         try:
             for line in process.stdout:
-                log_file.write(line)
+                output.write(line)
                 last = [*last[-7:], line]
                 report(line)
             code = process.wait()
@@ -127,12 +143,11 @@ def run_worker(folder: Path, request: dict[str, Any], variables: dict[str, str],
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and any(sign in "".join(last) for sign in NO_MEMORY)):
         raise SegmentationError(
             "nnU-Net ended for lack of memory, most likely; close other programs, or, with the compact trainer, lower "
-            "segmentation.batch_size or segmentation.features, and run again: what is complete is kept"
+            "segmentation.batch_size or segmentation.features, and run again: what is complete is kept. Its log is "
+            f"{log_file}"
         )
     if code:
-        raise SegmentationError(
-            f"nnU-Net failed (exit status {code}); its log is {folder / 'nnunet.log'}:\n{''.join(last)}"
-        )
+        raise SegmentationError(f"nnU-Net failed (exit status {code}); its log is {log_file}:\n{''.join(last)}")
 
 
 class Reporter:

@@ -9,6 +9,7 @@ import numpy as np
 
 from drgan_lib.config import Experiment
 from drgan_lib.data import open_dataset, read_mask, training_micrographs
+from drgan_lib.data.overlays import touches
 from drgan_lib.segmentation.checks import SegmentationError
 
 
@@ -37,7 +38,7 @@ def annotated_patches(exp: Experiment, folder: str | Path) -> Iterator[tuple[str
             )
         for row in even_starts(mask.shape[0], size):
             for column in even_starts(mask.shape[1], size):
-                if not any(_meet(box, row, column, size) for box in micrograph.overlays):
+                if not touches(micrograph.overlays, row, column, size):
                     window = np.s_[row : row + size, column : column + size]
                     yield f"{micrograph.name}_{row:04d}_{column:04d}", micrograph.image[window], mask[window]
 
@@ -45,8 +46,3 @@ def annotated_patches(exp: Experiment, folder: str | Path) -> Iterator[tuple[str
 def even_starts(length: int, size: int) -> list[int]:
     """Starts of the fewest windows of `size` that cover `length` (at least `size`), in even steps."""
     return np.linspace(0, length - size, -(-length // size)).round().astype(int).tolist()
-
-
-def _meet(box: tuple[int, int, int, int], row: int, column: int, size: int) -> bool:
-    top, left, bottom, right = box
-    return top < row + size and row < bottom and left < column + size and column < right

@@ -82,13 +82,14 @@ def _predict(exp: Experiment, images: Path, place: Path, log: Callable[[str], No
     code = code_digest([nnunet.PREDICT, Path(predictions.__file__)], root=nnunet.HERE)
     key = {"sha256": digest(trained + code + "".join(path.name + file_digest(path) for path in files))}
     mark = place / "predicted.json"
-    if mark.is_file() and read_json(mark) == key:
+    targets = {images: place / "predictions"} | ({aside: place / "tuning"} if aside.is_dir() else {})
+    missing = any(nnunet.unpredicted(*target) for target in targets.items())
+    if not missing and mark.is_file() and read_json(mark) == key:
         return
     mark.unlink(missing_ok=True)
-    targets = {images: place / "predictions"} | ({aside: place / "tuning"} if aside.is_dir() else {})
     for out in targets.values():
         shutil.rmtree(out, ignore_errors=True)
-    nnunet.predict(place, list(targets.items()), log=log)
+    nnunet.predict(place, list(targets.items()), place / "nnunet.log", log=log)
     write_json(mark, key)
 
 

@@ -137,6 +137,16 @@ def test_pixel_size_of_imagej_and_override(tmp_path):
     assert read_micrograph(tmp_path / "a.png").pixel_size_nm is None
 
 
+def test_pixels_that_are_not_square_are_refused_unless_their_size_is_given(tmp_path):
+    image, about = np.zeros((8, 8), np.uint8), {"imagej": True, "metadata": {"unit": "nm"}}
+    tifffile.imwrite(tmp_path / "a.tif", image, resolution=(0.5, 0.25), **about)
+    with pytest.raises(DataError, match="square pixels, got 2 nm x 4 nm; resample"):
+        read_micrograph(tmp_path / "a.tif")
+    assert read_micrograph(tmp_path / "a.tif", pixel_size_nm=3.0).pixel_size_nm == 3.0
+    tifffile.imwrite(tmp_path / "b.tif", image, resolution=(0.5, 0.5001), **about)
+    assert read_micrograph(tmp_path / "b.tif").pixel_size_nm == pytest.approx(2.0)
+
+
 def test_zeiss_micrograph(mirror):
     micrograph = read_micrograph(mirror / "tio2_sem" / "images" / "1908248.tif", sample_rows=712)
     assert micrograph.pixel_size_nm == pytest.approx(7.344)

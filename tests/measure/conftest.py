@@ -43,7 +43,7 @@ class Network:
     def __init__(self):
         self.shown: list[tuple[int, int]] = []
 
-    def __call__(self, model: Model, images: Path, out: Path, *, log=print) -> None:
+    def __call__(self, model: Model, images: Path, out: Path, log_file: Path, *, log=print) -> None:
         for path in sorted(images.glob("*.png")):
             image = imread(path)
             assert image.dtype == np.uint16

@@ -12,7 +12,8 @@ from drgan_lib.data import DataError
 from drgan_lib.files import read_json
 from drgan_lib.measure import MeasureError, default_out, measure_images
 from drgan_lib.quantify import Counting, measure, read_table
-from tests.measure.conftest import as_image, draw
+from drgan_lib.segmentation.predictions import write_class_map
+from tests.measure.conftest import as_image, draw, exact_map
 
 RADII = (6.0, 9.0, 12.0)
 DISCS = [(30, 30, RADII[0]), (30, 80, RADII[1]), (80, 50, RADII[2]), (0, 60, 8.0)]  # the last one is cut
@@ -126,6 +127,17 @@ def test_wires_have_a_local_thickness(model, network, tmp_path):
     assert not (tmp_path / "not" / "wire" / "thickness.tif").exists()
 
 
+def test_what_has_no_thickness_is_named(model, network, tmp_path):
+    Image.fromarray(as_image(draw((80, 90), DISCS))).save(tmp_path / "full.png")
+    said = run(tmp_path / "full.png", model, everything, tmp_path / "out", thickness=True)[1]
+    assert [line for line in said if line.startswith("full: no local thickness")]
+
+
+def everything(model, images, out, log_file, *, log):
+    for path in images.glob("*.png"):
+        write_class_map(out, path.stem, exact_map(np.ones(np.asarray(Image.open(path)).shape, int)))
+
+
 def test_every_image_is_checked_before_the_network_starts(folder, model, network, tmp_path):
     (folder / "z.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"z\.png"):
@@ -137,10 +149,10 @@ def test_every_image_is_checked_before_the_network_starts(folder, model, network
 def test_an_interrupted_measurement_goes_on(folder, model, network, tmp_path, monkeypatch):
     monkeypatch.setattr("drgan_lib.measure.measure.BATCH_PX", 1)
 
-    def interrupted(model, images, out, *, log):
+    def interrupted(model, images, out, log_file, *, log):
         if network.shown:
             raise KeyboardInterrupt
-        network(model, images, out)
+        network(model, images, out, log_file)
 
     with pytest.raises(KeyboardInterrupt):
         run(folder, model, interrupted, tmp_path / "out")
@@ -176,6 +188,27 @@ def test_another_measurement_is_not_overwritten(folder, model, network, tmp_path
     with pytest.raises(MeasureError, match=f"with other {named}; nothing is overwritten"):
         run(folder, model, network, tmp_path / "out", **changed or {})
     assert len(network.shown) == shown
+
+
+def test_a_measurement_without_results_may_change(folder, model, network, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, model, interrupted, tmp_path / "out")
+    found, _ = run(folder, model, network, tmp_path / "out", pixel_size_nm=2.0)
+    assert found.unit == "nm"
+    images = read_json(tmp_path / "out" / "measurement.json")["images"].values()
+    assert {item["pixel_size_nm"] for item in images} == {2.0}
+
+
+def test_nnunets_log_stays_with_the_measurement(folder, model, network, tmp_path):
+    def logged(model, images, out, log_file, *, log):
+        log_file.write_text("what nnU-Net said")
+        network(model, images, out, log_file)
+
+    run(folder, model, logged, tmp_path / "out")
+    assert (tmp_path / "out" / "nnunet.log").read_text() == "what nnU-Net said"
 
 
 def test_a_folder_of_something_else_is_left_alone(folder, model, network, tmp_path):

@@ -49,6 +49,19 @@ def test_a_screenshot_that_is_gray_is_read_and_said(tmp_path, said):
     assert said[1].startswith("b.tif: a colour file")
 
 
+def test_a_jpeg_that_is_named_png_is_read(tmp_path, said):
+    Image.fromarray(IMAGE).save(tmp_path / "a.png", "jpeg")
+    (found,) = check(tmp_path / "a.png", said, pixel_size_nm=2.0)
+    assert found.shape == (80, 100)
+
+
+def test_names_that_differ_in_case_alone_would_meet_on_some_disks(tmp_path):
+    save(tmp_path / "A.png", IMAGE)
+    save(tmp_path / "a.tif", IMAGE)
+    with pytest.raises(DataError, match="results of one name"):
+        find_images(tmp_path)
+
+
 def test_deep_tiffs_keep_their_depth_and_tell_their_pixel_size(tmp_path, said):
     deep = IMAGE.astype(np.uint16) * 16  # 12 bit in 16
     more = {"imagej": True, "resolution": (1 / 3.5, 1 / 3.5), "metadata": {"unit": "nm"}}

@@ -56,7 +56,7 @@ def test_class_maps_are_put_together_from_their_cores(tmp_path, network, model):
     names = [str(k) for k in range(len(parts))]
     (tmp_path / "images").mkdir()
     write_windows(as_image(labels) / np.float32(255), tmp_path / "images", names, parts, patch_px=16)
-    network(model, tmp_path / "images", tmp_path / "out")
+    network(model, tmp_path / "images", tmp_path / "out", tmp_path / "nnunet.log")
     whole, expected = read_windows(tmp_path / "out", names, parts, labels.shape), exact_map(labels)
     assert len(parts) > 6
     for field in ("classes", "particle", "border"):

@@ -110,6 +110,21 @@ def test_too_few_particles_have_no_interval():
         assert len(result.table()) == 9
 
 
+@pytest.mark.parametrize(("n", "known"), [(5, []), (6, ["mean", "d50"]), (35, ["mean", "d50"]), (36, None)])
+def test_an_interval_needs_particles_on_both_sides(n, known):
+    """With 95 % and n draws, the median is beyond all of them, on one side, with 2^-n; 2.5 % lie between 5 and 6."""
+    sizes = np.random.default_rng(0).lognormal(4, 0.3, n)
+    result = distribution(particles(sizes), "equivalent_diameter_nm", ALL, n_resamples=200)
+    found = [name for name in ("mean", "d10", "d50", "d90", "span") if not math.isnan(result.estimates[name].low)]
+    assert found == (["mean", "d10", "d50", "d90", "span"] if known is None else known)
+    assert result.enough("d10", target=10) == (known is None)
+    assert not math.isnan(result.estimates["nano_fraction"].low)
+
+
+def test_equal_particles_are_not_enough_for_being_few():
+    assert not distribution(particles([100, 100, 100]), "equivalent_diameter_nm", ALL).enough()
+
+
 def test_without_pixel_size_there_is_no_nano_fraction(scattered):
     result = distribution(measure(scattered), "equivalent_diameter_px", ALL)
     assert "nano_fraction" not in result.estimates
@@ -183,6 +198,12 @@ def test_what_is_no_size_is_refused(scattered):
         Counting(min_area_px=-1)
     with pytest.raises(ValueError, match="exclude or weight"):
         Counting(border="include")
+
+
+def test_small_particles_that_were_left_out_leave_the_criterion_open():
+    large, small = np.full(400, 120.0), np.full(4000, 70.0)
+    for sizes, verdict in ((large, "not met"), (np.append(large, small), "open")):
+        assert distribution(particles(sizes), "feret_min_nm", Counting(min_area_px=5000)).nano_criterion == verdict
 
 
 def test_where_nanoparticles_are_too_small_to_count_the_criterion_is_unknown():

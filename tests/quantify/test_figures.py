@@ -58,6 +58,17 @@ def test_particles_left_out_are_marked(scattered, tmp_path):
     assert "below 60 px" in figure.legends[0].get_texts()[0].get_text()
 
 
+@pytest.mark.parametrize("shape", [(40, 8000), (8000, 40)])
+def test_long_images_and_particles_that_reach_beyond_them_are_drawn_within_bounds(shape):
+    labels = np.zeros(shape, np.int32)
+    labels[:20, :20] = 1
+    table = measure(labels).assign(row_px=-500.0, column_px=-500.0)  # as of a wire that enters the part shown
+    figure = plot_particles(np.zeros(shape), labels, table, "area_px2", ALL)
+    figure.draw_without_rendering()
+    assert max(figure.get_size_inches()) < 10
+    assert min(*figure.axes[0].get_xlim(), *figure.axes[0].get_ylim()) == -0.5
+
+
 def test_an_image_without_particles_is_drawn(tmp_path):
     labels = np.zeros((20, 30), int)
     figure = plot_particles(np.zeros((20, 30)), labels, measure(labels), "area_px2", ALL)

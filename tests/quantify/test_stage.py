@@ -128,6 +128,16 @@ def test_wires_have_a_thickness_and_its_error(tmp_path):
     assert (tmp_path / "thickness.png").is_file()
 
 
+def test_the_error_of_the_thickness_is_over_images_that_have_both(tmp_path):
+    thick, thin, all_over = (np.zeros((60, 200), np.int32) for _ in range(3))
+    thick[20:40], thin[20:28], all_over[:] = 1, 1, 1
+    images = [prediction("a", thick, all_over), prediction("b", thin, thin)]
+    figures = quiet(images, {"a": 1.0, "b": 1.0}, tmp_path, thickness=True)
+    assert figures["thickness_nm_true"]["value"] == pytest.approx(20)
+    assert (figures["thickness_nm_true"]["n_images"], figures["thickness_nm"]["n_images"]) == (2, 1)
+    assert (figures["thickness_error"]["value"], figures["thickness_error"]["n_images"]) == (pytest.approx(0), 1)
+
+
 def test_the_comparison_has_every_source_and_figure(predictions):
     tables = {"true": measure(predictions[0].true), "border_core": measure(predictions[0].predicted["plain"])}
     rows = compare_sources(tables, "px", COUNTING)

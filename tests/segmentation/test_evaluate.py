@@ -18,6 +18,7 @@ from drgan_lib.segmentation import (
     evaluate,
     figures_of_sets,
     load_predictions,
+    scores_of_images,
 )
 from drgan_lib.segmentation.predictions import write_class_map
 from drgan_lib.segmentation.segment import model_folders, write_test_images
@@ -57,6 +58,19 @@ def test_perfect_and_empty_prediction_average_to_one_half(fabricate, folder):
     for picture in ("overlays", "gallery", "arms"):
         assert min(imread(stage / f"{picture}.png").shape[:2]) > 100
     assert "dsc 0.500" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["NA", "007"])
+def test_an_image_may_have_any_name(fabricate, folder, name):
+    exp = fabricate(segmentation__arms="synthetic,otsu")
+    for part in ("images", "masks"):
+        (folder / part / "sem0.png").rename(folder / part / f"{name}.png")
+    registry = folder / "registry.tsv"
+    registry.write_text(registry.read_text().replace("sem0.png", f"{name}.png"))
+    predict_by_hand(exp, folder)
+    evaluate(exp, folder, log=print)
+    assert set(scores_of_images(exp)["name"]) == {name, "sem1"}
+    assert len(differences(exp, reference="otsu"))
 
 
 def test_without_masks_nothing_is_scored_and_that_is_said(fabricate, folder):

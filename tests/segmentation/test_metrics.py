@@ -201,6 +201,13 @@ def test_empty_and_one_pixel_images(true: list, predicted: list, value: int):
     )
 
 
+def test_a_particle_that_fills_the_image_has_no_outline_to_miss():
+    whole, nothing = np.ones((6, 6), int), np.zeros((6, 6), int)
+    figures = score(whole, nothing)
+    assert figures["boundary_f1"] == 1
+    assert {figures[name] for name in ("dsc", "iou", "pq_semantic", "pq", "sq", "rq", "ap50", "ap50_95", "aji")} == {0}
+
+
 def test_the_minimum_area_is_applied_to_both_sides_alike():
     true, predicted = grid(1, 2, gap=2), grid(1, 2, gap=2)
     true[7, 0], predicted[7, 8:10] = 9, 9

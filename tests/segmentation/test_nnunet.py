@@ -39,7 +39,7 @@ def test_a_good_training_set_passes(raw):
 
 
 def test_missing_training_set_names_the_stage_to_run(tmp_path):
-    with pytest.raises(SegmentationError, match="run the synthesis stage first"):
+    with pytest.raises(SegmentationError, match="write it with write_training_set first"):
         check_raw(tmp_path / "nothing", patch_px=64)
 
 
@@ -81,7 +81,7 @@ def test_environment_stays_below_the_network(tmp_path):
 
 def test_a_network_that_is_not_trained_is_not_asked(tmp_path):
     with pytest.raises(SegmentationError, match="run the segmentation stage first"):
-        nnunet.predict(tmp_path, [(tmp_path, tmp_path / "out")])
+        nnunet.predict(tmp_path, [(tmp_path, tmp_path / "out")], tmp_path / "nnunet.log")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,7 @@ def test_a_network_that_is_not_trained_is_not_asked(tmp_path):
     [
         (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", "lack of memory"),
         ("raise RuntimeError('worker is 6 feet under')", "lack of memory"),
+        ("raise RuntimeError('One or more background workers are no longer alive.')", r"lack of memory.*nnunet\.log"),
         ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "lack of memory"),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "lack of memory"),
         ("raise ValueError('the reason')", "ValueError: the reason"),
@@ -100,7 +101,7 @@ def test_a_failing_process_is_explained(tmp_path, monkeypatch, program, message)
     script.chmod(0o755)
     monkeypatch.setattr(nnunet.sys, "executable", str(script))
     with pytest.raises(SegmentationError, match=message):
-        nnunet.run_worker(tmp_path, {}, dict(os.environ), log=print)
+        nnunet.run_worker({}, dict(os.environ), tmp_path / "nnunet.log", log=print)
 
 
 def test_a_training_stands_until_its_labels_its_seed_or_its_code_change(fabricate, raw, tmp_path, monkeypatch):

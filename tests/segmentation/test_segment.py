@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from skimage.io import imread
@@ -23,7 +25,7 @@ def calls(monkeypatch) -> list[str]:
             asked.append(f"train {folder.parent.name} {seed} {len(list((raw / 'imagesTr').iterdir()))}")
         write_json(folder / "trained_on.json", {"sha256": f"{seed}", "complete": True})
 
-    def predict(folder, places, *, log):
+    def predict(folder, places, log_file, *, log):
         asked.append(f"predict {folder.parent.name} {folder.name}")
         for images, out in places:
             for path in images.glob("*.png"):
@@ -71,6 +73,16 @@ def test_every_model_is_made_tuned_and_shown_the_test_images_once(fabricate, fol
     (tuned / "trained_on.json").unlink()
     segment(exp, folder, log=lines.append)
     assert calls == ["train synthetic 5 70"]
+
+
+@pytest.mark.parametrize("part", ["predictions", "tuning"])
+def test_predictions_that_were_removed_are_made_again(fabricate, folder, calls, part):
+    exp = fabricate(n_train=60, segmentation__arms="synthetic")
+    place = segment(exp, folder, log=print) / "arms" / "synthetic" / "seed0"
+    shutil.rmtree(place / part / "particle")
+    segment(exp, folder, log=print)
+    assert calls == ["train synthetic 0 70", "predict synthetic seed0", "predict synthetic seed0"]
+    assert predicted_names(place / part)
 
 
 def test_other_test_images_are_predicted_again(fabricate, folder, calls):

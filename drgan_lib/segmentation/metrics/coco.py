@@ -24,11 +24,11 @@ def coco_ap(
     """Average precision over a set of images, each an int [h, w] label image with 0 as background.
 
     `coco_ap50` counts a detection from an IoU of 0.5 on, `coco_ap50_95` is the mean over the thresholds 0.5, 0.55,
-    ... 0.95. `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it all rank alike,
-    and the figures are then close to precision x recall. Instances of fewer than `min_area` pixels are removed
-    from both sides, and the number of detections per image is not limited (COCO's limit is 100; micrographs
-    hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise. Raises `ValueError` for
-    lists of different lengths and images of different shapes.
+    ... 0.95. `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it, or where it is
+    the same for all, they rank in the order of the images, on which the figures then depend. Instances of fewer than
+    `min_area` pixels are removed from both sides, and the number of detections per image is not limited (COCO's limit
+    is 100; micrographs hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise.
+    Raises `ValueError` for lists of different lengths and images of different shapes.
     """
     sides = [true, predicted] if confidence is None else [true, predicted, confidence]
     if len({len(side) for side in sides}) > 1:

@@ -1,7 +1,8 @@
 """What the figures are made of: counts of one image that add up to those of a set, and the formulas on them.
 
 All are sums over pixels, instances or outlines, so the figures of one image and those pooled over many come from the
-same lines. Where nothing is counted on either side the two agree: 1. Where one side alone is empty: 0.
+same lines. Where there is nothing to count (pixels, instances, outlines) on either side the two agree: 1. Where one
+side alone has something: 0.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _BOTH = (
 )
 _RANKED = (
     "over all images (pycocotools, any number of detections per image), instances ranked by their mean "
-    f"softmax probability of class 1; {_BOTH}"
+    f"softmax probability of class 1 (a method without probabilities: in the order of the images); {_BOTH}"
 )
 DEFINITIONS = {
     "dsc": "Dice similarity 2|T n P| / (|T| + |P|) of the particle pixels (class 1 against mask), all sizes",
@@ -42,7 +42,8 @@ def score(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> dict
     Pixel figures (`dsc`, `iou`, `pq_semantic`) compare `> 0` and know no minimum area. Instance figures
     (all others) are taken after instances of fewer than `min_area` pixels have become background in both images.
     Instances that touch the border count like all others, on both sides. Two empty images agree: every quality is
-    1 and the error 0; if one alone is empty, every quality is 0. Raises `ValueError` for differing shapes.
+    1 and the error 0; if one alone is empty, every quality is 0 (but `boundary_f1` is 1 where the other side has no
+    outline either: a single particle that fills the image). Raises `ValueError` for differing shapes.
     """
     return count(true, predicted, min_area=min_area).figures()
 

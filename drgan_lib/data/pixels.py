@@ -1,0 +1,117 @@
+"""What image files store: pixels of one channel, and their size, of TIFF and PNG files."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+from scipy import ndimage
+
+from drgan_lib.data.pixel_size import stored_pixel_size_nm
+
+SUFFIXES = (".tif", ".tiff", ".png")
+_BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
+
+
+class DataError(ValueError):
+    """Images that cannot be used; the message names the file, what was expected, and what to do."""
+
+
+def read_pixels(path: Path, *, palette: bool = True) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Stored pixels [h, w] of a file, and the width and height of one in nm, if it tells.
+
+    Palettes that are a gray ramp are resolved unless `palette` is False; three equal channels are one. Raises
+    `DataError` for all that is not one whole gray image.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path, or fetch the dataset again")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
+    reader = _read_png if path.suffix.lower() == ".png" else _read_tiff
+    try:
+        pixels, size_nm = reader(path, palette)
+        return _single_channel(pixels, path), size_nm
+    except DataError:
+        raise
+    except _BROKEN as error:
+        raise DataError(
+            f"{path}: cannot be read as an image, it seems truncated or damaged ({error}); delete it and "
+            "fetch it again, or export it again"
+        ) from error
+
+
+def _read_png(path: Path, palette: bool) -> tuple[np.ndarray, None]:
+    with Image.open(path) as image:
+        if "A" in image.getbands() or "transparency" in image.info:
+            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
+        pixels = np.asarray(image)
+        if image.mode == "P" and palette:
+            colours = np.reshape(image.getpalette("RGB"), (-1, 3))
+            pixels = _resolve_palette(pixels, colours.T, path)
+    return pixels, None
+
+
+def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, tuple[float, float] | None]:
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        if len(tiff.series[0].shape) > 2 and len(tiff.series[0].pages) > 1:
+            raise DataError(
+                f"{path}: expected one image, got a stack of shape {tiff.series[0].shape}; save its images one by one"
+            )
+        _require_whole(page, path.stat().st_size)
+        pixels = page.asarray()
+        if page.extrasamples:
+            raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette:
+            pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
+        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
+        return pixels, stored_pixel_size_nm(tiff)
+
+
+def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:
+    """Raises `ValueError` if the file ends before the pixels do (tifffile would fill the rest with zeros)."""
+    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+    if (expected := max(ends, default=0)) > n_bytes:
+        raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
+
+
+def _resolve_palette(pixels: np.ndarray, colours: np.ndarray, path: Path) -> np.ndarray:
+    """Gray levels of a palette image; `colours` [3, n] in 0..255.
+
+    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of
+    them white). The scanned image avoids them, but should a pixel hold one, it gets the level that the
+    neighbouring entries on the ramp imply.
+    """
+    n = colours.shape[1]
+    index = np.arange(n)
+    on_ramp = (colours == colours[0]).all(axis=0)
+    if on_ramp.sum() < 0.75 * n:
+        raise DataError(
+            f"{path}: expected a gray palette, got one with {n - on_ramp.sum()} coloured entries of {n}; "
+            "save it in gray"
+        )
+    levels = colours[0].astype(float)
+    gray, smooth = index[on_ramp], ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
+    kept = np.abs(levels[gray] - smooth) <= 4
+    ramp = np.interp(index, gray[kept], levels[gray[kept]])
+    return np.rint(ramp).astype(np.uint8)[pixels]
+
+
+def _single_channel(pixels: np.ndarray, path: Path) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        raise DataError(f"{path}: expected a gray image, got shape {pixels.shape} with an alpha channel; remove it")
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        if (pixels == pixels[..., :1]).all():
+            return pixels[..., 0]
+        raise DataError(
+            f"{path}: expected a gray image, got colour of shape {pixels.shape}; micrographs have one "
+            "channel: export without overlays or false colour"
+        )
+    raise DataError(f"{path}: expected a 2-D gray image, got shape {pixels.shape}")
