@@ -217,8 +217,8 @@ glue("criterion", criterion, display=False)
 #
 # A network of wires has no particles to speak of: they cross, bend and leave the image, and the equivalent diameter of such a
 # thing says nothing. What can be measured at each of its pixels is the *local thickness*: the diameter of the largest
-# disc that fits inside of it and contains the pixel {cite}`hildebrand1997`. It asks for no separation. (For wires, this
-# library and the package `localthickness` agree to half a pixel.)
+# disc that fits inside of it and contains the pixel {cite}`hildebrand1997`. It asks for no separation. (The package
+# `localthickness` gives up to a pixel more: it takes wires of 9 px for 10.)
 
 # %% mystnb={"figure": {"caption": "Local thickness, over a test micrograph of wires, or (for other materials) of two drawn wires of 8 and 14 px.", "name": "fig-thickness"}, "image": {"alt": "Map of the thickness in colour, and its histogram"}}
 if wires:

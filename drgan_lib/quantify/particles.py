@@ -29,7 +29,8 @@ DEFINITIONS = {
     "perimeter": "Crofton's formula in four directions, edges of holes included; within 1 % for discs from 8 px on, 2 "
     "% too small on average for rectangles from 20 px on, plus or minus 3 % from one direction to the other",
     "aspect_ratio": "feret_max / feret_min",
-    "circularity": "4 pi area / perimeter^2; 1 for discs, more for small ones: a few percent, or up to 1.75 for one pixel",
+    "circularity": "4 pi area / perimeter^2; 1 for discs, a few percent more for small ones, and 1.75 for a "
+    "single pixel",
     "touches_border": "whether a pixel of the particle is in the first or last row or column of the image",
     "edge_weight": "1 / probability that a particle of this height and width, put anywhere in the image, does not "
     "touch its border (Miles 1974, Lantuejoul 1980); 0 for those that touch it",

@@ -48,10 +48,10 @@ def local_thickness(mask: np.ndarray, pixel_size_nm: float | None = None) -> Thi
     The discs lie inside of the mask's outline, smoothed over 0.7 px and taken at half a pixel, so that the thickness of
     a band depends little on how it lies on the grid: upright bands of a whole number of pixels have exactly that
     thickness, turned ones within 0.3 px; discs come out about 0.7 px too small. (The package localthickness 0.1.3 gives
-    the same for upright bands, 0.03 to 0.5 px more for turned ones, about 1 px more for discs of 8 to 40 px.) Labels
-    are not kept apart: where wires cross, they are as thick as the crossing. Beyond the border of the image the wires
-    are taken to go on. Raises `ValueError` for a mask without background, where no disc has an end, and for one of more
-    than 25 megapixels.
+    the same for upright bands of an even width, 1 px more for odd ones, up to 0.8 px more for turned ones, about 1 px
+    more for discs.) Labels are not kept apart: where wires cross, they are as thick as the crossing. Beyond the border
+    of the image the wires are taken to go on. Raises `ValueError` for a mask without background, where no disc has an
+    end, and for one of more than 25 megapixels.
     """
     mask = np.asarray(mask)
     if mask.ndim != 2 or not mask.size:

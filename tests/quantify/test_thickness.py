@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import localthickness
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,21 @@ def test_a_disc_is_as_thick_as_its_diameter(radius):
         assert thickness.median == pytest.approx(thickness.diameter_px.max(), abs=0.2)
         found.append(thickness.median)
     assert np.mean(found) == pytest.approx(2 * radius - 0.7, abs=0.3)
+
+
+@pytest.mark.parametrize("width", [5, 8, 9, 14])
+@pytest.mark.parametrize("degrees", [0, 10, 30, 45, 90])
+def test_localthickness_gives_the_same_or_up_to_a_pixel_more(width, degrees):
+    mask = band(width, math.radians(degrees), 0.5 * (width % 2 == 1))
+    theirs = 2 * float(np.median(localthickness.local_thickness(mask)[mask]))
+    assert -0.05 <= theirs - local_thickness(mask).median <= 1.05
+
+
+@pytest.mark.parametrize("radius", [8.3, 12.2, 20.4])
+def test_localthickness_gives_discs_of_a_pixel_more(radius):
+    mask = disc(radius, side=60)
+    theirs = 2 * float(np.median(localthickness.local_thickness(mask)[mask]))
+    assert 0.5 <= theirs - local_thickness(mask).median <= 1.5
 
 
 def test_each_band_has_its_own_thickness():
