@@ -125,8 +125,9 @@ pd.concat(tuned) if tuned else "nothing was tuned"
 #
 # - **DSC** counts pixels: twice the common pixels, divided by the pixels of truth and prediction together.
 # - **AP50** counts particles. A predicted particle is found if what it shares with a true one is more than half of
-#   the union of both; the figure is the number of found ones, divided by found, wrong and missed together. **COCO AP50** asks the same in
-#   the way of the COCO benchmark: it ranks the predictions and averages the precision over all levels of recall.
+#   the union of both; the figure is the number of found ones, divided by found, wrong and missed together. **COCO AP50**
+#   asks the same in the way of the COCO benchmark: it ranks the predictions and averages the precision over all levels of
+#   recall.
 # - **PQ**, the panoptic quality, multiplies how well the found particles fit (**SQ**) with how many are found (**RQ**).
 # - `pq_semantic` is the figure that the paper prints as PQ. It follows from the DSC alone and knows no particles.
 #
@@ -193,7 +194,7 @@ differences.query(wanted) if len(differences) else "no other arm beside `real`"
 # The test micrographs of the first model, ordered by the PQ of their border-core instances (of `otsu`, the plain ones): the
 # best, the one in the middle, and the worst. Means hide what these show.
 
-# %% mystnb={"figure": {"caption": "Best, median and worst test micrograph ; on the right, what lies in the white frame, enlarged: found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-gallery"}, "image": {"alt": "Three test micrographs with outlines of true and predicted particles"}}
+# %% mystnb={"figure": {"caption": "Best, median and worst test micrograph; on the right, what lies in the white frame, enlarged: found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-gallery"}, "image": {"alt": "Three test micrographs with outlines of true and predicted particles"}}
 Image(stage / "gallery.png") if figures else "no masks, no scores"
 
 # %% mystnb={"figure": {"caption": "Test micrographs, eight at most (of large ones the central 512 x 512 pixels): image, truth, and prediction with found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-overlays"}, "image": {"alt": "Gallery of test micrographs with outlines of true and predicted particles"}}
@@ -221,8 +222,8 @@ segmentation.scores_of_images(exp) if figures else "no masks, no scores"
 #   theirs from the internet on first use, and the one particle model that ships in a package, of 2021, asks for
 #   libraries long gone.
 # - Published figures, where the table has them, come from nnU-Net's own training of 250,000 iterations on a GPU, more
-#   than a hundred times those of the profile `laptop`. They stand there for orientation; the comparison that holds is the one
-#   between the arms of one run.
+#   than a hundred times those of the profile `laptop`. They stand there for orientation; the comparison that holds is the
+#   one between the arms of one run.
 
 # %% [markdown]
 # ## Exercises

@@ -210,8 +210,8 @@ glue("criterion", criterion, display=False)
 
 # %% [markdown]
 # For this run the criterion is: {glue:text}`criterion`. *Open* means that 50 % lies within the interval, or that the
-# particles left out as too small could tip the balance: count more, or smaller ones. It is a statement about what was segmented on a few images, and no certificate: particles too small for the network
-# would count too, and the smallest area of {glue:text}`min_area_px` px² hides them from this share.
+# particles left out as too small could tip the balance: count more, or smaller ones. It is a statement about what was
+# segmented on a few images, and no certificate: particles too small for the network would count too, and the smallest area of {glue:text}`min_area_px` px² hides them from this share.
 #
 # ## Wires: local thickness
 #
@@ -259,8 +259,8 @@ pd.read_csv(stage / "thickness.csv") if wires else "this run has no wires"
 #   (one of 100, with a small network and 840,000 specks to measure, took 2.9 GB).
 # - **Empty images**: nnU-Net brings every image to the same contrast, and a network that has only seen images with
 #   particles finds some in pure noise. Leave images without particles out.
-# - What cannot be measured (colour, stacks, damaged files, pixels that are not square) is refused before the network starts. A screenshot in
-#   which the three colours are equal is gray, and welcome.
+# - What cannot be measured (colour, stacks, damaged files, pixels that are not square) is refused before the network
+#   starts. A screenshot in which the three colours are equal is gray, and welcome.
 # - Nothing is overwritten, and an interrupted measurement keeps the images that are complete.
 #
 # **Look at the overlays.** There are no masks of your images, so no figure says how good the result is. If another

@@ -64,11 +64,9 @@ def open_folder(out: Path, request: dict[str, Any]) -> None:
                 f"{out} holds another measurement, with other {', '.join(changed)}; nothing is overwritten: choose "
                 "another folder with --out, or move this one away"
             )
-        write_json(out / RECORD, request)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MeasureError(f"{out} exists and holds no measurement; choose a new folder with --out")
-    else:
-        write_json(out / RECORD, request)
+    write_json(out / RECORD, request)
 
 
 @contextmanager

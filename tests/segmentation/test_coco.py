@@ -17,6 +17,8 @@ from drgan_lib.segmentation.metrics import coco_ap
 from drgan_lib.segmentation.metrics.counts import THRESHOLDS
 from tests.segmentation.label_images import LABELS, adversarial_pair, grid, ids, iou_table, no_tie, random_pair
 
+FASTER = faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster
+
 
 @given(LABELS, LABELS)
 @settings(max_examples=40, deadline=None)
@@ -75,7 +77,7 @@ def called_by_hand(coco, evaluation, pairs: list, confidence: list) -> tuple[flo
     return tuple(judge.stats[:2])
 
 
-@pytest.mark.parametrize("library", [(COCO, COCOeval), (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster)])
+@pytest.mark.parametrize("library", [(COCO, COCOeval), FASTER])
 def test_libraries_called_by_hand_give_the_same(library: tuple):
     pairs = [random_pair(seed) for seed in range(3)]
     confidence = [1 / (1 + predicted + image / 10) for image, (_, predicted) in enumerate(pairs)]
@@ -93,9 +95,7 @@ def test_agrees_with_faster_coco_eval_on_200_pairs():
         confidence = 1 / (1 + predicted)
         ours = coco_ap([true], [predicted], [confidence])
         if true.any() and predicted.any():  # the library leaves the others undefined
-            theirs = called_by_hand(
-                faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster, [(true, predicted)], [confidence]
-            )
+            theirs = called_by_hand(*FASTER, [(true, predicted)], [confidence])
         else:
             theirs = (float(true.any() == predicted.any()),) * 2
         assert (ours["coco_ap50_95"], ours["coco_ap50"]) == pytest.approx(theirs, abs=1e-6), seed

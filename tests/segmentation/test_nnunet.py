@@ -38,7 +38,7 @@ def test_a_good_training_set_passes(raw):
     assert check_raw(raw, patch_px=64) == 6
 
 
-def test_missing_training_set_names_the_stage_to_run(tmp_path):
+def test_a_missing_training_set_names_what_writes_it(tmp_path):
     with pytest.raises(SegmentationError, match="write it with write_training_set first"):
         check_raw(tmp_path / "nothing", patch_px=64)
 
