@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.stamp
 UV := uv==0.13.9
-MIRROR := $(patsubst %/tio2_sem,%,$(wildcard ../shared/data/tio2_sem))
+MIRROR := $(patsubst %/,%,$(dir $(firstword $(wildcard ../shared/data/tio2_sem ../shared/data/tio2_sem.zip))))
 ifneq ($(MIRROR),)
 export DRGAN_MIRROR ?= $(abspath $(MIRROR))
 endif

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -217,12 +216,10 @@ def _check_dataset(exp: Experiment) -> None:
         registry = ROOT / "data" / dataset.registry / "registry.tsv"
         if not registry.is_file():
             raise ConfigError(f"dataset.registry: there is no {registry.relative_to(ROOT)}; correct the name")
-        mirror = os.environ.get("DRGAN_MIRROR")
-        if mirror and not (Path(mirror) / dataset.registry).is_dir():
-            raise ConfigError(
-                f"DRGAN_MIRROR is {mirror}, which holds no folder {dataset.registry}; "
-                "point it at the folder that does, or unset it to download"
-            )
+        # Imported late: it takes seconds.
+        from drgan_lib.data import find_mirror
+
+        find_mirror(dataset.registry)
 
 
 def _check_user_files(material: Material) -> None:

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from drgan_lib import keys
 from drgan_lib.config import ROOT
+from drgan_lib.data import fetch, registries
 from drgan_lib.stages import STAGES
 
 # How long an example takes depends on what else the computer does; speed is measured in `benchmarks/`.
@@ -19,15 +20,22 @@ settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """Folder with copies of the public datasets: `DRGAN_MIRROR`, or `../shared/data` beside the
-    repository.
-    """
-    places = [Path(os.environ["DRGAN_MIRROR"])] if os.environ.get("DRGAN_MIRROR") else []
-    places.append(ROOT.parent / "shared" / "data")
-    for place in places:
-        if (place / "tio2_sem").is_dir():
-            return place.resolve()
-    pytest.skip(f"no real micrographs: set DRGAN_MIRROR to a folder holding tio2_sem (looked in {places})")
+    """Folder with copies of the public datasets: `DRGAN_MIRROR`, or `../shared/data` beside the repository."""
+    place = Path(os.environ.get("DRGAN_MIRROR") or ROOT.parent / "shared" / "data").resolve()
+    if not any((place / name).exists() for name in ("tio2_sem", "tio2_sem.zip")):
+        pytest.skip(f"no real micrographs: set DRGAN_MIRROR to a folder holding tio2_sem or tio2_sem.zip (not {place})")
+    return place
+
+
+@pytest.fixture(scope="session")
+def datasets(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the public datasets, fetched from the mirror."""
+    place = tmp_path_factory.mktemp("datasets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRGAN_MIRROR", str(mirror))
+        for name in registries():
+            fetch(name, folder=place / name, progress=False)
+    return place
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import yaml
 
 from drgan_lib import keys, pipeline, stages
 from drgan_lib.config import MATERIALS, ConfigError
+from drgan_lib.data import DataError
 from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import read_json, write_json
 from drgan_lib.scene.meshes import MeshError
@@ -204,7 +205,7 @@ def test_the_place_of_the_data_is_checked_first(go, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"no data/absent/registry.tsv"):
         go({"dataset.registry": "absent"})
     monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path))
-    with pytest.raises(ConfigError, match="DRGAN_MIRROR"):
+    with pytest.raises(DataError, match="DRGAN_MIRROR"):
         pipeline.run("tio2_sem", runs=tmp_path / "runs")
 
 

@@ -67,9 +67,17 @@ def test_the_makefile_installs_the_locked_uv():
     assert f"\n{pinned} " in (ROOT / "requirements.lock").read_text()
 
 
-@pytest.mark.parametrize(("there", "expected"), [("shared/data/tio2_sem", "shared/data"), ("shared/data", "")])
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ("shared/data/tio2_sem/images", "shared/data"),
+        ("shared/data/tio2_sem.zip", "shared/data"),
+        ("shared/data/a", ""),
+    ],
+)
 def test_the_mirror_is_used_only_if_it_holds_the_images(tmp_path, there, expected):
-    (tmp_path / there).mkdir(parents=True)
+    (tmp_path / there).parent.mkdir(parents=True)
+    (tmp_path / there).touch()
     (tmp_path / "drgan").mkdir()
     command = ["make", "--silent", "-f", ROOT / "Makefile", "--eval", "show: ; @echo $$DRGAN_MIRROR", "show"]
     environment = {"PATH": os.environ["PATH"]}

@@ -2,7 +2,7 @@
 
 from drgan_lib.data.dataset import Dataset, Source, open_dataset, take_subset, training_micrographs
 from drgan_lib.data.detect import Detection, detect_particles
-from drgan_lib.data.fetch import default_folder, fetch, read_registry, registries
+from drgan_lib.data.fetch import default_folder, fetch, find_mirror, read_registry, registries
 from drgan_lib.data.held_out import held_out_sources, read_held_out
 from drgan_lib.data.patches import PatchSelection, select_patches
 from drgan_lib.data.pixels import DataError
@@ -21,6 +21,7 @@ __all__ = [
     "default_folder",
     "detect_particles",
     "fetch",
+    "find_mirror",
     "held_out_sources",
     "load_patches",
     "open_dataset",

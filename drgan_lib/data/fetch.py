@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from drgan_lib.data.pixels import DataError
 from drgan_lib.files import atomic_path, require_free_space
 
 REGISTRIES = ROOT / "data"
+LAYOUT = "$DRGAN_MIRROR/<dataset>/<path>, or $DRGAN_MIRROR/<dataset>.zip with <dataset>/<path> inside"
 
 
 def registries() -> list[str]:
@@ -42,17 +44,17 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
     """Folder of the dataset `name`, complete and verified; `folder` defaults to `default_folder(name)`.
 
     Files that are there with the right SHA-256 are kept, so that an interrupted download goes on where it
-    stopped; a file gets its final name only after verification. With `DRGAN_MIRROR` set, files come from
-    `$DRGAN_MIRROR/<name>/<path>` and are verified alike. The registry, and the table of burnt-in text if there is one,
-    are put beside them. Raises `DataError` for an unknown name, a wrong
-    mirror, a failed download or a wrong hash, and `OSError` if the disk has too little space.
+    stopped; a file gets its final name only after verification. With `DRGAN_MIRROR` set, files come from there (see
+    `find_mirror`) and are verified alike. The registry, and the table of burnt-in text if there is one, are put beside
+    them. Raises `DataError` for an unknown name, a wrong mirror, a failed download or a wrong hash, and `OSError` if
+    the disk has too little space.
     """
     source = REGISTRIES / name / "registry.tsv"
     if not source.is_file():
         raise DataError(f"unknown dataset {name!r}; expected one of {', '.join(registries())}")
     table = read_registry(source)
     folder = Path(folder) if folder is not None else default_folder(name)
-    mirror = _mirror(name)
+    mirror = find_mirror(name)
     if progress:
         print(f"{name}: {_terms(name)}")
     waiting = [row for row in table.itertuples() if not _is_there(folder / row.path, row.sha256)]
@@ -70,6 +72,8 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
             shop.fetch(row.path, downloader=_copy_from(mirror / row.path) if mirror else None)
         except DataError:
             raise
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{mirror / row.path}: the archive is damaged ({error}); copy it again") from error
         except ValueError as error:  # pooch's message holds the expected and the found hash
             origin = mirror / row.path if mirror else row.url
             raise DataError(f"{origin}: not the file that the registry names, nothing was kept. {error}") from error
@@ -91,29 +95,36 @@ def _is_there(path: Path, sha256: str) -> bool:
     return path.is_file() and pooch.file_hash(str(path)) == sha256
 
 
-def _mirror(name: str) -> Path | None:
-    """`$DRGAN_MIRROR/<name>`, or None where no mirror is set."""
+def find_mirror(name: str) -> Path | zipfile.Path | None:
+    """The copy of dataset `name` in `$DRGAN_MIRROR`: the folder `<name>`, or that folder within `<name>.zip`.
+
+    None where no mirror is set. Raises `DataError` for a mirror that holds neither, and for a damaged archive.
+    """
     if not os.environ.get("DRGAN_MIRROR"):
         return None
     mirror = Path(os.environ["DRGAN_MIRROR"]).expanduser().resolve()
-    if not (mirror / name).is_dir():
+    archive = mirror / f"{name}.zip"
+    if (mirror / name).is_dir():
+        return mirror / name
+    if not archive.is_file():
         raise DataError(
-            f"DRGAN_MIRROR is {mirror}, but there is no folder {mirror / name}; expected the files at "
-            "$DRGAN_MIRROR/<dataset>/<path>, for example $DRGAN_MIRROR/tio2_sem/images/1908248.tif; "
-            "correct it or unset it"
+            f"DRGAN_MIRROR is {mirror}, but there is neither a folder {name} nor an archive {name}.zip in it; expected "
+            f"{LAYOUT}, for example $DRGAN_MIRROR/tio2_sem/images/1908248.tif; correct it or unset it"
         )
-    return mirror / name
+    try:
+        return zipfile.Path(archive, f"{name}/")
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive}: expected a zip archive ({error}); copy it again, or unset DRGAN_MIRROR") from error
 
 
-def _copy_from(path: Path):
+def _copy_from(path: Path | zipfile.Path):
     """A pooch downloader that copies `path` in place of downloading."""
 
     def copy(url: str, output_file: str, shop: pooch.Pooch) -> None:
         if not path.is_file():
-            raise DataError(
-                f"the mirror has no {path}; expected $DRGAN_MIRROR/<dataset>/<path>; correct or unset DRGAN_MIRROR"
-            )
-        shutil.copyfile(path, output_file)
+            raise DataError(f"the mirror has no {path}; expected {LAYOUT}; correct or unset DRGAN_MIRROR")
+        with path.open("rb") as source, Path(output_file).open("wb") as target:
+            shutil.copyfileobj(source, target)
 
     return copy
 

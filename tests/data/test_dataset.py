@@ -13,14 +13,14 @@ def write(path):
     tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
 
 
-def test_registry_split_and_masks(mirror):
-    dataset = open_dataset(DatasetSettings(registry="tio2_sem"), mirror / "tio2_sem")
+def test_registry_split_and_masks(datasets):
+    dataset = open_dataset(DatasetSettings(registry="tio2_sem"), datasets / "tio2_sem")
     assert (len(dataset.train), len(dataset.test)) == (32, 8)
     assert all(source.mask.stem == source.image.stem + "_m" for source in dataset.train + dataset.test)
 
 
-def test_registry_with_more_columns_and_instances(mirror):
-    dataset = open_dataset(SETTINGS, mirror / "emps")
+def test_registry_with_more_columns_and_instances(datasets):
+    dataset = open_dataset(SETTINGS, datasets / "emps")
     assert all(source.mask.parent.name == "segmaps" for source in dataset.train + dataset.test)
 
 
@@ -81,15 +81,17 @@ def test_missing_folder_and_incomplete_registry(tmp_path):
         open_dataset(SETTINGS, tmp_path)
 
 
-def test_a_subset_is_that_of_the_column_material(mirror):
-    whole = open_dataset(DatasetSettings(registry="emps"), mirror / "emps")
+def test_a_subset_is_that_of_the_column_material(datasets):
+    whole = open_dataset(DatasetSettings(registry="emps"), datasets / "emps")
     parts = {
-        name: open_dataset(DatasetSettings(registry="emps", subset=name), mirror / "emps")
-        for name in ("spheres_sem", "rods_sem")
+        name: open_dataset(DatasetSettings(registry="emps", subset=name), datasets / "emps")
+        for name in ("spheres_sem", "rods_sem", "microspheres_sem", "ellipsoids_sem")
     }
     assert {name: (len(d.train), len(d.test)) for name, d in parts.items()} == {
         "spheres_sem": (8, 2),
         "rods_sem": (6, 2),
+        "microspheres_sem": (4, 2),
+        "ellipsoids_sem": (3, 1),
     }
     for split in ("train", "test"):
         together = [source.image for d in parts.values() for source in getattr(d, split)]
@@ -97,17 +99,17 @@ def test_a_subset_is_that_of_the_column_material(mirror):
     assert parts["rods_sem"].name == "emps/rods_sem"
 
 
-def test_an_unknown_subset_comes_with_the_known_ones(tmp_path, mirror):
-    with pytest.raises(DataError, match=r"unknown dataset\.subset 'wires'; expected one of rods_sem, spheres_sem"):
-        open_dataset(DatasetSettings(registry="emps", subset="wires"), mirror / "emps")
+def test_an_unknown_subset_comes_with_the_known_ones(tmp_path, datasets):
+    with pytest.raises(DataError, match=r"unknown dataset\.subset 'wires'; expected one of .*rods_sem, spheres_sem"):
+        open_dataset(DatasetSettings(registry="emps", subset="wires"), datasets / "emps")
     with pytest.raises(DataError, match="no column material"):
-        open_dataset(DatasetSettings(registry="tio2_sem", subset="wires"), mirror / "tio2_sem")
+        open_dataset(DatasetSettings(registry="tio2_sem", subset="wires"), datasets / "tio2_sem")
     with pytest.raises(DataError, match=r"there is no .*registry\.tsv"):
         open_dataset(DatasetSettings(path=tmp_path, subset="wires"), tmp_path)
 
 
-def test_emps_is_gray_with_maps_of_its_shape(mirror):
-    dataset = open_dataset(DatasetSettings(registry="emps"), mirror / "emps")
+def test_emps_is_gray_with_maps_of_its_shape(datasets):
+    dataset = open_dataset(DatasetSettings(registry="emps"), datasets / "emps")
     for source in dataset.train + dataset.test:
         image, ids = read_micrograph(source.image), read_mask(source.mask)
         assert image.image.shape == ids.shape

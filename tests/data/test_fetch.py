@@ -1,5 +1,6 @@
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -57,16 +58,16 @@ def test_corrupt_file_in_the_mirror_is_refused_with_both_hashes(small, tmp_path)
 
 
 def test_interrupted_copy_leaves_no_half_file_and_goes_on(small, tmp_path, monkeypatch):
-    copied, copy = [], shutil.copyfile
+    copied, copy = [], shutil.copyfileobj
 
     def stop_at_the_second(source, target):
-        copied.append(source)
+        copied.append(Path(source.name))
         if len(copied) == 2:
-            Path(target).write_text("cont")
+            target.write(b"cont")
             raise KeyboardInterrupt
         return copy(source, target)
 
-    monkeypatch.setattr(shutil, "copyfile", stop_at_the_second)
+    monkeypatch.setattr(shutil, "copyfileobj", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         fetch("small", folder=tmp_path / "out", progress=False)
     assert files(tmp_path / "out") == ["images/a.tif"]
@@ -82,6 +83,43 @@ def test_wrong_mirror_names_the_expected_layout(small, tmp_path, monkeypatch):
     monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"\$DRGAN_MIRROR/<dataset>/<path>"):
         fetch("small", folder=tmp_path / "out", progress=False)
+
+
+@pytest.fixture
+def archive(small):
+    """The mirror of `small` as one archive in place of the folder."""
+    path = small.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as written:
+        for name in files(small):
+            written.write(small / name, f"small/{name}")
+        written.writestr("small/../../outside.txt", "escaped")
+    shutil.rmtree(small)
+    return path
+
+
+def test_a_mirror_may_be_an_archive(archive, tmp_path):
+    folder = fetch("small", folder=tmp_path / "out", progress=False)
+    assert files(folder) == ["images/a.tif", "images/b.tif", "masks/a_m.tif", "registry.tsv"]
+    assert (folder / "images/b.tif").read_text() == "content of images/b.tif"
+    assert not list(tmp_path.rglob("outside.txt")), "only what the registry names is taken"
+
+
+def test_a_file_that_the_archive_lacks_or_has_otherwise_is_refused(archive, tmp_path):
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("small/images/a.tif", "something else")
+    with pytest.raises(DataError, match="not the file that the registry names"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("images/a.tif", "content of images/a.tif")
+    with pytest.raises(DataError, match=r"<dataset>\.zip with <dataset>/<path> inside"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+
+
+def test_a_damaged_archive_is_refused(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[:50])
+    with pytest.raises(DataError, match="expected a zip archive"):
+        fetch("small", folder=tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_failed_download_says_how_to_go_on(small, tmp_path, monkeypatch):
@@ -128,14 +166,19 @@ def test_the_table_of_burnt_in_text_comes_with_the_registry(small, tmp_path):
     assert (folder / "overlays.tsv").read_text() == overlays.read_text()
 
 
-def test_registry_of_emps_has_two_subsets_with_maps():
+def test_registry_of_emps_has_four_subsets_with_maps():
     table = read_registry(fetch_module.REGISTRIES / "emps" / "registry.tsv")
     counts = table.groupby(["material", "kind", "split"]).size().to_dict()
     assert counts == {
         (material, kind, split): n
-        for material, n_train in (("spheres_sem", 8), ("rods_sem", 6))
+        for material, n_train, n_test in (
+            ("spheres_sem", 8, 2),
+            ("rods_sem", 6, 2),
+            ("microspheres_sem", 4, 2),
+            ("ellipsoids_sem", 3, 1),
+        )
         for kind in ("image", "instances")
-        for split, n in (("train", n_train), ("test", 2))
+        for split, n in (("train", n_train), ("test", n_test))
     }
 
 

@@ -135,8 +135,8 @@ def test_without_background_the_array_is_empty(paint):
     assert selection.background.shape == (0, 96, 96)
 
 
-def test_background_of_real_micrographs_holds_no_annotated_particle(mirror):
-    paths = sorted((mirror / "tio2_sem" / "images").glob("*.tif"))[:4]
+def test_background_of_real_micrographs_holds_no_annotated_particle(datasets):
+    paths = sorted((datasets / "tio2_sem" / "images").glob("*.tif"))[:4]
     micrographs = read_micrographs(paths, sample_rows=712)
     selection = select_patches(micrographs, PatchSettings(n_background=30), seed=0)
     masks = {p.stem: read_mask(p.parents[1] / "masks" / f"{p.stem}_m.tif", sample_rows=712) for p in paths}

@@ -147,8 +147,8 @@ def test_pixels_that_are_not_square_are_refused_unless_their_size_is_given(tmp_p
     assert read_micrograph(tmp_path / "b.tif").pixel_size_nm == pytest.approx(2.0)
 
 
-def test_zeiss_micrograph(mirror):
-    micrograph = read_micrograph(mirror / "tio2_sem" / "images" / "1908248.tif", sample_rows=712)
+def test_zeiss_micrograph(datasets):
+    micrograph = read_micrograph(datasets / "tio2_sem" / "images" / "1908248.tif", sample_rows=712)
     assert micrograph.pixel_size_nm == pytest.approx(7.344)
     assert micrograph.image.shape == (712, 1024)
     stored = tifffile.imread(micrograph.path)[:712]
@@ -188,10 +188,10 @@ def test_instance_ids_are_kept(tmp_path, dtype):
     np.testing.assert_array_equal(labels, mask)
 
 
-def test_emps_maps_are_instances(mirror):
-    labels = read_mask(mirror / "emps" / "segmaps" / "0a55e7c93f.png")
+def test_emps_maps_are_instances(datasets):
+    labels = read_mask(datasets / "emps" / "segmaps" / "0a55e7c93f.png")
     assert len(np.unique(labels)) == 25
-    assert read_micrograph(mirror / "emps" / "images" / "0a55e7c93f.png").image.shape == labels.shape
+    assert read_micrograph(datasets / "emps" / "images" / "0a55e7c93f.png").image.shape == labels.shape
 
 
 def test_gray_levels_are_no_ids(tmp_path):
