@@ -23,7 +23,7 @@ SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
-    *("config", "files", "digest", "hardware", "classes", "nnunet_dataset"),
+    *("registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes", "nnunet_dataset"),
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "measure", "sources"),
     *("stages", "keys", "execute", "pages", "report", "pipeline", "recover", "cli"),
 )

@@ -1,0 +1,76 @@
+"""What an arm can be made of: sources of annotated images, and segmenters, by the names that configuration uses.
+
+An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENTER`; segmenters that need no training stand
+alone. A further source or segmenter is a file of its own and a line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where an object is, as `module:name`, and what it is in words."""
+
+    place: str
+    words: str
+
+    def load(self) -> Any:
+        """The object; its module is imported now."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(module), name)
+
+
+@dataclass(frozen=True)
+class TrainedEntry(Entry):
+    """A segmenter; `trained` is whether it learns from samples."""
+
+    trained: bool = True
+
+
+# In the order in which the parts of an arm are named. Each is a function: `Origin` -> `SampleSet`.
+SOURCES = {
+    "real": Entry("drgan_lib.synthesis.sources:real_patches", "training micrographs with their masks"),
+    "synthetic": Entry("drgan_lib.synthesis.sources:synthetic_images", "synthetic images"),
+    "background": Entry("drgan_lib.synthesis.sources:background_patches", "real background"),
+}
+# Each is a class that fulfils `drgan_lib.segmentation.Segmenter`. The first is the default.
+SEGMENTERS = {
+    "nnunet": TrainedEntry("drgan_lib.segmentation.nnunet:NnUNet", "nnU-Net"),
+    "otsu": TrainedEntry("drgan_lib.segmentation.classical:Otsu", "Otsu threshold and watershed", trained=False),
+}
+
+
+def split_arm(arm: str) -> tuple[tuple[str, ...], str]:
+    """Names of the sources and of the segmenter of `arm`; raises `ValueError` for what is not in the registry."""
+    parts, _, segmenter = arm.partition("@")
+    if not segmenter and parts in SEGMENTERS:
+        sources, segmenter = (), parts
+    else:
+        sources, segmenter = tuple(parts.split("+")), segmenter or next(iter(SEGMENTERS))
+    unknown = [name for name in sources if name not in SOURCES] + [segmenter] * (segmenter not in SEGMENTERS)
+    untrained = [name for name, entry in SEGMENTERS.items() if not entry.trained]
+    if unknown or len(set(sources)) < len(sources):
+        raise ValueError(
+            f"unknown arm {arm!r}; expected one of {', '.join(untrained)}, or different ones of {', '.join(SOURCES)} "
+            f"joined by +, then if wanted @ and one of {', '.join(SEGMENTERS)}"
+        )
+    if bool(sources) != SEGMENTERS[segmenter].trained:
+        raise ValueError(
+            f"{arm}: {segmenter} {'needs a source to learn from' if not sources else 'learns from nothing'}"
+        )
+    if list(sources) != sorted(sources, key=list(SOURCES).index):
+        raise ValueError(f"expected the parts of {arm!r} in the order {', '.join(SOURCES)}; write it like that")
+    return sources, segmenter
+
+
+def arm_in_words(arm: str) -> str:
+    """What a model of `arm` was trained on, and by which method if it is not the default."""
+    sources, segmenter = split_arm(arm)
+    if not sources:
+        return f"nothing: {SEGMENTERS[segmenter].words}"
+    by = "" if segmenter == next(iter(SEGMENTERS)) else f", {SEGMENTERS[segmenter].words}"
+    return " and ".join(SOURCES[name].words for name in sources) + by

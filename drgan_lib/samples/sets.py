@@ -1,0 +1,79 @@
+"""Many samples, read or made one at a time when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import overload
+
+import numpy as np
+import pandas as pd
+
+from drgan_lib.samples.sample import Sample
+
+Table = Callable[[], pd.DataFrame]
+COLUMNS = {"name": object, "height": int, "width": int, "pixel_size_nm": float, "n_particles": "Int64"}
+
+
+class SampleSet(Sequence[Sample]):
+    """`n` samples, of which `load(k)` gives number k.
+
+    `len(s)`, `s[3]`, `s[:10]`, `s[[4, 2]]`, `for sample in s`, `a + b` and `s.map(function)` keep no image in memory.
+    """
+
+    def __init__(self, n: int, load: Callable[[int], Sample], *, table: Table | None = None):
+        self._n, self._load, self._table = n, load, table
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> SampleSet:
+        """The set of samples that are in memory."""
+        held = list(samples)
+        return cls(len(held), held.__getitem__)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice | Sequence[int]) -> SampleSet: ...
+
+    def __getitem__(self, index):
+        if not isinstance(index, int | np.integer):
+            chosen = np.arange(self._n)[index].tolist()
+            return SampleSet(len(chosen), lambda k: self._load(chosen[k]), table=lambda: self.table().iloc[chosen])
+        if not -self._n <= index < self._n:
+            raise IndexError(f"expected a number below {self._n}, the size of the set, got {index}")
+        return self._load(int(index) % self._n)
+
+    def __add__(self, other: SampleSet) -> SampleSet:
+        n = len(self)
+        return SampleSet(
+            n + len(other),
+            lambda k: self._load(k) if k < n else other[k - n],
+            table=lambda: pd.concat([self.table(), other.table()], ignore_index=True),
+        )
+
+    def map(self, function: Callable[[Sample], Sample]) -> SampleSet:
+        """The set of `function(sample)`, computed each time that a sample is asked for."""
+        return SampleSet(self._n, lambda k: function(self._load(k)))
+
+    def images(self) -> np.ndarray:
+        """All images at once, float32 [n, h, w]; they must share one shape."""
+        return np.stack([sample.image for sample in self]) if self._n else np.zeros((0, 0, 0), np.float32)
+
+    def table(self) -> pd.DataFrame:
+        """A row per sample: `name`, `height` and `width` in px, `pixel_size_nm`, `n_particles`, and its parameters."""
+        return self._table().reset_index(drop=True) if self._table else table_of(self)
+
+
+def table_of(samples: Iterable[Sample], **more: Sequence) -> pd.DataFrame:
+    """The table of `SampleSet.table`, with the columns `more`."""
+    rows = []
+    for sample in samples:
+        height, width = sample.image.shape
+        fixed = {"name": sample.name, "height": height, "width": width}
+        fixed |= {"pixel_size_nm": sample.pixel_size_nm, "n_particles": sample.n_particles}
+        rows.append(fixed | dict(sample.parameters))
+    table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).astype(COLUMNS)
+    return table.assign(**more)
