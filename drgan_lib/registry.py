@@ -1,7 +1,7 @@
 """What an arm can be made of: sources of annotated images, and segmenters, by the names that configuration uses.
 
-An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENTER`; segmenters that need no training stand
-alone. A further source or segmenter is a file of its own and a line here.
+An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENTER`; segmenters that need no training
+stand alone. A further source or segmenter is a file of its own and a line here.
 """
 
 from __future__ import annotations
