@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.measure import WARM_UP, duration, row
 from drgan_lib.config import load_experiment
-from drgan_lib.gan.networks import Generator, RendererLike
+from drgan_lib.gan.networks import Generator
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout
 
 SPP = 16
@@ -36,7 +36,7 @@ def generator_steps(repeats: int) -> dict[str, dict]:
     transport.prepare(layouts, log=lambda line: None)
     generator = Generator(exp.material, exp.profile.gan)
 
-    def step(renderer: RendererLike, layout: Layout, seed: int) -> None:
+    def step(renderer: Renderer, layout: Layout, seed: int) -> None:
         generator.zero_grad(set_to_none=True)
         generator.sample(renderer, layout, seed=seed)[0].mean().backward()
 

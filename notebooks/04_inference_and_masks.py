@@ -50,7 +50,7 @@ from drgan_lib.scene import make_renderer
 from drgan_lib.synthesis import figures
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-generator = load_generator(exp)
+generator = load_generator(exp, exp.stage_dir("gan"))
 renderer = make_renderer(exp, stage="synthesis")
 patches = load_patches(exp)
 

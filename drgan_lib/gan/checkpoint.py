@@ -1,14 +1,14 @@
 """One checkpoint per epoch, from which training resumes and every epoch's generator can be had.
 
-A checkpoint holds both networks, both optimisers and what the epoch measured. Random numbers need no stored
-state: each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed
-run must share. Discriminator and optimisers, 99 % of the size, stay in the last two checkpoints only.
+A checkpoint holds both networks, both optimisers and what the epoch measured. Random numbers need no stored state:
+each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed run must share.
+Discriminator and optimisers, 99 % of the size, stay in the last two checkpoints only.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ import torch
 
 from drgan_lib.config import Experiment
 from drgan_lib.files import atomic_path
-from drgan_lib.scene.layout import Layout
+from drgan_lib.gan.networks import Log
+from drgan_lib.scene import Layout
 
 FULL = 2  # the newest checkpoints that keep what resuming needs
 RESUME_KEYS = ("discriminator", "optimiser_generator", "optimiser_discriminator")
-# These may change between two runs: how long to train, and how to measure.
-FREE_SETTINGS = {"epochs", "features", "inception_weights"}
+FREE_SETTINGS = {"epochs", "features", "inception_weights"}  # may change: how long to train, how to measure
 
 
 class CheckpointError(RuntimeError):
@@ -44,36 +44,30 @@ def generator_identity(exp: Experiment) -> dict[str, Any]:
 def identity(exp: Experiment, images: np.ndarray, layouts: Iterable[Layout]) -> dict[str, Any]:
     """What a resumed run must share with the one before: also scene, settings, seed, images and layouts."""
     sections = {"meshes": exp.material.meshes, "scene": exp.material.scene, "gan": exp.profile.gan}
-    values = {
-        f"{section}.{key}": value
-        for section, settings in sections.items()
-        for key, value in settings.model_dump(mode="json").items()
-        if section != "gan" or key not in FREE_SETTINGS
-    }
     return {
         **generator_identity(exp),
-        **values,
+        **{
+            f"{section}.{key}": value
+            for section, settings in sections.items()
+            for key, value in settings.model_dump(mode="json", exclude=FREE_SETTINGS).items()
+        },
         "seed": exp.seed,
-        "training patches": _digest([images]),
-        "layouts": _digest(part for x in layouts for part in (x.transforms, x.rotations, x.mesh_index)),
+        "training patches": _digest(images),
+        "layouts": _digest(*(part for x in layouts for part in (x.transforms, x.rotations, x.mesh_index))),
     }
 
 
-def _digest(arrays: Iterable[np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _digest(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()[:16]
 
 
 def require_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
     """Raises `CheckpointError` naming every entry in which `found` differs from `expected`."""
-    keys = [key for key in expected if found.get(key) != expected[key]]
-    if keys:
-        lines = "\n  ".join(f"{key}: {found.get(key)} there, {expected[key]} now" for key in keys)
+    lines = [f"{key}: {found.get(key)} there, {new} now" for key, new in expected.items() if found.get(key) != new]
+    if lines:
         raise CheckpointError(
-            f"{path} belongs to another run:\n  {lines}\nuse those settings again, or another `runs` folder, "
-            f"or delete {path.parent} to train anew"
+            "\n  ".join([f"{path} belongs to another run:", *lines])
+            + f"\nuse those settings again, or another folder, or delete {path.parent} to train anew"
         )
 
 
@@ -84,17 +78,13 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 def save(folder: Path, checkpoint: dict[str, Any]) -> None:
     """Writes the checkpoint of its epoch, then lightens the one that resuming no longer needs."""
-    epoch = checkpoint["epoch"]
-    _write(checkpoint_path(folder, epoch), checkpoint)
-    old = checkpoint_path(folder, epoch - FULL)
+    contents = {checkpoint_path(folder, checkpoint["epoch"]): checkpoint}
+    old = checkpoint_path(folder, checkpoint["epoch"] - FULL)
     if old.is_file():
-        content = read(old)
-        _write(old, {key: value for key, value in content.items() if key not in RESUME_KEYS})
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+        contents[old] = {key: value for key, value in read(old).items() if key not in RESUME_KEYS}
+    for path, content in contents.items():
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -103,7 +93,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} does not exist; train the GAN first (chapter 03)")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a truncated file raises whatever the unpickler stumbles over
+    except Exception as error:  # of a truncated file: whatever the unpickler stumbles over
         raise CheckpointError(f"{path} cannot be read ({type(error).__name__}); it is damaged") from error
     if not isinstance(content, dict) or not {"identity", "epoch", "generator", "record"} <= content.keys():
         raise CheckpointError(f"{path} is not a checkpoint of this library")
@@ -115,38 +105,27 @@ def available(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch_[0-9][0-9][0-9].pt"))
 
 
-def newest(folder: Path, expected: dict[str, Any], log: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest checkpoint from which training can resume; None where there is none at all.
-
-    A damaged one is passed over with a note. Raises `CheckpointError` for a checkpoint of another run, and if
-    none of the existing ones can be resumed from.
-    """
-    paths = available(folder)
-    for path in reversed(paths):
+def readable(folder: Path, log: Log = lambda _: None) -> Iterator[dict[str, Any]]:
+    """Contents of the checkpoints, the newest first; damaged ones are passed over with a note."""
+    for path in reversed(available(folder)):
         try:
-            content = read(path)
+            yield read(path)
         except CheckpointError as error:
             log(f"{error}; going back to the epoch before")
-            continue
-        require_same(content["identity"], expected, path)
+
+
+def newest(folder: Path, expected: dict[str, Any], log: Log) -> dict[str, Any] | None:
+    """The newest checkpoint from which training can resume, past damaged ones; None where there is none at all.
+
+    Raises `CheckpointError` for a checkpoint of another run, and if none of the existing ones can be resumed from.
+    """
+    for content in readable(folder, log):
+        require_same(content["identity"], expected, checkpoint_path(folder, content["epoch"]))
         if all(key in content for key in RESUME_KEYS):
             return content
-    if paths:
+    if n := len(available(folder)):
         raise CheckpointError(
-            f"training cannot be resumed from {folder}: the last {FULL} of {len(paths)} checkpoints are "
-            "damaged or missing; delete the folder to train anew"
+            f"training cannot be resumed from {folder}: the last {FULL} of {n} checkpoints are damaged or missing; "
+            "delete the folder to train anew"
         )
     return None
-
-
-def records(folder: Path, *, last: int) -> list[dict[str, Any]]:
-    """What each epoch up to `last` measured, in order, with `positions` [n, p]; leaves damaged files out."""
-    rows = []
-    for path in available(folder):
-        try:
-            content = read(path)
-        except CheckpointError:
-            continue
-        if content["epoch"] <= last:
-            rows.append({**content["record"], "positions": content["positions"].numpy()})
-    return rows

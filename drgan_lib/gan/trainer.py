@@ -1,25 +1,34 @@
-"""The steps of adversarial training and the measurement after an epoch; one image at a time."""
+"""Adversarial training, one image at a time: its steps, the measurement after an epoch, and the whole of it."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from drgan_lib.config import Experiment
-from drgan_lib.gan.distances import frechet_distance, kid
-from drgan_lib.gan.features import Features
-from drgan_lib.gan.networks import Generator, LayoutLike, PatchDiscriminator, RendererLike, lsgan_loss
-from drgan_lib.gan.precision import precision_of
+from drgan_lib.files import require_free_space
+from drgan_lib.gan import checkpoint
+from drgan_lib.gan.features import Features, choose_features, frechet_distance, kid, spread
+from drgan_lib.gan.history import write_history
+from drgan_lib.gan.networks import Generator, Log, PatchDiscriminator, lsgan_loss
+from drgan_lib.hardware import has_bfloat16
+from drgan_lib.scene import Layout, Renderer
 
 # Streams of random numbers: no two uses share a seed.
 INITIALISATION, ORDER, SAMPLE, EVALUATION = range(4)
+TIMED = ("seconds_render", "seconds_discriminator", "seconds_features")
+MEANS = ("loss_generator", "loss_discriminator", "score_real", "score_synthetic")
+STATE = ("generator", *checkpoint.RESUME_KEYS)
 
 
 class TrainingError(RuntimeError):
@@ -34,47 +43,31 @@ def derive_seed(*path: int) -> int:
 class Trainer:
     """Both networks and both optimisers of one experiment, and the steps that move them."""
 
-    def __init__(self, exp: Experiment, images: np.ndarray, renderer: RendererLike, layouts: Sequence[LayoutLike]):
+    def __init__(self, exp: Experiment, images: np.ndarray, renderer: Renderer, layouts: Sequence[Layout]):
         settings = exp.profile.gan
         self.exp, self.images, self.renderer, self.layouts = exp, images, renderer, layouts
         cuda = renderer.variant.startswith("cuda") and torch.cuda.is_available()
         self.device = torch.device("cuda" if cuda else "cpu")
-        self.precision = precision_of(settings, self.device)
-        self.seconds: Counter[str] = Counter()  # spent since the last `take_seconds`, by what was done
+        # of the discriminator's convolutions; all else stays in float32 (Micikevicius et al. 2018)
+        half = settings.precision == "auto" and has_bfloat16(self.device)
+        self.precision = torch.bfloat16 if half else torch.float32
+        self.seconds = dict.fromkeys(TIMED, 0.0)
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
             self.discriminator = PatchDiscriminator(
                 layers=settings.discriminator_layers, channels=settings.discriminator_channels
             ).to(self.device)
-        self.optimiser_generator = torch.optim.Adam(
-            self.generator.parameters(), lr=settings.lr_generator, betas=settings.betas, fused=True
-        )
-        self.optimiser_discriminator = torch.optim.Adam(
-            self.discriminator.parameters(), lr=settings.lr_discriminator, betas=settings.betas, fused=True
-        )
-
-    def state(self) -> dict[str, Any]:
-        """State of both networks and both optimisers, on the CPU."""
-        return {
-            "generator": _to_cpu(self.generator.state_dict()),
-            "discriminator": _to_cpu(self.discriminator.state_dict()),
-            "optimiser_generator": _to_cpu(self.optimiser_generator.state_dict()),
-            "optimiser_discriminator": _to_cpu(self.optimiser_discriminator.state_dict()),
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Continues from `state()` of an earlier run."""
-        for name in ("generator", "discriminator", "optimiser_generator", "optimiser_discriminator"):
-            getattr(self, name).load_state_dict(state[name])
+        adam = partial(torch.optim.Adam, betas=settings.betas, fused=True)
+        self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)
+        self.optimiser_discriminator = adam(self.discriminator.parameters(), lr=settings.lr_discriminator)
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Trains on every real patch once; mean losses and mean scores of real and synthetic patches."""
         rng = np.random.default_rng(derive_seed(self.exp.seed, ORDER, epoch))
         patches = rng.permutation(len(self.images))
-        pool = np.concatenate(
-            [rng.permutation(len(self.layouts)) for _ in range(-(-len(patches) // len(self.layouts)))]
-        )
+        rounds = -(-len(patches) // len(self.layouts))
+        pool = np.concatenate([rng.permutation(len(self.layouts)) for _ in range(rounds)])
         turns, mirrored = rng.integers(4, size=len(patches)), rng.integers(2, size=len(patches))
         rows = []
         for i, index in enumerate(patches):
@@ -82,10 +75,9 @@ class Trainer:
             real = torch.from_numpy((real[:, ::-1] if mirrored[i] else real).copy())[None, None].to(self.device)
             seed = derive_seed(self.exp.seed, SAMPLE, epoch, i)
             rows.append(self.step(real, self.layouts[pool[i]], seed=seed, where=f"epoch {epoch}, iteration {i + 1}"))
-        names = ("loss_generator", "loss_discriminator", "score_real", "score_synthetic")
-        return dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+        return dict(zip(MEANS, np.mean(rows, axis=0).tolist(), strict=True))
 
-    def step(self, real: Tensor, layout: LayoutLike, *, seed: int, where: str) -> tuple[float, float, float, float]:
+    def step(self, real: Tensor, layout: Layout, *, seed: int, where: str) -> tuple[float, float, float, float]:
         """One step of the generator, then one of the discriminator, on the same synthetic image.
 
         The discriminator does not change in between, so one pass over the real and the synthetic image serves both.
@@ -94,8 +86,8 @@ class Trainer:
             image, _ = self.generator.sample(self.renderer, layout, seed=seed)
         if image.shape != real.shape:
             raise TrainingError(
-                f"expected rendered images of the patches' size {tuple(real.shape[2:])}, got "
-                f"{tuple(image.shape[2:])}; set scene.size_px and patches.size_px to the same size"
+                f"expected rendered images of the patches' size {tuple(real.shape[2:])}, got {tuple(image.shape[2:])}; "
+                "set scene.size_px and patches.size_px to the same size"
             )
         with self._clock("discriminator"):
             judged = image.detach().requires_grad_()
@@ -127,58 +119,121 @@ class Trainer:
     def _clock(self, name: str) -> Iterator[None]:
         """Adds the wall time of a block to `seconds`; on a GPU, which works on behind, only roughly right."""
         began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.perf_counter() - began
-
-    def take_seconds(self) -> dict[str, float]:
-        """Seconds since the last call, as `seconds_render`, `seconds_discriminator` and `seconds_features`."""
-        taken = {f"seconds_{name}": self.seconds[name] for name in ("render", "discriminator", "features")}
-        self.seconds.clear()
-        return taken
+        yield
+        self.seconds[f"seconds_{name}"] += time.perf_counter() - began
 
     def _require_finite(self, where: str, **values: Tensor) -> None:
         for name, value in values.items():
             if not torch.isfinite(value):
                 raise TrainingError(
-                    f"{name.replace('_', ' ')} is {value.item()} at {where}; the checkpoints of the epochs "
-                    "before are kept. Look for parameter bounds that the renderer cannot serve, or lower "
-                    "gan.lr_generator and gan.lr_discriminator in a new run"
+                    f"{name.replace('_', ' ')} is {value.item()} at {where}; the checkpoints of the epochs before are "
+                    "kept. Look for parameter bounds that the renderer cannot serve, or lower gan.lr_generator and "
+                    "gan.lr_discriminator in a new run"
                 )
 
     @torch.no_grad()
     def evaluate(self, features: Features, real_features: np.ndarray) -> tuple[dict[str, float], Tensor]:
-        """Distances between real and as many synthetic patches, and the drawn positions [n, n_parameters].
+        """Distances of as many synthetic patches as real ones, parameter spread, and positions [n, n_parameters].
 
-        The seeds are the same after every epoch, so that only the generator differs. Images are rounded to 8
-        bit, as the real ones are, and live one batch at a time.
+        The seeds are the same after every epoch, so that only the generator differs. Images are rounded to 8 bit, as
+        the real ones are.
         """
-        found, positions, batch = [], [], []
-        n = len(self.images)
-        for k in range(n):
-            layout = self.layouts[k % len(self.layouts)]
+        images, positions = [], []
+        for k in range(len(self.images)):
             seed = derive_seed(self.exp.seed, EVALUATION, 0, k)
             with self._clock("render"):
-                image, parameters = self.generator.sample(self.renderer, layout, seed=seed)
+                image, parameters = self.generator.sample(self.renderer, self.layouts[k % len(self.layouts)], seed=seed)
+            images.append((image[0, 0] * 255).round().byte())
             positions.append(self.generator.to_positions(parameters).cpu())
-            batch.append((image[0, 0] * 255).round() / 255)
-            if len(batch) == 16 or k == n - 1:
-                with self._clock("features"):
-                    found.append(features.extract(torch.stack(batch)))
-                batch = []
-        synthetic = np.concatenate(found)
+        with self._clock("features"):
+            synthetic = features.extract(torch.stack(images) / 255)
+        positions = torch.stack(positions).float()
         mean, error = kid(real_features, synthetic, seed=derive_seed(self.exp.seed, EVALUATION, 1))
-        distances = {"fd": frechet_distance(real_features, synthetic), "kid": mean, "kid_std": error}
-        return distances, torch.stack(positions).float()
+        fd, breadth = frechet_distance(real_features, synthetic), spread(positions.numpy())
+        return {"fd": fd, "kid": mean, "kid_std": error, "spread": breadth}, positions
 
 
-def _to_cpu(value: Any) -> Any:
-    """A copy of nested dicts and lists with their tensors on the CPU."""
-    if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value
+def train(
+    exp: Experiment,
+    images: np.ndarray,
+    renderer: Renderer,
+    layouts: Sequence[Layout],
+    folder: Path,
+    *,
+    checkpoints: Path | None = None,
+    log: Log = print,
+    stop_after: int | None = None,
+) -> pd.DataFrame:
+    """Trains the experiment's GAN; writes history.csv and learned.csv into `folder` and returns the former.
+
+    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from;
+    checkpoints lie in `checkpoints`, by default `folder`/checkpoints; `log` gets a line per epoch; `stop_after` ends
+    this call after that epoch. A run that was interrupted, or is asked for more epochs, goes on from its last complete
+    epoch. It draws the same random numbers as an uninterrupted one, so it gives the same losses and weights up to float
+    rounding: the renderer's threads sum in no fixed order (a gray level per image at most).
+
+    The history has a row per epoch from 0 (untrained) to the last that the settings ask for. Of the wall time of an
+    epoch, `seconds`, three columns are parts; `seconds_preparation` came before it.
+
+    Raises `TrainingError` for unusable input and for losses that are not finite, `CheckpointError` for checkpoints of
+    another run, `FeatureError` for features that cannot be had, `OSError` for too little space on the disk.
+    """
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    if images.ndim != 3 or len(images) < 2 or len(layouts) == 0:
+        raise TrainingError(
+            f"expected at least 2 training patches [n, h, w] and 1 layout, got {images.shape} and {len(layouts)}; "
+            "run chapters 01 and 02 first"
+        )
+    settings, checkpoints = exp.profile.gan, checkpoints or folder / "checkpoints"
+    same = checkpoint.identity(exp, images, layouts)
+    trainer = Trainer(exp, images, renderer, layouts)
+    n_bytes = 4 * sum(p.numel() for net in (trainer.generator, trainer.discriminator) for p in net.parameters())
+    require_free_space(checkpoints, 4 * 3 * n_bytes + 2**20 * settings.epochs, "GAN training")
+
+    last = checkpoint.newest(checkpoints, same, log)
+    earlier = last["record"]["features"] if last else None
+    features = choose_features(settings, earlier=earlier, device=trainer.device, log=log)
+    if earlier not in (None, features.name):
+        raise checkpoint.CheckpointError(
+            f"{checkpoints} holds epochs measured with {earlier}, and {features.name} was asked for; set gan.features "
+            "back, or use another folder"
+        )
+    start, end = 0, settings.epochs if stop_after is None else min(stop_after, settings.epochs)
+    if last:
+        for name in STATE:
+            getattr(trainer, name).load_state_dict(last[name])
+        start = last["epoch"] + 1
+        log(f"resuming after epoch {last['epoch']} of {settings.epochs}")
+    if start <= end:
+        real_features = features.extract(images)
+        began = time.perf_counter()
+        renderer.prepare(layouts, log=log)
+        preparation = time.perf_counter() - began
+    for epoch in range(start, end + 1):
+        began = time.perf_counter()
+        trainer.seconds = dict.fromkeys(TIMED, 0.0)
+        losses = trainer.epoch(epoch) if epoch else dict.fromkeys(MEANS, math.nan)
+        distances, positions = trainer.evaluate(features, real_features)
+        record = {
+            "epoch": epoch,
+            **losses,
+            "features": features.name,
+            **distances,
+            "seconds": time.perf_counter() - began,
+            **trainer.seconds,
+            "seconds_preparation": preparation if epoch == start else 0.0,
+        }
+        content = {"identity": same, "epoch": epoch, "record": record, "positions": positions}
+        checkpoint.save(checkpoints, content | {name: getattr(trainer, name).state_dict() for name in STATE})
+        write_history(exp, folder, checkpoints)
+        log(_line(record, settings.epochs))
+    return write_history(exp, folder, checkpoints)
+
+
+def _line(record: dict[str, Any], epochs: int) -> str:
+    losses = f"loss G {record['loss_generator']:.3f}, D {record['loss_discriminator']:.3f}"
+    return (
+        f"epoch {record['epoch']}/{epochs}: {losses if record['epoch'] else 'untrained'}; "
+        f"{record['features']} {record['fd']:.2f}, kernel distance {record['kid']:.4f} ± {record['kid_std']:.4f}, "
+        f"spread {record['spread']:.3f}; {record['seconds']:.1f} s"
+    )

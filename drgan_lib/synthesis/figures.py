@@ -10,7 +10,7 @@ from skimage.color import label2rgb
 
 from drgan_lib.classes import CONTOUR
 from drgan_lib.config import Experiment
-from drgan_lib.gan import draw_rows
+from drgan_lib.gan import plot_rows
 from drgan_lib.synthesis.store import SyntheticSet
 
 COLOURS = ListedColormap(["#20222b", "#4c9be8", "#f5c242"])  # of background, particle, contour
@@ -23,9 +23,7 @@ def contact_sheet(real: np.ndarray, synthetic: np.ndarray, *, n: int = 8, origin
     """
     n = min(n, len(real), len(synthetic))
     rows = {origin: real, "synthetic": synthetic / np.float32(255)}
-    figure = plt.figure(figsize=(1.7 * n, 3.7), layout="constrained")
-    draw_rows(figure, {name: rows[name][np.linspace(0, len(rows[name]) - 1, n).astype(int)] for name in rows})
-    return figure
+    return plot_rows({name: rows[name][np.linspace(0, len(rows[name]) - 1, n).astype(int)] for name in rows})
 
 
 def gallery(made: SyntheticSet, n: int = 4) -> Figure:

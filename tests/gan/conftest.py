@@ -3,12 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from drgan_lib.config import load_experiment
-from drgan_lib.gan import train
 from drgan_lib.scene.layout import Layout
 
 SIZE = 64
@@ -17,7 +15,7 @@ SMALL = {
     "patches.size_px": SIZE,
     "scene.stage_half_extent": 40.0,  # for the twin's images, which are eight times as wide
     "layout.n_particles": [2, 4],
-    "gan.epochs": 3,
+    "gan.epochs": 4,
     "gan.discriminator_channels": 8,
     "gan.discriminator_layers": 2,
     "gan.features": "efficientnet_lite0",
@@ -58,7 +56,7 @@ def random_layouts(n, seed):
     return layouts
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -66,49 +64,26 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def small(tmp_path):
+@pytest.fixture(scope="session")
+def small():
     """Makes experiments on the twin's parameters at 64 x 64: `small(**{"gan.epochs": 2})`."""
 
-    def make(*, seed=0, runs="runs", material="twin", **overrides):
-        return load_experiment(material, "demo", {**SMALL, **overrides}, seed=seed, runs=tmp_path / runs)
+    def make(*, seed=0, **overrides):
+        return load_experiment("twin", "demo", {**SMALL, **overrides}, seed=seed)
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world(small):
-    """Renderer, a pool of layouts, and "real" patches with base colour near 1.5 and stage base colour near
-    0.3.
-    """
-    material = small().material
-    renderer = Blobs(material.parameters)
+    """Renderer, a pool of layouts, and "real" images with base colour near 1.5 and stage base colour near 0.3."""
+    names = small().material.parameters
+    renderer = Blobs(names)
     rng = np.random.default_rng(1)
     images = []
     for k, layout in enumerate(random_layouts(6, seed=2)):
-        truth = {name: 0.5 for name in material.parameters}
+        truth = dict.fromkeys(names, 0.5)
         truth |= {"base_color": rng.normal(1.5, 0.1), "stage_base_color": rng.normal(0.3, 0.01)}
-        values = torch.tensor([truth[name] for name in material.parameters], dtype=torch.float32)
-        clean = renderer.image(values, layout, seed=k).clamp(0, 1).numpy()
+        clean = renderer.image(torch.tensor(list(truth.values())), layout, seed=k).clamp(0, 1).numpy()
         images.append(np.clip(clean + rng.normal(0, 0.03, clean.shape), 0, 1))
-    patches = SimpleNamespace(train=np.array(images, dtype=np.float32))
-    return SimpleNamespace(renderer=renderer, layouts=random_layouts(4, seed=3), patches=patches)
-
-
-@pytest.fixture
-def trained(small, world):
-    """An experiment after two epochs in the small world."""
-    exp = small(**{"gan.epochs": 2})
-    train(exp, world.patches, world.renderer, world.layouts, log=lambda _: None)
-    return exp
-
-
-@pytest.fixture
-def truth(tmp_path, trained):
-    """A truth.csv whose training micrographs have the middle of the bounds, and its one for testing zeros."""
-    path = tmp_path / "truth.csv"
-    rows = pd.DataFrame({name: 4 * [np.mean(bounds)] for name, bounds in trained.material.bounds.items()})
-    rows.insert(0, "split", ["train", "train", "train", "test"])
-    rows.iloc[3, 1:] = 0.0
-    rows.assign(blur_px=0.5, specks=3).to_csv(path, index=False)
-    return path
+    return SimpleNamespace(renderer=renderer, layouts=random_layouts(4, seed=3), images=np.array(images, np.float32))

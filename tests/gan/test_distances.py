@@ -50,6 +50,6 @@ def test_unusable_sets_are_refused(distance, shapes):
         distance(np.zeros(shapes[0]), np.zeros(shapes[1]))
 
 
-def test_spread_of_uniform_and_constant_laws(rng):
+def test_spread_of_uniform_and_constant_distributions(rng):
     assert spread(rng.uniform(size=(20000, 3))) == pytest.approx(1, abs=0.02)
     assert spread(np.full((5, 3), 0.4)) == pytest.approx(0, abs=1e-12)

@@ -1,46 +1,74 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from drgan_lib.gan import CheckpointError, TrainingError, checkpoint, train
-from drgan_lib.gan.networks import lsgan_loss
-from drgan_lib.gan.precision import precision_of
-from drgan_lib.gan.train import checkpoint_folder
+from drgan_lib.gan import CheckpointError, TrainingError, checkpoint, lsgan_loss, train
+from drgan_lib.gan.features import Features
+from drgan_lib.gan.history import read_history
 from drgan_lib.gan.trainer import Trainer
 from drgan_lib.scene import Renderer, make_meshes, sample_layout
 
 
-def quiet(_):
-    pass
+def mean_brightness(images):
+    return images.mean(dim=(2, 3))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
+def cheap_features():
+    """The mean of each channel in place of a network's features."""
+    cheap = Features("fd_efficientnet_lite0", mean_brightness, torch.device("cpu"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("drgan_lib.gan.trainer.choose_features", lambda *_, **__: cheap)
+        yield
+
+
+@pytest.fixture(scope="module")
 def run(world):
     """Trains an experiment in the small world; keywords replace parts of it."""
 
-    def call(exp, *, patches=None, renderer=None, layouts=None, log=quiet, stop_after=None):
-        return train(
-            exp,
-            patches or world.patches,
-            renderer or world.renderer,
-            world.layouts if layouts is None else layouts,
-            log=log,
-            stop_after=stop_after,
-        )
+    def call(exp, folder, *, log=lambda _: None, **changes):
+        parts = {"images": world.images, "renderer": world.renderer, "layouts": world.layouts, **changes}
+        return train(exp, folder=folder, log=log, **parts)
 
     return call
 
 
-def weights(exp, epoch):
-    content = checkpoint.read(checkpoint.checkpoint_path(checkpoint_folder(exp), epoch))
+@pytest.fixture(scope="module")
+def whole(small, run, tmp_path_factory):
+    """Folder of four epochs in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(small(), folder)
+    return folder
+
+
+@pytest.fixture
+def again(whole, tmp_path):
+    """A copy of `whole`, to go on in."""
+    shutil.copytree(whole, tmp_path / "again")
+    return tmp_path / "again"
+
+
+def weights(folder, epoch=4):
+    content = checkpoint.read(checkpoint.checkpoint_path(folder / "checkpoints", epoch))
     return {
         f"{network}.{name}": tensor
         for network in ("generator", "discriminator")
         for name, tensor in content[network].items()
     }
+
+
+def assert_same_weights(folder, other):
+    one, two = weights(folder), weights(other)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def untimed(folder):
+    return read_history(folder).filter(regex="^(?!seconds)")
 
 
 class Interrupting:
@@ -61,100 +89,96 @@ class Interrupting:
         return self.inner.image(parameters, layout, seed=seed)
 
 
-@pytest.mark.parametrize("way", ["between epochs", "within an epoch"])
-def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(small, run, world, way):
-    whole, parts = small(runs="whole"), small(runs="parts")
-    run(whole)
+@pytest.mark.parametrize("way", ["between epochs", "within an epoch", "with more epochs"])
+def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(small, run, world, whole, tmp_path, way):
     if way == "between epochs":
-        run(parts, stop_after=1)
+        run(small(), tmp_path, stop_after=2)
+    elif way == "with more epochs":
+        run(small(**{"gan.epochs": 2}), tmp_path)
     else:
         with pytest.raises(KeyboardInterrupt):
-            # evaluations and epochs render 6 images each: this is the 3rd of epoch 2
-            run(parts, renderer=Interrupting(world.renderer, 6 + 12 + 3))
-        assert len(checkpoint.available(checkpoint_folder(parts))) == 2
+            # evaluations and epochs render 6 images each: this is the 3rd of epoch 3
+            run(small(), tmp_path, renderer=Interrupting(world.renderer, 6 + 2 * 12 + 3))
+    assert len(read_history(tmp_path)) == len(checkpoint.available(tmp_path / "checkpoints")) == 3
     torch.rand(7)
     np.random.default_rng().random()
     lines = []
-    run(parts, log=lines.append)
-    assert any("resuming after epoch 1" in line for line in lines)
-    tables = [pd.read_csv(exp.stage_dir("gan") / "history.csv") for exp in (whole, parts)]
-    tables = [table[[name for name in table if not name.startswith("seconds")]] for table in tables]
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
-    one, other = weights(whole, 3), weights(parts, 3)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    run(small(), tmp_path, log=lines.append)
+    assert lines[0] == "resuming after epoch 2 of 4"
+    pd.testing.assert_frame_equal(untimed(tmp_path), untimed(whole), check_exact=True)
+    assert_same_weights(tmp_path, whole)
 
 
-def test_with_mitsuba_a_resumed_run_gives_the_same_losses(small, run):
+def test_checkpoints_may_lie_elsewhere_and_serve_another_folder(small, run, whole, tmp_path):
+    checkpoints = tmp_path / "kept" / "checkpoints"
+    run(small(**{"gan.epochs": 2}), tmp_path / "two", checkpoints=checkpoints)
+    run(small(), tmp_path / "four", checkpoints=checkpoints)
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["history.csv", "learned.csv"]
+    pd.testing.assert_frame_equal(untimed(tmp_path / "four"), untimed(whole), check_exact=True)
+    assert_same_weights(tmp_path / "kept", whole)
+
+
+def test_with_mitsuba_a_resumed_run_gives_the_same_losses(small, run, tmp_path):
     """Mitsuba's threads add samples in no fixed order, so images repeat up to rounding, and so do the losses."""
     histories = []
+    exp = small(**{"gan.epochs": 2, "meshes.count": 3})
+    meshes = make_meshes(exp.material)
+    layouts = [sample_layout(exp.material, meshes, seed=k) for k in range(3)]
     for name, first in (("whole", None), ("parts", 1)):
-        exp = small(runs=name, **{"gan.epochs": 2, "meshes.count": 3})
-        meshes = make_meshes(exp.material)
         renderer = Renderer(exp.material, meshes, spp=4)
-        layouts = [sample_layout(exp.material, meshes, seed=k) for k in range(3)]
-        run(exp, renderer=renderer, layouts=layouts, stop_after=first)
-        run(exp, renderer=renderer, layouts=layouts)
-        table = pd.read_csv(exp.stage_dir("gan") / "history.csv")
+        run(exp, tmp_path / name, renderer=renderer, layouts=layouts, stop_after=first)
+        table = run(exp, tmp_path / name, renderer=renderer, layouts=layouts)
         histories.append(table[["loss_generator", "loss_discriminator", "fd"]].to_numpy())
     assert histories[0] == pytest.approx(histories[1], rel=1e-3, nan_ok=True)
     assert len(histories[0]) == 3
 
 
-def test_history_logs_and_checkpoints(small, run):
+def test_history_logs_and_checkpoints(small, run, tmp_path):
     exp, lines = small(), []
-    path = run(exp, log=lines.append)
-    table = pd.read_csv(path)
-    assert table["epoch"].tolist() == [0, 1, 2, 3]
-    assert table["loss_generator"].isna().tolist() == [True, False, False, False]
+    table = run(exp, tmp_path, log=lines.append)
+    pd.testing.assert_frame_equal(table, read_history(tmp_path), check_exact=True)
+    assert table.index.tolist() == [0, 1, 2, 3, 4]
+    trained_only = ["loss_generator", "loss_discriminator", "score_real", "score_synthetic"]
+    assert table.loc[0, trained_only].isna().all()
+    assert table.loc[1:].notna().all(axis=None)
+    assert table.drop(columns=trained_only).notna().all(axis=None)
     assert (table["features"] == "fd_efficientnet_lite0").all()
-    assert (
-        table.notna().all(axis=0).drop(["loss_generator", "loss_discriminator", "score_real", "score_synthetic"]).all()
-    )
     low, high = exp.material.bounds["base_color"]
     assert table["base_color_mean"].between(low, high).all()
-    assert "not FID" in lines[0]
-    assert [line.split(":")[0] for line in lines[1:]] == [f"epoch {k}/3" for k in range(4)]
-    files = checkpoint.available(checkpoint_folder(exp))
+    assert [line.split(":")[0] for line in lines] == [f"epoch {k}/4" for k in range(5)]
+    files = checkpoint.available(tmp_path / "checkpoints")
     complete = [all(key in checkpoint.read(file) for key in checkpoint.RESUME_KEYS) for file in files]
-    assert complete == [False, False, True, True]
-    assert not list(checkpoint_folder(exp).glob(".*")), "no temporary files stay"
+    assert complete == [False, False, False, True, True]
+    assert not list(tmp_path.rglob(".*")), "no temporary files stay"
 
 
-def test_finished_training_is_left_alone_and_more_epochs_go_on(small, run):
-    run(small())
-    before = weights(small(), 3)
-    run(small())
-    run(small(**{"gan.epochs": 4}))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(small(), 3).items())
-    assert len(checkpoint.available(checkpoint_folder(small()))) == 5
+def test_finished_training_is_left_alone(small, run, again, whole):
+    lines = []
+    run(small(), again, log=lines.append)
+    assert lines == ["resuming after epoch 4 of 4"]
+    assert_same_weights(again, whole)
 
 
-def test_fewer_epochs_leave_the_later_ones_out_of_the_history(small, run):
-    run(small())
-    assert pd.read_csv(run(small(**{"gan.epochs": 2})))["epoch"].tolist() == [0, 1, 2]
+def test_fewer_epochs_leave_the_later_ones_out_of_the_history(small, run, again):
+    assert run(small(**{"gan.epochs": 2}), again).index.tolist() == [0, 1, 2]
+    assert len(checkpoint.available(again / "checkpoints")) == 5
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(small, run):
-    whole, exp = small(runs="whole"), small()
-    run(whole)
-    run(exp, stop_after=2)
-    path = checkpoint.checkpoint_path(checkpoint_folder(exp), 2)
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(small, run, again, whole):
+    path = checkpoint.checkpoint_path(again / "checkpoints", 4)
     path.write_bytes(path.read_bytes()[:1000])
     lines = []
-    run(exp, log=lines.append)
-    assert "epoch_002.pt cannot be read" in lines[0]
-    assert any("resuming after epoch 1" in line for line in lines)
-    assert all(torch.equal(tensor, weights(whole, 3)[name]) for name, tensor in weights(exp, 3).items())
+    run(small(), again, log=lines.append)
+    assert "epoch_004.pt cannot be read" in lines[0]
+    assert "resuming after epoch 3" in lines[1]
+    assert_same_weights(again, whole)
 
 
-def test_damage_to_all_that_could_be_resumed_from_is_an_error(small, run):
-    exp = small()
-    run(exp, stop_after=2)
-    for epoch in (1, 2):
-        checkpoint.checkpoint_path(checkpoint_folder(exp), epoch).write_bytes(b"")
+def test_damage_to_all_that_could_be_resumed_from_is_an_error(small, run, again):
+    for epoch in (3, 4):
+        checkpoint.checkpoint_path(again / "checkpoints", epoch).write_bytes(b"")
     with pytest.raises(CheckpointError, match="delete the folder"):
-        run(exp)
+        run(small(), again)
 
 
 @pytest.mark.parametrize(
@@ -163,58 +187,61 @@ def test_damage_to_all_that_could_be_resumed_from_is_an_error(small, run):
         ({"gan.discriminator_channels": 16}, "gan.discriminator_channels: 8 there, 16 now"),
         ({"gan.lr_generator": 1e-3}, "gan.lr_generator"),
         ({"bounds.base_color": [0.01, 2.0]}, "bounds"),
-        ({"name": "other"}, "material: twin there, other now"),
         ({"seed": 1}, "seed: 0 there, 1 now"),
         ({"scene.torus_radiance": 2.0}, "scene.torus_radiance"),
     ],
 )
-def test_checkpoints_of_another_run_are_refused(small, run, change, named):
-    run(small(), stop_after=0)
-    seed, name = change.pop("seed", 0), change.pop("name", None)
-    exp = small(seed=seed, **change)
-    if name:
-        source = checkpoint_folder(exp)
-        exp = exp.model_copy(update={"material": exp.material.model_copy(update={"name": name})})
-        source.rename(exp.stage_dir("gan") / "checkpoints")
+def test_checkpoints_of_another_experiment_are_refused(small, run, whole, change, named):
     with pytest.raises(CheckpointError, match=named):
-        run(exp)
+        run(small(**change), whole)
 
 
-def test_other_patches_or_layouts_are_refused(small, run, world):
-    run(small(), stop_after=0)
+def test_checkpoints_of_another_material_patches_layouts_or_features_are_refused(small, run, world, whole, monkeypatch):
+    exp = small()
+    other = exp.model_copy(update={"material": exp.material.model_copy(update={"name": "other"})})
+    with pytest.raises(CheckpointError, match="material: twin there, other now"):
+        run(other, whole)
     with pytest.raises(CheckpointError, match="training patches"):
-        run(small(), patches=type(world.patches)(train=world.patches.train[:4]))
+        run(exp, whole, images=world.images[:4])
     moved = [dataclasses.replace(layout, transforms=layout.transforms + 1) for layout in world.layouts]
     with pytest.raises(CheckpointError, match="layouts"):
-        run(small(), layouts=moved)
+        run(exp, whole, layouts=moved)
+    inception = Features("fid", mean_brightness, torch.device("cpu"))
+    monkeypatch.setattr("drgan_lib.gan.trainer.choose_features", lambda *_, **__: inception)
+    with pytest.raises(CheckpointError, match="measured with fd_efficientnet_lite0, and fid was asked for"):
+        run(exp, whole)
 
 
-def test_a_loss_that_is_not_finite_names_epoch_and_iteration(small, run, world):
+def test_a_loss_that_is_not_finite_names_epoch_and_iteration(small, run, world, tmp_path):
     class Breaking(Interrupting):
         def image(self, parameters, layout, *, seed):
             self.left -= 1
             return self.inner.image(parameters, layout, seed=seed) * (1 if self.left else float("nan"))
 
-    exp = small()
     with pytest.raises(TrainingError, match="nan at epoch 2, iteration 3"):
-        run(exp, renderer=Breaking(world.renderer, 6 + 12 + 3))
-    assert len(checkpoint.available(checkpoint_folder(exp))) == 2
+        run(small(), tmp_path, renderer=Breaking(world.renderer, 6 + 12 + 3))
+    assert len(checkpoint.available(tmp_path / "checkpoints")) == 2
 
 
-def test_unusable_input_is_refused(small, run, world):
-    for n in (0, 1):
-        with pytest.raises(TrainingError, match="at least 2 training patches"):
-            run(small(), patches=type(world.patches)(train=world.patches.train[:n]))
-    with pytest.raises(TrainingError, match="1 layout"):
-        run(small(), layouts=[])
-    with pytest.raises(TrainingError, match="patches' size"):
-        run(small(), patches=type(world.patches)(train=world.patches.train[:, :32, :32]))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((0, 64, 64))}, "at least 2 training patches"),
+        ({"images": np.zeros((1, 64, 64))}, "at least 2 training patches"),
+        ({"images": np.zeros((64, 64))}, "at least 2 training patches"),
+        ({"layouts": []}, "1 layout"),
+        ({"images": np.zeros((6, 32, 32))}, "patches' size"),
+    ],
+)
+def test_unusable_input_is_refused(small, run, tmp_path, change, message):
+    with pytest.raises(TrainingError, match=message):
+        run(small(), tmp_path, **change)
 
 
-def test_a_full_disk_is_found_before_the_work(small, run, monkeypatch):
+def test_a_full_disk_is_found_before_the_work(small, run, tmp_path, monkeypatch):
     monkeypatch.setattr("drgan_lib.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(OSError, match="GAN training needs"):
-        run(small())
+        run(small(), tmp_path)
 
 
 def gradients(trainer):
@@ -229,9 +256,9 @@ def gradients(trainer):
 def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
     """One pass over both images serves both losses; written out separately, the gradients are the same."""
     exp = small(**{"gan.precision": "float32"})
-    real = torch.from_numpy(world.patches.train[:1])[None]
-    shared = Trainer(exp, world.patches.train, world.renderer, world.layouts)
-    plain = Trainer(exp, world.patches.train, world.renderer, world.layouts)
+    real = torch.from_numpy(world.images[:1])[None]
+    shared = Trainer(exp, world.images, world.renderer, world.layouts)
+    plain = Trainer(exp, world.images, world.renderer, world.layouts)
     shared.step(real, world.layouts[0], seed=1, where="test")
 
     image, _ = plain.generator.sample(world.renderer, world.layouts[0], seed=1)
@@ -245,10 +272,10 @@ def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
 
 
 def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, world):
-    real = torch.from_numpy(world.patches.train[:1])[None]
+    real = torch.from_numpy(world.images[:1])[None]
     values, found = {}, {}
     for precision in (torch.float32, torch.bfloat16):
-        trainer = Trainer(small(), world.patches.train, world.renderer, world.layouts)
+        trainer = Trainer(small(), world.images, world.renderer, world.layouts)
         trainer.precision = precision
         values[precision] = trainer.step(real, world.layouts[0], seed=1, where="test")
         found[precision] = gradients(trainer)
@@ -260,10 +287,15 @@ def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, wo
         assert torch.nn.functional.cosine_similarity(full, half, dim=0) > 0.98
 
 
-def test_float32_is_used_where_it_is_asked_for_and_where_there_is_nothing_else(small, monkeypatch):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr("drgan_lib.gan.precision.torch.cpu.get_capabilities", lambda: {"amx_bf16": True})
-    assert precision_of(small().profile.gan, cpu) == torch.bfloat16
-    assert precision_of(small(**{"gan.precision": "float32"}).profile.gan, cpu) == torch.float32
-    monkeypatch.setattr("drgan_lib.gan.precision.torch.cpu.get_capabilities", lambda: {"avx2": True})
-    assert precision_of(small().profile.gan, cpu) == torch.float32
+@pytest.mark.parametrize(
+    ("asked", "capability", "expected"),
+    [
+        ("auto", "amx_bf16", torch.bfloat16),
+        ("float32", "amx_bf16", torch.float32),
+        ("auto", "avx2", torch.float32),
+    ],
+)
+def test_float32_is_used_where_it_is_asked_for_or_all_there_is(small, world, monkeypatch, asked, capability, expected):
+    monkeypatch.setattr("drgan_lib.hardware.torch.cpu.get_capabilities", lambda: {capability: True})
+    exp = small(**{"gan.precision": asked})
+    assert Trainer(exp, world.images, world.renderer, world.layouts).precision == expected
