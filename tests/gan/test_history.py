@@ -41,32 +41,36 @@ def trained(small, world, tmp_path_factory):
     return SimpleNamespace(exp=exp, folder=folder, truth=truth)
 
 
+def twin_of(exp, name):
+    """The experiment on the twin of another material, or of none."""
+    dataset = exp.material.dataset.model_copy(update={"twin_of": name})
+    return exp.model_copy(update={"material": exp.material.model_copy(update={"dataset": dataset})})
+
+
 @pytest.fixture
 def foreign(trained, tmp_path):
     """The experiment on the twin of another material, and a truth.csv that knows no roughness."""
-    dataset = trained.exp.material.dataset.model_copy(update={"twin_of": "tio2_sem"})
-    material = trained.exp.material.model_copy(update={"dataset": dataset})
     pd.read_csv(trained.truth).rename(columns={"roughness": "sheen"}).to_csv(tmp_path / "truth.csv", index=False)
-    return trained.exp.model_copy(update={"material": material}), tmp_path / "truth.csv"
+    return twin_of(trained.exp, "tio2_sem"), tmp_path / "truth.csv"
 
 
 @pytest.mark.parametrize(
-    ("measured", "candidates", "chosen"),
+    ("distances", "spreads", "candidates", "chosen"),  # by epoch, of which 0 is untrained
     [
-        # epoch 0 is untrained, epoch 7 is broad but far
-        pytest.param(
-            [*zip([1, 30, 20, 10, 40, 25, 50], [9, 0.1, 0.2, 0.3, 0.5, 0.4, 0.8], strict=True), (90, 0.9)]
-            + 3 * [(91, 0.6)],
+        # epoch 7 is broad but far
+        (
+            [1, 30, 20, 10, 40, 25, 50, 90, 91, 92, 93],
+            [9, 0.1, 0.2, 0.3, 0.5, 0.4, 0.8, 0.9, 0.6, 0.6, 0.6],
             [3, 2, 5, 1, 4],
             4,
-            id="the broadest of the five nearest",
         ),
-        pytest.param([(9, 9), (30, 0.1), (20, 0.1), (60, 0.3), (70, 0.3)], [2, 1], 2, id="the nearer of two as broad"),
-        pytest.param([(1, 9), (30, 0.1), (20, 0.2), (90, 0.9), (80, 0.8)], [2, 1], 2, id="the better half of four"),
+        ([9, 30, 20, 60, 70], [9, 0.1, 0.1, 0.3, 0.3], [2, 1], 2),
+        ([1, 30, 20, 90, 80], [9, 0.1, 0.2, 0.9, 0.8], [2, 1], 2),
     ],
+    ids=["the broadest of the five nearest", "the nearer of two as broad", "of the better half of four"],
 )
-def test_selection(tmp_path, measured, candidates, chosen):
-    table = pd.DataFrame(measured, columns=["fd", "spread"]).assign(features="fid", kid=0.1, kid_std=0.01)
+def test_selection(tmp_path, distances, spreads, candidates, chosen):
+    table = pd.DataFrame({"fd": distances, "spread": spreads}).assign(features="fid", kid=0.1, kid_std=0.01)
     table.to_csv(tmp_path / "history.csv", index_label="epoch")
     selected = select_epoch(tmp_path)
     assert selected["epoch"] == chosen
@@ -167,10 +171,8 @@ def test_recovery_without_a_truth_is_refused(trained, tmp_path):
     pd.read_csv(trained.truth).drop(columns=names).to_csv(tmp_path / "truth.csv", index=False)
     with pytest.raises(ValueError, match=r"no parameter in common: there are split, blur_px, specks.*roughness"):
         true_parameters(trained.exp, tmp_path / "truth.csv")
-    dataset = trained.exp.material.dataset.model_copy(update={"twin_of": None})
-    material = trained.exp.material.model_copy(update={"dataset": dataset})
     with pytest.raises(ValueError, match=r"set dataset\.twin_of"):
-        recovery(trained.exp.model_copy(update={"material": material}), trained.folder, trained.truth)
+        recovery(twin_of(trained.exp, None), trained.folder, trained.truth)
 
 
 def test_plots_show_what_was_measured_and_write_nothing(trained, foreign, world):

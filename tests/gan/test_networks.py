@@ -13,12 +13,8 @@ def generator(small):
 
 
 def test_outputs_start_near_the_initial_position_within_the_bounds(generator, world):
-    positions = torch.stack(
-        [
-            generator.to_positions(generator.sample(world.renderer, layout, seed=k)[1])
-            for k, layout in enumerate(world.layouts)
-        ]
-    )
+    drawn = [generator.sample(world.renderer, layout, seed=k)[1] for k, layout in enumerate(world.layouts)]
+    positions = generator.to_positions(torch.stack(drawn))
     assert positions.detach().mean().item() == pytest.approx(0.2, abs=0.05)
     assert (positions > 0).all()
     assert (positions < 1).all()
