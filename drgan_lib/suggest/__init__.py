@@ -2,13 +2,13 @@
 
     micrographs --observe--> Observation --propose--> Proposal --as_yaml--> a material's file
 
-What an expert would otherwise guess, size law, number, coverage, clusters and gray levels, is measured on the training
+What an expert would otherwise guess, sizes, number, coverage, clusters and gray levels, is measured on the training
 micrographs, and corrected by measuring renders of the proposed settings in the same way. The expert stays free to edit.
 """
 
-from drgan_lib.suggest.observe import Observation, Sizes, Views, Window, observe, visible_sizes
-from drgan_lib.suggest.propose import Estimate, Proposal, propose
-from drgan_lib.suggest.suggest import SuggestError, Suggestion, default_name, suggest
+from drgan_lib.suggest.observation import Observation, Sizes, Views, Window, observe, visible_sizes
+from drgan_lib.suggest.proposal import Estimate, Proposal, propose
+from drgan_lib.suggest.suggestion import SuggestError, Suggestion, default_name, suggest
 from drgan_lib.suggest.write import COLUMNS
 
 __all__ = [

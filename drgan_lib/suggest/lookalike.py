@@ -12,11 +12,11 @@ from drgan_lib.data import DataError
 from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.render import Renderer
-from drgan_lib.suggest.observe import Views
+from drgan_lib.suggest.observation import Views
 
 SPP = 16
 TRIES = 4  # seeds per layout
-KEEP_INSIDE = {"base_color": (0.01, 5.0), "stage_base_color": (0.005, 5.0)}
+LEAST, LARGEST = (0.01, 0.005), (5.0, 5.0)  # base colours of particles and stage
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ class Lookalikes:
         rng = np.random.default_rng(seed)
         images, ids = [], []
         for k, (layout, view) in enumerate(zip(layouts, rng.integers(len(self.views.image), size=n), strict=True)):
-            particle, stage = self.colours(layout)[:, view]
-            clean = self._image(layout, particle, stage, seed=k)
+            clean = self._image(layout, self.colours(layout)[:, view], seed=k).clip(0, 1)
             noise = self.views.noise[view] * rng.normal(size=clean.shape)
             images.append(np.clip(clean + noise, 0, 1).astype(np.float32))
             ids.append(self.renderer.instance_ids(layout).astype(np.int32))
@@ -55,28 +54,26 @@ class Lookalikes:
         if self._response is None:
             self._response = self._measure_response(layout or self._layout(self.material, 0))
         levels = np.stack([self.views.particle_level, self.views.background])
-        colours = (levels - self._response[:, :1]) / self._response[:, 1:]
-        limits = np.array([KEEP_INSIDE["base_color"], KEEP_INSIDE["stage_base_color"]])
-        return np.clip(colours, limits[:, :1], limits[:, 1:])
+        at_zero, slope = self._response.T[..., None]
+        return np.clip((levels - at_zero) / slope, np.vstack(LEAST), np.vstack(LARGEST))
 
     def _measure_response(self, layout: Layout) -> np.ndarray:
         """[[particle at 0, slope], [stage at 0, slope]]: the image is linear in both base colours."""
-        ids = self.renderer.instance_ids(layout)
-        low, high = (self._image(layout, p, s, seed=0, clamp=False) for p, s in ((0.2, 0.1), (0.6, 0.3)))
+        ids, colours = self.renderer.instance_ids(layout), np.array([[0.2, 0.1], [0.6, 0.3]])
+        low, high = (self._image(layout, pair, seed=0) for pair in colours)
         response = []
-        for where, colours in ((ids > 0, (0.2, 0.6)), (ids == 0, (0.1, 0.3))):
+        for where, (dark, bright) in zip((ids > 0, ids == 0), colours.T, strict=True):
             a, b = (np.median(image[where]) if where.any() else np.nan for image in (low, high))
-            slope = (b - a) / (colours[1] - colours[0])
-            response.append((a - slope * colours[0], slope))
+            slope = (b - a) / (bright - dark)
+            response.append((a - slope * dark, slope))
         if not np.isfinite(response).all():
             raise DataError("a rendered layout shows no particle or no stage; the sizes found cannot be right")
         return np.array(response)
 
-    def _image(self, layout: Layout, particle: float, stage: float, *, seed: int, clamp: bool = True) -> np.ndarray:
-        values = {"base_color": particle, "stage_base_color": stage}
+    def _image(self, layout: Layout, colours: np.ndarray, *, seed: int) -> np.ndarray:
+        values = dict(zip(("base_color", "stage_base_color"), colours, strict=True))
         parameters = torch.tensor([values.get(name, 0.5) for name in self.material.parameters], dtype=torch.float32)
-        image = self.renderer.image(parameters, layout, seed=seed).cpu().numpy()
-        return image.clip(0, 1) if clamp else image
+        return self.renderer.image(parameters, layout, seed=seed).cpu().numpy()
 
     def _layout(self, material: Material, seed: int) -> Layout:
         for attempt in range(TRIES):

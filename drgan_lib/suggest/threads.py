@@ -1,7 +1,7 @@
 """Rods and wires: diameters along their midlines, and lengths from the number of their ends.
 
 Ends and lengths are counted, not rods: two crossing wires are one connected region but have four ends, and a wire
-that the image's border cuts shows the one end that it has there. So the mean length is unbiased by either.
+that the image's border cuts shows the one end that it has there. So neither biases the mean length.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ STEPS = np.array([[2**0.5, 1, 2**0.5], [1, 0, 1], [2**0.5, 1, 2**0.5]]) / 2  # h
 
 @dataclass(frozen=True)
 class Threads:
-    """Pieces of midlines of one image: `diameters` and `lengths` [n] in px, `centres` [n, 2], `ends` [m, 2] (y, x)."""
+    """Pieces of midlines of one image: `diameters` and `lengths` [n] in px; `ends` [m, 2] (row, column)."""
 
     diameters: np.ndarray
     lengths: np.ndarray
-    centres: np.ndarray
     ends: np.ndarray
 
 
@@ -37,26 +36,21 @@ def find_threads(mask: np.ndarray) -> Threads:
     skeleton = skeletonize(mask)
     neighbours = ndimage.convolve(skeleton.astype(int), EIGHT, mode="constant") - 1
     crossing = skeleton & (neighbours >= 3)
-    away = ndimage.distance_transform_edt(~crossing) if crossing.any() else np.full(mask.shape, np.inf)
-    local = half_width
+    straight = skeleton
     if crossing.any():
-        nearest = ndimage.distance_transform_edt(~crossing, return_distances=False, return_indices=True)
-        local = half_width[tuple(nearest)]
-    pieces, n = ndimage.label(skeleton & (away > JUNCTION * local), EIGHT)
+        away, nearest = ndimage.distance_transform_edt(~crossing, return_indices=True)
+        straight = skeleton & (away > JUNCTION * half_width[tuple(nearest)])
+    pieces, n = ndimage.label(straight, EIGHT)
     index = np.arange(1, n + 1)
     # A strip w px wide has its midline at (w + 1) / 2 from the background if w is odd, at w / 2 if it is even.
     diameters = 2 * np.asarray(ndimage.median(half_width, pieces, index)) - 0.5
-    links = ndimage.convolve(skeleton.astype(float), STEPS, mode="constant")
-    lengths = np.asarray(ndimage.sum(links, pieces, index))
+    lengths = np.asarray(ndimage.sum(ndimage.convolve(skeleton.astype(float), STEPS, mode="constant"), pieces, index))
     tips = np.argwhere(skeleton & (neighbours <= 1) & (pieces > 0))
-    owner = pieces[tuple(tips.T)] - 1
-    reach = half_width[tuple(tips.T)]
-    height, width = mask.shape
-    inside = (np.minimum(tips, np.array([height, width]) - 1 - tips) > np.maximum(reach, 1)[:, None]).all(axis=1)
+    owner, reach = pieces[tuple(tips.T)] - 1, half_width[tuple(tips.T)]
     np.add.at(lengths, owner, reach)  # the midline stops short of the tip
     keep = lengths >= SHORTEST * diameters
-    centres = np.array(ndimage.center_of_mass(skeleton, pieces, index)).reshape(-1, 2)
-    return Threads(diameters[keep], lengths[keep], centres[keep], tips[inside & keep[owner]])
+    to_border = np.minimum(tips, np.array(mask.shape) - 1 - tips).min(axis=1)
+    return Threads(diameters[keep], lengths[keep], tips[(to_border > np.maximum(reach, 1)) & keep[owner]])
 
 
 def _half_width(mask: np.ndarray) -> np.ndarray:

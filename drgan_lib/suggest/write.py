@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import yaml
 
 from drgan_lib.config import ELONGATED, Material
-from drgan_lib.suggest.propose import Estimate, Proposal
+from drgan_lib.suggest.proposal import Estimate, Proposal
 
 # The paper's limits (supplementary table); those of the stage and of the noise follow the images.
 BOUNDS = {
@@ -26,46 +25,37 @@ COLUMNS = ("quantity", "found", "estimate", "90 % interval", "setting")
 LEAST_HIGH = {"stage_base_color": 0.2, "noise_sigma": 0.05}  # half the paper's: the GAN needs room to err in
 
 
-@dataclass(frozen=True)
-class Scale:
-    """The unit that sizes are written in, and how many px it has."""
-
-    unit: str
-    px: float
-
-
-def scale(material: Material) -> Scale:
-    """nm where the pixel size is known, else px."""
+def scale(material: Material) -> tuple[str, float]:
+    """The unit that sizes are written in, and how many px it has: nm where the pixel size is known, else px."""
     size = material.dataset.pixel_size_nm
-    return Scale("nm", 1 / size) if size else Scale("px", 1.0)
+    return ("nm", 1 / size) if size else ("px", 1.0)
 
 
 def proposed_bounds(proposal: Proposal) -> dict[str, tuple[float, float]]:
     """Bounds of the learned parameters: the paper's, but for the stage and the noise, which the images show."""
     seen = {"stage_base_color": proposal.colours[1], "noise_sigma": proposal.real.views.noise}
     highs = {name: max(LEAST_HIGH[name], ROOM * float(np.quantile(v, 0.95))) for name, v in seen.items()}
-    return BOUNDS | {name: (BOUNDS[name][0], _up(high)) for name, high in highs.items()}
+    return BOUNDS | {name: (BOUNDS[name][0], rounded_up(high)) for name, high in highs.items()}
 
 
 def table(proposal: Proposal) -> list[tuple[str, ...]]:
     """Rows of the columns `COLUMNS`, values as text."""
-    layout, views, s = proposal.material.layout, proposal.real.views, scale(proposal.material)
-    what = "diameter" if proposal.material.meshes.shape in ELONGATED else "equivalent diameter"
-    median = proposal.material.scene_unit_px * layout.sizes.median / s.px
-    settings = {
-        "visible_median_px": (f"median {what}, {s.unit}", 1 / s.px, 3, f"{median:.3g} (of whole particles)"),
-        "visible_spread": ("its spread, deviation of ln", 1, 2, f"{layout.sizes.sigma:.2f}"),
-        "coverage": ("coverage of a patch", 1, 2, "by number and sizes"),
-        "particles_per_patch": ("visible particles per patch", 1, 3, _span(layout.n_particles) + " placed"),
-        "clusters_per_patch": ("clusters per patch", 1, 2, _span(layout.clusters)),
-        "looseness": ("neighbours that do not touch, share", 1, 2, f"tightness {layout.tightness:.2f}"),
-    }
+    m, views, bounds = proposal.material, proposal.real.views, proposed_bounds(proposal)
+    layout, (unit, px) = m.layout, scale(m)
+    what = "diameter" if m.meshes.shape in ELONGATED else "equivalent diameter"
+    whole = f"{m.scene_unit_px * layout.sizes.median / px:.3g} (of whole particles)"
     rows = []
-    for name, (title, factor, digits, setting) in settings.items():
+    for name, title, factor, digits, setting in (
+        ("visible_median_px", f"median {what}, {unit}", 1 / px, 3, whole),
+        ("visible_spread", "its spread, deviation of ln", 1, 2, f"{layout.sizes.sigma:.2f}"),
+        ("coverage", "coverage of a patch", 1, 2, "by number and sizes"),
+        ("particles_per_patch", "visible particles per patch", 1, 3, f"{_span(layout.n_particles)} placed"),
+        ("clusters_per_patch", "clusters per patch", 1, 2, _span(layout.clusters)),
+        ("looseness", "neighbours that do not touch, share", 1, 2, f"tightness {layout.tightness:.2f}"),
+    ):
         e = proposal.estimates[name]
-        values = [f"{factor * v:.{digits}g}" for v in (e.found, e.value, *e.interval)]
-        rows.append((title, values[0], values[1], f"{values[2]} to {values[3]}", setting))
-    bounds = proposed_bounds(proposal)
+        found, value, low, high = (f"{factor * v:.{digits}g}" for v in (e.found, e.value, *e.interval))
+        rows.append((title, found, value, f"{low} to {high}", setting))
     for title, values, setting in (
         ("gray of the background", views.background, f"stage_base_color {_span(bounds['stage_base_color'])}"),
         ("gray of the particles", views.particle_level, "base_color as the paper"),
@@ -77,49 +67,43 @@ def table(proposal: Proposal) -> list[tuple[str, ...]]:
 
 
 def as_yaml(proposal: Proposal, *, figure: str) -> str:
-    """The material file; `figure` is the name of the figure beside it."""
-    m, e, views, s = proposal.material, proposal.estimates, proposal.real.views, scale(proposal.material)
-    layout, bounds = m.layout, proposed_bounds(proposal)
-    sizes = {
-        "law": "lognormal",
-        "unit": s.unit,
-        "median": _round(m.scene_unit_px * layout.sizes.median / s.px),
-        "sigma": _round(layout.sizes.sigma, 2),
-    }
-    placing = {
-        "placement": layout.placement,
-        "clusters": list(layout.clusters),
-        "seed_radius": _round(layout.seed_radius, 2),
-        "tightness": _round(layout.tightness, 2),
-        "orientation": layout.orientation,
-    }
-    gray = np.nanquantile(views.background, (0.05, 0.95)), np.nanquantile(views.particle_level, (0.05, 0.95))
+    """The material file; `figure` is the name of the plot beside it."""
+    m, e, views, bounds = proposal.material, proposal.estimates, proposal.real.views, proposed_bounds(proposal)
+    layout, (unit, px) = m.layout, scale(m)
+    median, sigma = _round(m.scene_unit_px * layout.sizes.median / px), _round(layout.sizes.sigma, 2)
+    background, particles, noise = (
+        _span(np.nanquantile(v, (0.05, 0.95))) for v in (views.background, views.particle_level, views.noise)
+    )
     lines = [
         "# Proposed by `drgan suggest` from the training micrographs, without annotations; free to edit.",
         f"# {figure} lays estimates and settings over each other. Values in brackets are 90 % intervals.",
         _line("name", m.name),
         _line("title", m.title),
-        _block("dataset", m.dataset.model_dump(mode="json", exclude_defaults=True)),
+        "dataset:",
+        *(f"  {_line(*item)}" for item in _changed(m.dataset).items()),
         "# The shape is yours; its other settings are defaults"
         + (", but for the length, from the number of ends." if proposal.real.aspect else "."),
-        _line("meshes", {"shape": m.meshes.shape} | m.meshes.model_dump(mode="json", exclude_defaults=True)),
+        _line("meshes", {"shape": m.meshes.shape} | _changed(m.meshes)),
         "layout:",
-        f"  # As seen, partly hidden: median {_about(e['visible_median_px'], 1 / s.px)} {s.unit}, deviation of ln",
+        f"  # As seen, partly hidden: median {_about(e['visible_median_px'], 1 / px)} {unit}, deviation of ln",
         f"  # {_about(e['visible_spread'])}. The law is that of whole particles whose renders are measured alike.",
-        f"  {_line('sizes', sizes)}",
+        f"  {_line('sizes', {'law': 'lognormal', 'unit': unit, 'median': median, 'sigma': sigma})}",
         f"  # Visible in a patch: {_about(e['particles_per_patch'])}, coverage {_about(e['coverage'])}. The range",
         "  # spans 10 to 90 % of the patches, and counts what is hidden or beyond the border, too.",
         f"  {_line('n_particles', list(layout.n_particles))}",
         f"  # Clusters in a patch: {_about(e['clusters_per_patch'])}. Share of neighbours in them that do not touch:",
         f"  # {_about(e['looseness'])}.",
-        *(f"  {_line(key, value)}" for key, value in placing.items()),
+        f"  {_line('placement', layout.placement)}",
+        f"  {_line('clusters', list(layout.clusters))}",
+        f"  {_line('seed_radius', _round(layout.seed_radius, 2))}",
+        f"  {_line('tightness', _round(layout.tightness, 2))}",
+        f"  {_line('orientation', layout.orientation)}",
         "  # A view from above does not tell how much is stacked: these are defaults.",
         *(f"  {_line(key, getattr(layout, key))}" for key in ("space", "stacking", "height")),
-        *_changed("patches", m.patches),
-        *_changed("scene", m.scene),
+        *(_line(key, changed) for key in ("patches", "scene") if (changed := _changed(getattr(m, key)))),
         "# The paper's limits, but for the upper ones of stage and noise, at least twice what 95 % of patches show.",
-        f"# In 90 % of them the background is {_span(gray[0])} (1 is white), the particles {_span(gray[1])},",
-        f"# the noise {_span(np.quantile(views.noise, (0.05, 0.95)))}.",
+        f"# In 90 % of them the background is {background} (1 is white), the particles {particles},",
+        f"# the noise {noise}.",
         "bounds:",
         *(f"  {_line(name, list(values))}" for name, values in bounds.items()),
         _line("contour_px", m.contour_px),
@@ -133,19 +117,14 @@ def _line(key: str, value: Any) -> str:
     return text.strip()[1:-1]
 
 
-def _block(key: str, values: dict[str, Any]) -> str:
-    return "\n".join([f"{key}:", *(f"  {_line(name, value)}" for name, value in values.items())])
-
-
-def _changed(key: str, section: Any) -> list[str]:
+def _changed(section: Any) -> dict[str, Any]:
     """The section's settings that are no defaults."""
-    changed = section.model_dump(mode="json", exclude_defaults=True)
-    return [_line(key, changed)] if changed else []
+    return section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _about(estimate: Estimate, factor: float = 1.0) -> str:
-    low, high = estimate.interval
-    return f"{factor * estimate.value:.3g} [{factor * low:.3g}, {factor * high:.3g}]"
+    value, low, high = (f"{factor * v:.3g}" for v in (estimate.value, *estimate.interval))
+    return f"{value} [{low}, {high}]"
 
 
 def _span(values) -> str:
@@ -157,7 +136,7 @@ def _round(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _up(value: float) -> float:
+def rounded_up(value: float) -> float:
     """The next number of one digit that is not smaller, up to rounding errors."""
     step = 10.0 ** math.floor(math.log10(value))
     return _round(step * math.ceil(value / step - 1e-9), 1)

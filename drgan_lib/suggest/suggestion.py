@@ -1,4 +1,4 @@
-"""From a folder of micrographs to a material's file and a figure: what `drgan suggest` does."""
+"""From a folder of micrographs to a material's file and a plot: what `drgan suggest` does."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from drgan_lib.data import DataError, Micrograph, open_dataset, select_patches, 
 from drgan_lib.data.prepare import common_pixel_size
 from drgan_lib.files import atomic_path
 from drgan_lib.suggest.figures import plot_proposal
-from drgan_lib.suggest.observe import Window, observe
-from drgan_lib.suggest.propose import Proposal, propose
+from drgan_lib.suggest.observation import Window, observe
+from drgan_lib.suggest.proposal import Proposal, propose
 from drgan_lib.suggest.write import BOUNDS, as_yaml, table
 
 
@@ -36,7 +36,7 @@ class SuggestError(ValueError):
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What was proposed, rows of it as text in the columns `COLUMNS`, and the files: the material and the figure."""
+    """What was proposed, rows of it as text in the columns `COLUMNS`, and the files: the material and the plot."""
 
     proposal: Proposal
     table: list[tuple[str, ...]]
@@ -56,23 +56,35 @@ def suggest(
     seed: int = 0,
     log: Callable[[str], None] = print,
 ) -> Suggestion:
-    """Writes a material for the training micrographs in `folder` to `out` (default: `<name>.yaml`), and a figure.
+    """Writes a material for the training micrographs in `folder` to `out` (default: `<name>.yaml`), and a plot.
 
-    `dataset` says where the files are and how to read them, and is what the material will hold; test files and masks
-    are not opened. `folder` may be a function that fetches them, called when the rest of the request has been checked.
-    `shape` is one of `drgan_lib.config.SHAPES`. Nothing is overwritten. Raises `SuggestError`, `ConfigError` or
-    `DataError` for what cannot be used, before the rendering starts.
+    Test files and masks are not opened, and nothing is overwritten.
+
+    Parameters
+    ----------
+    dataset
+        Where the files are and how to read them, as the material will hold it.
+    folder
+        Of the images, or a function that fetches them, called when the rest of the request has been checked.
+    shape
+        One of `drgan_lib.config.SHAPES`.
+
+    Raises
+    ------
+    SuggestError, ConfigError, DataError
+        For what cannot be used, before the rendering starts.
     """
-    out = Path(out) if out is not None else Path(f"{name}.yaml")
+    out, patches = Path(out or f"{name}.yaml"), patches or PatchSettings()
     figure = out.with_suffix(".png")
-    patches = patches or PatchSettings()
+    if shape not in SHAPES:
+        raise ConfigError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
     with readable_refusals():
         material = Material(
             name=name,
             title=name,
             dataset=dataset,
             patches=patches,
-            meshes=TypeAdapter(MeshSettings).validate_python({"shape": _known(shape)}),
+            meshes=TypeAdapter(MeshSettings).validate_python({"shape": shape}),
             layout=LayoutSettings(),
             scene=scene or SceneSettings(size_px=patches.size_px),
             bounds=BOUNDS,
@@ -95,36 +107,28 @@ def suggest(
     with atomic_path(out) as temporary:
         temporary.write_text(as_yaml(proposal, figure=figure.name))
         load_experiment(str(temporary))  # what is written can be run
-        plot_proposal(proposal, micrographs, windows, figure)
+        plot_proposal(proposal, [m.image for m in micrographs], windows, figure)
     return Suggestion(proposal, table(proposal), out, figure)
 
 
 def default_name(text: str) -> str:
     """A material's name made from the name of a folder."""
-    name = re.sub(r"[^\w.-]+", "_", text).strip("_.-")
-    return name or "material"
-
-
-def _known(shape: str) -> str:
-    if shape not in SHAPES:
-        raise ConfigError(f"unknown shape {shape!r}; expected one of {', '.join(SHAPES)}")
-    return shape
+    return re.sub(r"[^\w.-]+", "_", text).strip("_.-") or "material"
 
 
 def _require_usable(out: Path, figure: Path, seed: int) -> None:
     if seed < 0:
-        raise SuggestError(f"--seed: expected 0 or more, got {seed}; correct it")
+        raise SuggestError(f"seed: expected 0 or more, got {seed}; correct it")
     if out.suffix not in (".yaml", ".yml"):
-        raise SuggestError(f"{out}: expected a name ending in .yaml; correct --out")
+        raise SuggestError(f"{out}: expected a name ending in .yaml; give the material's file such a name")
     for path in (out, figure):
         if path.exists():
-            raise SuggestError(f"{path} exists and is not overwritten; move it away, or choose another name with --out")
+            raise SuggestError(f"{path} exists and is not overwritten; move it away, or choose another name")
 
 
 def _require_contrast(micrographs: list[Micrograph]) -> None:
-    flat = [m for m in micrographs if m.image.max() == m.image.min()]
-    if len(flat) == len(micrographs):
+    if all(m.image.max() == m.image.min() for m in micrographs):
         raise DataError(
-            f"all {len(flat)} training micrographs have a single gray level (first: {flat[0].path}); check the export "
-            "of the images"
+            f"all {len(micrographs)} training micrographs have a single gray level (first: {micrographs[0].path}); "
+            "check the export of the images"
         )

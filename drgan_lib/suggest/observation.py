@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +16,7 @@ from drgan_lib.suggest.threads import find_threads
 
 HOLLOW = 0.25  # in a hole some pixel is at most this much of the way from background to bright particle
 LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)  # Immerkaer (1996); its noise is 6 sigma
-Z_84 = 0.8413  # a normal law has one standard deviation from its median to this quantile
+Z_84 = 0.8413  # a normal distribution has one standard deviation from its median to this quantile
 
 
 class Window(NamedTuple):
@@ -27,17 +27,32 @@ class Window(NamedTuple):
     column: int
     size: int
 
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        return slice(self.row, self.row + self.size), slice(self.column, self.column + self.size)
+
+
+class _ByImage:
+    """Arrays of one length, of which `image` says which image each value is from."""
+
+    def take(self, index: np.ndarray) -> Self:
+        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def of(self, images: np.ndarray) -> Self:
+        """The values of these images, of one after the other; an image may come more than once."""
+        return self.take(np.concatenate([np.flatnonzero(self.image == i) for i in images]))
+
 
 @dataclass(frozen=True)
-class Sizes:
-    """Diameters in px of n particles, or of pieces of rods and wires; no particle that the border cuts is among them.
+class Sizes(_ByImage):
+    """Diameters [n] in px of particles, or of pieces of rods and wires; no particle that the border cuts is among them.
 
     `weights` undo that large particles are cut more often (Miles and Lantuejoul); for pieces they are lengths.
     """
 
     diameters: np.ndarray
     weights: np.ndarray
-    image: np.ndarray  # which image each is from
+    image: np.ndarray
 
     def quantile(self, share: float) -> float:
         """Weighted quantile of the diameters in px; nan if there are none."""
@@ -58,7 +73,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Views:
+class Views(_ByImage):
     """One value per window [n]: `particles` seen, the `parts` that they form, `clusters` of parts less than a
     diameter apart, `coverage`, and the gray levels.
     """
@@ -71,9 +86,6 @@ class Views:
     background: np.ndarray
     particle_level: np.ndarray
     noise: np.ndarray
-
-    def take(self, index: np.ndarray) -> Views:
-        return Views(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @property
     def looseness(self) -> float:
@@ -99,7 +111,7 @@ def observe(
     if shape in ELONGATED:
         return _observe_threads(images, masks, windows)
     labels, typical = split_particles(images, masks)
-    counts = [_number(labels[w.image][_crop(w)]) for w in windows]
+    counts = [count(labels[w.image][w.crop]) for w in windows]
     return Observation(visible_sizes(labels), measure_views(images, masks, windows, counts, typical), labels)
 
 
@@ -108,13 +120,13 @@ def visible_sizes(labels: Sequence[np.ndarray]) -> Sizes:
     parts = []
     for index, one in enumerate(labels):
         diameters, (height, width) = equivalent_diameters(one), one.shape
-        for label, box in enumerate(ndimage.find_objects(one), 1):
-            if box is None or diameters[label - 1] ** 2 * np.pi / 4 < MIN_AREA_PX:
+        for diameter, box in zip(diameters, ndimage.find_objects(one), strict=True):
+            if box is None or diameter**2 * np.pi / 4 < MIN_AREA_PX:
                 continue
             (top, bottom), (left, right) = ((s.start, s.stop) for s in box)
             if top > 0 and left > 0 and bottom < height and right < width:
                 chance = (height - (bottom - top)) * (width - (right - left)) / (height * width)
-                parts.append((diameters[label - 1], 1 / chance, index))
+                parts.append((diameter, 1 / chance, index))
     diameters, weights, image = np.array(parts).reshape(-1, 3).T
     return Sizes(diameters, weights, image.astype(int))
 
@@ -129,10 +141,9 @@ def _observe_threads(
     typical = sizes.median if len(diameters) else 0.0
     counts = []
     for w in windows:
-        inside = (found[w.image].ends >= (w.row, w.column)) & (
-            found[w.image].ends < (w.row + w.size, w.column + w.size)
-        )
-        counts.append(max(inside.all(axis=1).sum() / 2, float(solid[w.image][_crop(w)].any())))
+        inside = found[w.image].ends - (w.row, w.column)
+        n_ends = ((inside >= 0) & (inside < w.size)).all(axis=1).sum()
+        counts.append(max(n_ends / 2, float(solid[w.image][w.crop].any())))
     ends = sum(len(f.ends) for f in found)
     aspect = float(2 * lengths.sum() / ends / typical) if ends and typical else None
     labels = [ndimage.label(mask)[0].astype(np.int32) for mask in solid]
@@ -145,8 +156,7 @@ def _without_filled_loops(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return mask
     low, high = np.median(image[~mask]), np.percentile(image[mask], 90)
     darkness = -ndimage.gaussian_filter(image, 1.0)
-    holes = apply_hysteresis_threshold(darkness, -(low + high) / 2, -(low + HOLLOW * (high - low)))
-    return mask & ~holes
+    return mask & ~apply_hysteresis_threshold(darkness, -(low + high) / 2, -(low + HOLLOW * (high - low)))
 
 
 def measure_views(
@@ -158,11 +168,11 @@ def measure_views(
 ) -> Views:
     """Views of the `windows` with their `counts` of particles; clusters link over gaps below `typical` px."""
     rows = []
-    for w, count in zip(windows, counts, strict=True):
-        mask, image = masks[w.image][_crop(w)], images[w.image][_crop(w)]
+    for w, particles in zip(windows, counts, strict=True):
+        mask, image = masks[w.image][w.crop], images[w.image][w.crop]
         near = ndimage.distance_transform_edt(~mask) <= typical / 2 if mask.any() else mask
-        clusters = ndimage.label(near)[1]
-        rows.append((w.image, mask.mean(), count, _number(ndimage.label(mask)[0]), clusters, *_levels(image, mask)))
+        parts, clusters = count(ndimage.label(mask)[0]), ndimage.label(near)[1]
+        rows.append((w.image, mask.mean(), particles, parts, clusters, *_levels(image, mask)))
     columns = np.array(rows, dtype=float).reshape(-1, 8).T
     return Views(columns[0].astype(int), *columns[1:])
 
@@ -177,9 +187,6 @@ def _levels(image: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
     return float(np.median(image[background])), particle, float(np.sqrt(np.pi / 2) * ripple / 6)
 
 
-def _crop(window: Window) -> tuple[slice, slice]:
-    return slice(window.row, window.row + window.size), slice(window.column, window.column + window.size)
-
-
-def _number(labels: np.ndarray) -> int:
+def count(labels: np.ndarray) -> int:
+    """Number of labels of at least `MIN_AREA_PX` pixels."""
     return int((np.bincount(labels.ravel())[1:] >= MIN_AREA_PX).sum())

@@ -1,60 +1,50 @@
-"""From a folder to a material's file: a rendered twin with a known law, round trips, what is not read, and errors."""
+"""From a folder to a material's file: a rendered twin of known settings, round trips, what is not read, and errors."""
 
 from __future__ import annotations
-
-import sys
 
 import numpy as np
 import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.io import imread
 
 from drgan_lib import cli
 from drgan_lib.config import ConfigError, DatasetSettings, PatchSettings, load_experiment
 from drgan_lib.data import DataError, detect_particles
-from drgan_lib.suggest import SuggestError, Window, default_name, observe, propose, suggest, visible_sizes
+from drgan_lib.suggest import SuggestError, Views, Window, default_name, observe, propose, suggest, visible_sizes
 from drgan_lib.suggest.lookalike import Lookalikes
-from drgan_lib.suggest.observe import Views
-from drgan_lib.suggest.propose import RENDERS
-from drgan_lib.suggest.write import _up
+from drgan_lib.suggest.write import rounded_up
 from tests.scene.conftest import small_material
 from tests.suggest.conftest import draw, grid
 
 SMALL = PatchSettings(size_px=128)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_renders():
+def propose_discs(dataset, out):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", (3, 5))
-        yield
+        patch.setattr("drgan_lib.suggest.proposal.RENDERS", (3, 5))
+        return suggest(dataset, dataset.path, "sphere", name="discs", out=out, patches=SMALL, log=len)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(dataset, tmp_path_factory):
-    out = tmp_path_factory.mktemp("made") / "discs.yaml"
-    return suggest(dataset, dataset.path, "sphere", name="discs", out=out, patches=SMALL, log=len)
+    return propose_discs(dataset, tmp_path_factory.mktemp("made") / "discs.yaml")
 
 
 def test_the_file_can_be_run_and_holds_what_was_proposed(made, dataset):
     material = load_experiment(str(made.path), "paper").material
     proposed = made.proposal.material
     assert material.dataset == dataset
-    assert (material.name, material.meshes.shape, material.patches, material.scene.size_px) == (
-        "discs",
-        "sphere",
-        SMALL,
-        128,
-    )
-    assert material.layout.sizes.unit == "nm"
+    assert (material.name, material.meshes.shape, material.patches) == ("discs", "sphere", SMALL)
+    assert (material.scene.size_px, material.layout.sizes.unit) == (128, "nm")
     scene_units = material.scene_units("nm") * material.layout.sizes.median
     assert scene_units == pytest.approx(proposed.layout.sizes.median, rel=0.01)
     assert material.layout.sizes.median == pytest.approx(40, rel=0.15)  # discs of 20 px, 2 nm each
     for name in ("n_particles", "clusters", "placement", "space", "orientation"):
         assert getattr(material.layout, name) == getattr(proposed.layout, name)
     assert made.figure == made.path.with_suffix(".png")
-    assert made.figure.stat().st_size > 10_000
+    assert imread(made.figure).std() > 0
 
 
 def test_intervals_hold_the_estimates_and_every_row_has_a_setting(made):
@@ -74,48 +64,30 @@ def test_nothing_is_overwritten(made, dataset):
 
 
 def test_the_same_seed_gives_the_same_file(made, dataset, tmp_path):
-    again = suggest(dataset, dataset.path, "sphere", name="discs", out=tmp_path / "b.yaml", patches=SMALL, log=len)
+    again = propose_discs(dataset, tmp_path / "b.yaml")
     assert again.path.read_text().replace("b.png", "discs.png") == made.path.read_text()
 
 
-def test_a_rendered_twin_gives_back_its_law(monkeypatch):
+def test_a_rendered_twin_gives_back_its_sizes(monkeypatch):
     """Sizes, coverage and number of renders whose settings the proposal does not know.
 
-    Held by the mean of three proposals as users get them: one estimate of the median spreads by 7 %, also from computer
-    to computer, since vector units round differently and what is found as one particle hangs on single pixels.
+    One estimate of the median spreads by some percent, also from computer to computer, since vector units round
+    differently and what is found as one particle hangs on single pixels.
     """
-    monkeypatch.setattr(sys.modules["drgan_lib.suggest.propose"], "RENDERS", RENDERS)
-    size = {"scene__size_px": 160, "patches__size_px": 160, "meshes__max_triangles": 300}
-    truth = small_material(
-        **size,
-        layout__sizes__median=0.75,
-        layout__sizes__sigma=0.15,
-        layout__n_particles=[24, 30],
-        meshes__seed=5,
-        meshes__count=6,
-    )
+    monkeypatch.setattr("drgan_lib.suggest.proposal.RENDERS", (8, 8, 32))
+    size = {"scene__size_px": 160, "patches__size_px": 160, "meshes__max_triangles": 300, "meshes__count": 6}
+    law = {"layout__sizes__median": 0.75, "layout__sizes__sigma": 0.15, "layout__n_particles": [24, 30]}
+    truth = small_material(**size, **law, meshes__seed=5)
     views = Views(*np.array([[0, 0.3, 20, 5, 3, 0.12, 0.5, 0.02]]).T)
-    start, ratios = small_material(**size, meshes__count=6), []
-    for seed in (77, 78, 79):
-        renders = Lookalikes(truth, views).render(truth, 24, seed=seed)
-        masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
-        windows = [Window(k, 0, 0, 160) for k in range(24)]
-        found = propose(start, observe(renders.images, masks, windows, shape="cube"), log=len)
-        coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
-        ratios.append(
-            (
-                found.estimates["visible_median_px"].value / visible_sizes(renders.ids).median,
-                found.estimates["coverage"].value / coverage,
-                found.material.layout.sizes.median / 0.75,
-                np.mean(found.material.layout.n_particles) / 27,
-            )
-        )
-    assert np.abs(np.log(np.array(ratios)[:, :3])).max() < np.log(1.4)
-    visible, covered, median, number = np.mean(ratios, axis=0)
-    assert visible == pytest.approx(1, rel=0.12)
-    assert covered == pytest.approx(1, rel=0.1)
-    assert median == pytest.approx(1, rel=0.15)
-    assert number == pytest.approx(1, rel=0.4)
+    renders = Lookalikes(truth, views).render(truth, 40, seed=77)
+    masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
+    windows = [Window(k, 0, 0, 160) for k in range(len(masks))]
+    found = propose(small_material(**size), observe(renders.images, masks, windows, shape="cube"), log=len)
+    coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
+    assert found.estimates["visible_median_px"].value == pytest.approx(visible_sizes(renders.ids).median, rel=0.15)
+    assert found.estimates["coverage"].value == pytest.approx(coverage, rel=0.1)
+    assert found.material.layout.sizes.median == pytest.approx(0.75, rel=0.15)
+    assert np.mean(found.material.layout.n_particles) == pytest.approx(27, rel=0.4)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +109,7 @@ def test_an_unknown_shape_is_refused(dataset):
         (["--sample-rows", "-3"], "sample_rows: Input should be greater than 0 (got -3)"),
         (["--name", "my name"], "name: expected letters, digits, _ . and -"),
         (["--name", "a/b"], "as it names folders (got 'a/b')"),
-        (["--seed", "-1"], "--seed: expected 0 or more, got -1"),
+        (["--seed", "-1"], "seed: expected 0 or more, got -1"),
         (["--out", "x.txt"], "expected a name ending in .yaml"),
         (["--out", "there.yaml"], "not overwritten"),
     ],
@@ -151,7 +123,7 @@ def test_a_wrong_request_is_one_message_before_anything_is_read(where, words, me
     (tmp_path / "there.yaml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("drgan_lib.sources.dataset_folder", read)
-    monkeypatch.setattr(sys.modules["drgan_lib.suggest.suggest"], "open_dataset", read)
+    monkeypatch.setattr("drgan_lib.suggest.suggestion.open_dataset", read)
     assert cli.main(["suggest", where, "--shape", "cube", *words]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -167,10 +139,10 @@ def test_a_request_that_can_be_fulfilled_has_its_images_fetched(monkeypatch, cap
 
 
 @given(st.floats(1e-6, 1e3))
-def test_upper_bounds_are_rounded_up(value):
-    rounded = _up(value)
+def test_upper_bounds_are_roundedrounded_up(value):
+    rounded = rounded_up(value)
     assert value * (1 - 1e-8) <= rounded <= 2 * value
-    assert rounded == float(f"{rounded:.1g}") == _up(rounded)
+    assert rounded == float(f"{rounded:.1g}") == rounded_up(rounded)
 
 
 def test_upper_bounds_hold_twice_what_the_images_show(made):
@@ -178,40 +150,29 @@ def test_upper_bounds_hold_twice_what_the_images_show(made):
     bounds = load_experiment(str(made.path), "paper").material.bounds
     for name, values in (("stage_base_color", proposal.colours[1]), ("noise_sigma", proposal.real.views.noise)):
         assert bounds[name][1] >= 2 * np.quantile(values, 0.95) - 1e-9
-    assert [_up(0.44), _up(0.4), _up(0.96)] == [0.5, 0.4, 1.0]
+    assert [rounded_up(0.44), rounded_up(0.4), rounded_up(0.96)] == [0.5, 0.4, 1.0]
 
 
 def test_black_and_empty_and_unreadable_folders_are_refused(tmp_path):
-    def ask(folder):
-        return suggest(DatasetSettings(path=folder), folder, "cube", name="x", out=tmp_path / "x.yaml", log=len)
+    def ask(pixels):
+        for k, image in enumerate(pixels):
+            tifffile.imwrite(tmp_path / f"{k}.tif", image.astype(np.uint8))
+        suggest(DatasetSettings(path=tmp_path), tmp_path, "cube", name="x", out=tmp_path / "x.yaml", log=len)
 
-    black = tmp_path / "black"
-    black.mkdir()
     with pytest.raises(DataError, match="expected at least 2 images"):
-        ask(black)
-    for k in range(3):
-        tifffile.imwrite(black / f"{k}.tif", np.zeros((300, 300), np.uint8))
+        ask([])
     with pytest.raises(DataError, match="a single gray level"):
-        ask(black)
-    noise = tmp_path / "noise"
-    noise.mkdir()
-    for k in range(3):
-        pixels = np.random.default_rng(k).normal(60, 4, size=(300, 300))
-        tifffile.imwrite(noise / f"{k}.tif", pixels.astype(np.uint8))
+        ask(np.zeros((3, 300, 300)))
     with pytest.raises(DataError, match="no training patch"):
-        ask(noise)
+        ask(np.random.default_rng(0).normal(60, 4, size=(3, 300, 300)))
     assert not list(tmp_path.glob("x.*"))
 
 
 def test_too_few_and_too_small_particles_are_refused():
-    few, labels = draw(grid(2), [12] * 4)
-    seen = observe([few], [labels > 0], [Window(0, 0, 0, 300)], shape="cube")
-    with pytest.raises(DataError, match="only 4 whole particles"):
-        propose(small_material(), seen)
-    small, labels = draw(grid(8), [4.3] * 64)
-    seen = observe([small], [labels > 0], [Window(0, 0, 0, 300)], shape="cube")
-    with pytest.raises(DataError, match=r"below 10 px .* higher magnification"):
-        propose(small_material(), seen)
+    for n, radius, message in ((2, 12, "only 4 whole particles"), (8, 4.3, r"below 10 px .* higher magnification")):
+        image, labels = draw(grid(n), [radius] * n**2)
+        with pytest.raises(DataError, match=message):
+            propose(small_material(), observe([image], [labels > 0], [Window(0, 0, 0, 300)], shape="cube"))
 
 
 def test_the_command_names_what_it_expects(capsys, monkeypatch, tmp_path):
