@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from skimage.measure import perimeter_crofton, regionprops
 
+from drgan_lib.data.edges import edge_weight
 from drgan_lib.quantify.feret import feret_diameters
 
 LENGTHS = ("equivalent_diameter", "feret_max", "feret_min", "major_axis", "minor_axis", "perimeter")
@@ -112,8 +113,7 @@ def _row(region, shape: tuple[int, int]) -> dict[str, float]:
     major, minor = (4 * math.sqrt(max(value, 0) + 1 / 12) for value in region.inertia_tensor_eigvals)
     largest, smallest = feret_diameters(region.image)
     perimeter = perimeter_crofton(region.image, directions=4)
-    touches = top == 0 or left == 0 or bottom == shape[0] or right == shape[1]
-    places = (shape[0] - height - 1) * (shape[1] - width - 1)
+    weight = edge_weight(region.bbox, shape)
     return {
         "id": region.label,
         "row_px": row,
@@ -129,8 +129,8 @@ def _row(region, shape: tuple[int, int]) -> dict[str, float]:
         "perimeter_px": perimeter,
         "aspect_ratio": largest / smallest,
         "circularity": 4 * math.pi * area / perimeter**2,
-        "touches_border": touches,
-        "edge_weight": 0.0 if touches else shape[0] * shape[1] / places,
+        "touches_border": weight == 0,
+        "edge_weight": weight,
     }
 
 

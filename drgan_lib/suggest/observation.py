@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from drgan_lib.config import ELONGATED
+from drgan_lib.data.edges import edge_weight
 from drgan_lib.suggest.split import MIN_AREA_PX, equivalent_diameters, split_particles
 from drgan_lib.suggest.threads import find_threads
 
@@ -119,14 +120,12 @@ def visible_sizes(labels: Sequence[np.ndarray]) -> Sizes:
     """Equivalent diameters of what is seen of the particles in `labels` (int [h, w] each)."""
     parts = []
     for index, one in enumerate(labels):
-        diameters, (height, width) = equivalent_diameters(one), one.shape
-        for diameter, box in zip(diameters, ndimage.find_objects(one), strict=True):
+        for diameter, box in zip(equivalent_diameters(one), ndimage.find_objects(one), strict=True):
             if box is None or diameter**2 * np.pi / 4 < MIN_AREA_PX:
                 continue
-            (top, bottom), (left, right) = ((s.start, s.stop) for s in box)
-            if top > 0 and left > 0 and bottom < height and right < width:
-                chance = (height - (bottom - top)) * (width - (right - left)) / (height * width)
-                parts.append((diameter, 1 / chance, index))
+            rows, columns = box
+            if weight := edge_weight((rows.start, columns.start, rows.stop, columns.stop), one.shape):
+                parts.append((diameter, weight, index))
     diameters, weights, image = np.array(parts).reshape(-1, 3).T
     return Sizes(diameters, weights, image.astype(int))
 
