@@ -11,7 +11,6 @@ from pathlib import Path
 
 from drgan_lib.config import (
     PROFILES,
-    ROOT,
     SHAPES,
     ConfigError,
     DatasetSettings,
@@ -40,8 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from drgan_lib import pipeline, report
-    from drgan_lib.execute import NotebookFailed
+    from drgan_lib.runs import NotebookFailed, pipeline, report
 
     if arguments.arms is not None:
         arguments.set.append(f"segmentation.arms={arguments.arms}")
@@ -68,15 +66,31 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from drgan_lib import report
+    from drgan_lib.runs import report
 
     print(report.table(report.load_results(arguments.run), width=_width()))
     print(f"\nreport: {report.write_report(arguments.run)}")
     return 0
 
 
+def _status(arguments: argparse.Namespace) -> int:
+    from drgan_lib.runs import report, status
+
+    rows = [(found.stage, found.state, found.why) for found in status(arguments.run)]
+    print(report.aligned(("stage", "state", "why"), rows, _width()))
+    return 0
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from drgan_lib.runs import collect_garbage
+
+    removed, n_bytes = collect_garbage(arguments.runs)
+    print(*removed, f"{len(removed)} folders removed, {n_bytes / 2**20:.0f} MiB", sep="\n")
+    return 0
+
+
 def _recovery(arguments: argparse.Namespace) -> int:
-    from drgan_lib import recover
+    from drgan_lib.runs import recover
 
     table, missing = recover.recover_all(arguments.material or materials(), arguments.profile, runs=arguments.runs)
     if not table.empty:
@@ -95,7 +109,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _pages(arguments: argparse.Namespace) -> int:
-    from drgan_lib.pages import copy_pages
+    from drgan_lib.runs.pages import copy_pages
 
     for path in copy_pages(arguments.run, arguments.folder):
         print(path)
@@ -103,11 +117,11 @@ def _pages(arguments: argparse.Namespace) -> int:
 
 
 def _materials(arguments: argparse.Namespace) -> int:
-    from drgan_lib import report
+    from drgan_lib.runs import report
 
     rows = [_material_row(load_experiment(name).material) for name in materials()]
     head = ("material", "images", "licence", "particles", "nm/px", "what, and what is known of it")
-    print("\n".join(report.aligned(head, rows, _width())))
+    print(report.aligned(head, rows, _width()))
     return 0
 
 
@@ -126,7 +140,7 @@ def _material_row(material: Material) -> tuple[str, ...]:
 
 
 def _suggest(arguments: argparse.Namespace) -> int:
-    from drgan_lib import report
+    from drgan_lib.runs import report
     from drgan_lib.sources import dataset_folder
     from drgan_lib.suggest import COLUMNS, default_name, suggest
 
@@ -147,7 +161,7 @@ def _suggest(arguments: argparse.Namespace) -> int:
     found = suggest(
         dataset, folder, arguments.shape, name=arguments.name or name, out=arguments.out, seed=arguments.seed, **known
     )
-    print("\n", *report.aligned(COLUMNS, found.table, _width()), sep="\n")
+    print(f"\n{report.aligned(COLUMNS, found.table, _width())}")
     print(f"\nmaterial: {found.path}\nfigure: {found.figure}\nnext: drgan run {found.path}")
     return 0
 
@@ -231,6 +245,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
     report.set_defaults(command=_report)
 
+    status = commands.add_parser("status", help="what of a run stands, what is due and why")
+    status.add_argument("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
+    status.set_defaults(command=_status)
+
+    gc = commands.add_parser("gc", help="remove results of earlier settings, which no run points to any more")
+    gc.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
+    gc.set_defaults(command=_gc)
+
     recovery = commands.add_parser("recovery", help="train materials on their own twins, compare with the truth")
     recovery.add_argument("material", nargs="*", help="names of materials (default: all)")
     recovery.add_argument("--profile", default="demo", help=f"how much work: {', '.join(PROFILES)} (default: demo)")
@@ -287,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument(
         "file", type=Path, nargs="+", metavar="FILE", help="PLY, OBJ, STL or glTF; one particle each"
     )
-    importing.add_argument("--folder", type=Path, default=ROOT / "meshes" / "imported", help="default: meshes/imported")
+    importing.add_argument("--folder", type=Path, default=Path("meshes/imported"), help="default: meshes/imported")
     importing.set_defaults(command=_import)
     return parser
 

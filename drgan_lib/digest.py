@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent
 DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+# Modules that show results and make none, and packages that count by the values they give, or not at all.
+SHOWING = ("plots", "panel")
+NOT_FOLLOWED = ("config", "runs", "cli")
 
 
 def digest(text: str) -> str:
@@ -19,6 +24,73 @@ def file_digest(path: Path) -> str:
     """16 hexadecimal digits that change with the content of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def code_behind(*starts: str | Path, showing: bool = False, package: Path = PACKAGE) -> dict[str, str]:
+    """Digests of the modules of the library that `starts` import, of what those import, and so on, by their paths.
+
+    `starts` are Python files; those within the library count too. Comments, docstrings and layout do not count (see
+    `meaning`), nor, unless `showing`, do modules that plot. Imports in functions count, and a name that a package
+    passes on leads to the module that it is from.
+    """
+    found: dict[Path, str] = {}
+    waiting = [Path(start).resolve() for start in starts]
+    while waiting:
+        path = waiting.pop()
+        if path in found or (path.stem in SHOWING and not showing):
+            continue
+        found[path], imports = _parsed(path, path.stat().st_mtime_ns)
+        for module, name in imports:
+            waiting += _files(package, module, name)
+    inside = [path for path in found if path.is_relative_to(package)]
+    return {path.relative_to(package).as_posix(): found[path] for path in sorted(inside)}
+
+
+def meaning(source: str) -> str:
+    """Python source without comments, docstrings and layout: no result depends on these."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, changed_ns: int) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Digest of what a file says, and (module, name) of what it imports from the library; name "" for a module."""
+    source = path.read_text()
+    return digest(meaning(source)), tuple(_imports(ast.parse(source)))
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.module, alias.name) for alias in node.names if _is_ours(node.module))
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if _is_ours(alias.name))
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is not None and module.split(".")[0] == PACKAGE.name
+
+
+def _files(package: Path, module: str, name: str) -> Iterable[Path]:
+    """Where `name` of `module` is defined; nothing for parts of the library that are not followed."""
+    parts = module.split(".")[1:]
+    place = package.joinpath(*parts)
+    if (parts or [name])[0] in NOT_FOLLOWED:
+        return ()
+    if place.with_suffix(".py").is_file():
+        return (place.with_suffix(".py"),)
+    if name and (place / f"{name}.py").is_file():
+        return (place / f"{name}.py",)
+    if name and (place / name / "__init__.py").is_file():
+        return (place / name / "__init__.py",)
+    face = place / "__init__.py"
+    if not face.is_file():
+        return ()
+    passed_on = {n: m for m, n in _parsed(face, face.stat().st_mtime_ns)[1]}
+    return _files(package, passed_on[name], name) if name in passed_on else (face,)
 
 
 def code_digest(files: Iterable[Path], *, root: Path) -> str:
@@ -45,12 +117,3 @@ def imported_files(start: Path, *, within: Path) -> list[Path]:
                 target = within.joinpath(*node.module.removeprefix(prefix).split("."))
                 waiting += target.rglob("*.py") if target.is_dir() else [target.with_suffix(".py")]
     return sorted(found)
-
-
-def meaning(source: str) -> str:
-    """Python source without comments, docstrings and layout: no result depends on these."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)

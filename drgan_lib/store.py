@@ -38,7 +38,12 @@ class Store:
 
 
 def point(link: Path, target: Path) -> None:
-    """Makes `link` a relative symbolic link to `target`, in one step, in place of another link."""
+    """Makes `link` a relative symbolic link to `target`, in one step, in place of another link.
+
+    Raises `FileExistsError` if `link` is no link.
+    """
+    if link.exists() and not link.is_symlink():
+        raise FileExistsError(f"{link}: expected a link to results, got a file or folder; move it away")
     link.parent.mkdir(parents=True, exist_ok=True)
     relative = os.path.relpath(target.resolve(), link.parent.resolve())
     if link.is_symlink() and os.readlink(link) == relative:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from drgan_lib import keys, pipeline
 from drgan_lib.config import ROOT
 from drgan_lib.data import fetch, registries
-from drgan_lib.stages import STAGES
+from drgan_lib.runs import pipeline
 
 # How long an example takes depends on what else the computer does; speed is measured in `benchmarks/`.
 settings.register_profile("untimed", parent=settings.default, deadline=None)
@@ -95,15 +94,3 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finally:
             if cores:
                 os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture
-def small_library(tmp_path, monkeypatch):
-    """A stand-in for the sources that stage keys depend on: one line each, free to be changed by a test."""
-    library = tmp_path / "library"
-    for name in {name for stage in STAGES for name in stage.sources}:
-        source = library / name if name.endswith(".py") else library / name / "module.py"
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_text("value = 1\n")
-    monkeypatch.setattr(keys, "LIBRARY", library)
-    return library

@@ -7,18 +7,24 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from drgan_lib import cli, measure, pipeline, segmentation
+from drgan_lib import cli, measure, segmentation
 from drgan_lib.config import materials
-from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import write_json
-from drgan_lib.pages import copy_pages
 from drgan_lib.quantify import Counting
-from drgan_lib.report import format_value, table, write_report
-from drgan_lib.stages import STAGES
+from drgan_lib.runs import NotebookFailed, pipeline
+from drgan_lib.runs.pages import copy_pages
+from drgan_lib.runs.report import load_results, table, write_report
+from drgan_lib.runs.stages import STAGES
 
-RESULTS = {
-    "figures": {
-        "dsc": {"value": 0.9061, "definition": "Dice coefficient of the foreground, mean over images", "split": "test"},
+STORED = {
+    "metrics": {
+        "dsc": {
+            "value": 0.9061,
+            "low": 0.8812,
+            "high": 0.9301,
+            "definition": "Dice coefficient of the foreground, mean over images",
+            "split": "test",
+        },
         "acceptance_rate": {"value": 1.0, "definition": "share of images | that passed"},
         "recovery_after": {"value": None, "definition": "not a twin"},
     },
@@ -31,32 +37,25 @@ RESULTS = {
 @pytest.fixture
 def run_folder(tmp_path):
     folder = tmp_path / "runs/twin/demo"
-    write_json(folder / "results.json", RESULTS)
-    for name in ("gan/curves.png", "gan.previous/curves.png", "synthetic/images/00000.png"):
+    write_json(folder / "results.json", STORED)
+    for name in ("gan/curves.png", "synthetic/images/00000.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     return folder
 
 
-def test_the_table_is_aligned_and_wrapped():
-    lines = table(RESULTS, width=60).splitlines()
-    assert lines[0] == "figure           value  split  definition"
-    assert lines[2].startswith("dsc              0.906  test   Dice coefficient")
-    assert lines[3] == " " * 31 + "foreground, mean over images"
-    assert max(map(len, lines)) <= 60
-    assert "together  312 s" in lines
+def test_the_table_is_aligned_and_wrapped(run_folder):
+    lines = table(load_results(run_folder), width=80).splitlines()
+    assert lines[0].split() == ["metric", "value", "split", "definition"]
+    assert " ".join(lines[2].split()) == "dsc 0.906 [0.881, 0.93] test Dice coefficient of the foreground,"
+    assert lines[3].strip() == "mean over images"
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["together", "312", "s"] for line in lines)
     assert lines[-1] == "device: a processor, 2 cores   seed: 3"
 
 
-def test_a_run_without_figures_has_a_table():
-    assert table({**RESULTS, "figures": {}}).startswith("no figures yet")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.90612, "0.906"), (12, "12"), (12345.6, "12346"), (None, "-"), ("fid", "fid"), (-2.5, "-2.5")]
-)
-def test_values_have_three_digits(value, text):
-    assert format_value(value) == text
+def test_a_run_without_metrics_has_a_table():
+    assert table({**STORED, "metrics": {}}).startswith("no metrics yet")
 
 
 def test_report_prints_the_table_and_writes_the_page(run_folder, capsys):
@@ -65,10 +64,9 @@ def test_report_prints_the_table_and_writes_the_page(run_folder, capsys):
     assert "0.906" in out
     assert f"report: {run_folder / 'report.md'}" in out
     text = write_report(run_folder).read_text()
-    assert "| dsc | 0.906 | test |" in text
+    assert "0.906 [0.881, 0.93]" in text
     assert "share of images \\| that passed" in text
     assert "](gan/curves.png)" in text
-    assert "previous" not in text
     assert "00000.png" not in text
 
 

@@ -4,55 +4,63 @@ from pathlib import Path
 
 import pytest
 
-from drgan_lib.config import ROOT
-from drgan_lib.digest import code_digest, imported_files, meaning
+from drgan_lib.config import PACKAGE
+from drgan_lib.digest import code_behind, meaning
 
-SCENE = ROOT / "drgan_lib" / "scene"
+
+def names(*starts, **more) -> set[str]:
+    return set(code_behind(*starts, **more))
 
 
 @pytest.mark.parametrize(
     ("start", "seen", "unseen"),
     [
-        ("twin", {"twin", "microscope", "meshes/make", "layout/place", "render", "spread"}, {"panel", "transport"}),
-        ("trace", {"trace", "build", "lights", "terms", "splat", "spread"}, {"panel", "transport", "twin"}),
-        ("render", {"backend", "build", "layout/sizes", "meshes/convention", "spread"}, {"trace", "transport", "twin"}),
+        ("scene/twin.py", {"scene/microscope.py", "scene/layout/place.py", "scene/render.py"}, {"scene/transport.py"}),
+        ("scene/trace.py", {"scene/build.py", "scene/lights.py", "scene/terms.py"}, {"scene/transport.py"}),
+        ("scene/render.py", {"scene/backend.py", "scene/build.py"}, {"scene/trace.py", "scene/twin.py"}),
     ],
 )
 def test_what_the_scene_imports_counts_and_nothing_else(start, seen, unseen):
-    names = {
-        path.relative_to(SCENE).with_suffix("").as_posix()
-        for path in imported_files(SCENE / f"{start}.py", within=SCENE)
-    }
-    assert seen <= names
-    assert not names & (unseen | {"prepare", "figures/layouts", "__init__"})
+    found = names(PACKAGE / start)
+    assert seen | {start} <= found
+    assert not found & (unseen | {"scene/panel.py", "scene/__init__.py", "config/base.py"})
 
 
-def test_imports_are_followed_in_circles_and_out_of_functions(tmp_path):
-    package = tmp_path / "part"
+@pytest.fixture
+def library(tmp_path) -> Path:
+    """A library with imports in circles, in functions, through the faces of packages, and of plots."""
     texts = {
-        "a.py": "def f():\n    from drgan_lib.part.b import x\n",
-        "b.py": "from drgan_lib.part.a import f\nfrom drgan_lib.part.c.deep import y\nfrom drgan_lib.other import z\n",
-        "c/deep.py": "import numpy\n",
-        "c/beside.py": "",
-        "d.py": "",
+        "a/__init__.py": "from drgan_lib.a.one import f\nfrom drgan_lib.a.plots import draw\n",
+        "a/one.py": "def f():\n    from drgan_lib.b.two import x\n",
+        "a/beside.py": "",
+        "a/plots.py": "from drgan_lib.c import y\n",
+        "b/two.py": "from drgan_lib.a.one import f\nfrom drgan_lib.config import PACKAGE\nimport numpy\n",
+        "c.py": "y = 1\n",
+        "config.py": "PACKAGE = 1\n",
     }
     for name, text in texts.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text)
-    found = imported_files(package / "a.py", within=package)
-    assert [path.relative_to(package) for path in found] == [Path("a.py"), Path("b.py"), Path("c/deep.py")]
+        (tmp_path / "library" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "library" / name).write_text(text)
+    return tmp_path / "library"
 
 
-def test_the_digest_sees_names_and_meaning_but_no_comments(tmp_path):
-    path, other = tmp_path / "a.py", tmp_path / "b.py"
-    path.write_text("x = 1\n")
-    first = code_digest([path], root=tmp_path)
-    path.write_text('"""One."""\n# one\nx  =  1\n')
-    assert code_digest([path], root=tmp_path) == first
-    other.write_text("x = 1\n")
-    assert code_digest([other], root=tmp_path) != first
-    path.write_text("x = 2\n")
-    assert code_digest([path], root=tmp_path) != first
+def test_imports_are_followed_to_where_a_name_is_from(library, tmp_path):
+    notebook = tmp_path / "chapter.py"
+    notebook.write_text("from drgan_lib.a import f\n")
+    assert names(notebook, package=library) == {"a/one.py", "b/two.py"}
+    notebook.write_text("from drgan_lib import a\n")
+    assert names(notebook, package=library) == {"a/__init__.py", "a/one.py", "b/two.py"}
+    shown = names(notebook, showing=True, package=library)
+    assert shown == {"a/__init__.py", "a/one.py", "b/two.py", "a/plots.py", "c.py"}
+
+
+def test_digests_see_what_code_says_but_no_comments(library):
+    start, path = library / "a/one.py", library / "b/two.py"
+    first = code_behind(start, package=library)
+    path.write_text('"""Two."""\n# two\n' + path.read_text())
+    assert code_behind(start, package=library) == first
+    path.write_text(path.read_text() + "x = 2\n")
+    assert code_behind(start, package=library) != first
 
 
 def test_docstrings_mean_nothing_and_other_strings_do():

@@ -17,15 +17,27 @@ import yaml
 
 from drgan_lib import __version__
 from drgan_lib.config import ROOT
-from drgan_lib.stages import STAGES
+from drgan_lib.runs.stages import STAGES
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
-    *("registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes", "nnunet_dataset"),
+    *(
+        "errors",
+        "registry",
+        "config",
+        "files",
+        "metric",
+        "digest",
+        "store",
+        "samples",
+        "hardware",
+        "classes",
+        "nnunet_dataset",
+    ),
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "measure", "sources"),
-    *("stages", "keys", "execute", "pages", "report", "pipeline", "recover", "cli"),
+    *("runs", "cli"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

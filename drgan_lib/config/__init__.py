@@ -1,6 +1,6 @@
 """Typed settings: what is imaged (`Material`), how much work is done (`Profile`), both in an `Experiment`."""
 
-from drgan_lib.config.base import MATERIALS, ROOT, ConfigError
+from drgan_lib.config.base import MATERIALS, PACKAGE, REGISTRIES, ROOT, ConfigError
 from drgan_lib.config.dataset import DatasetSettings, TwinSettings
 from drgan_lib.config.errors import readable_refusals
 from drgan_lib.config.experiment import Experiment, load_experiment
@@ -43,10 +43,12 @@ __all__ = [
     "CLASSICAL",
     "ELONGATED",
     "MATERIALS",
+    "PACKAGE",
     "PARAMETERS",
     "PARTICLE_PARAMETERS",
     "PARTS",
     "PROFILES",
+    "REGISTRIES",
     "ROOT",
     "SHAPES",
     "BimodalSizes",

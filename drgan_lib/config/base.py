@@ -7,13 +7,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-ROOT = Path(__file__).resolve().parents[2]
-MATERIALS = ROOT / "drgan_lib" / "materials"
+from drgan_lib.errors import DrganError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent  # of a clone
+MATERIALS, REGISTRIES = PACKAGE / "materials", PACKAGE / "registries"
 Range = tuple[float, float]
 IntRange = tuple[int, int]
 
 
-class ConfigError(ValueError):
+class ConfigError(DrganError, ValueError):
     """A setting that cannot be used; the message says what was expected, what came, and what to do."""
 
 

@@ -12,12 +12,11 @@ import pooch
 import yaml
 from tqdm import tqdm
 
-from drgan_lib.config import MATERIALS, ROOT
+from drgan_lib.config import MATERIALS, REGISTRIES
 from drgan_lib.data.overlays import TABLE
 from drgan_lib.data.pixels import DataError
 from drgan_lib.files import atomic_path, require_free_space
 
-REGISTRIES = ROOT / "data"
 LAYOUT = "$DRGAN_MIRROR/<dataset>/<path>, or $DRGAN_MIRROR/<dataset>.zip with <dataset>/<path> inside"
 
 

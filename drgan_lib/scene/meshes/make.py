@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from drgan_lib.config import ELONGATED, ROOT, Material, ShapeSettings
+from drgan_lib.config import ELONGATED, Material, ShapeSettings
 from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
 from drgan_lib.scene.meshes.convention import MeshError
 from drgan_lib.scene.meshes.elongated import rod, wire
@@ -49,7 +49,7 @@ def write_meshes(material: Material, folder: Path | None = None) -> list[Path]:
 
     `MeshError` if mesh files are there already: some would be overwritten, the others be taken for these shapes.
     """
-    folder = folder or ROOT / "meshes" / material.name
+    folder = folder or Path("meshes") / material.name
     if there := mesh_files(folder):
         raise MeshError(f"{folder} holds {len(there)} mesh files already; remove them, or choose another folder")
     name = material.meshes.shape if material.meshes.path is None else "file"

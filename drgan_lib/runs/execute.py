@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from typing import Any
 import jupytext
 import nbformat
 import papermill
-import psutil
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from tqdm.auto import tqdm
 
 from drgan_lib.files import atomic_path
+from drgan_lib.runs.machine import PeakMemory
 
 
 class NotebookFailed(RuntimeError):
@@ -36,40 +35,6 @@ class ThisInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"]
         return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
-
-
-class PeakMemory:
-    """Peak of the summed resident memory of all child processes while the context is open, in MiB.
-
-    Memory that processes share is counted once for each of them.
-    """
-
-    def __init__(self, interval_s: float = 0.5):
-        self.peak_mb = 0.0
-        self._interval_s = interval_s
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        this = psutil.Process()
-        while True:
-            total = 0
-            for child in this.children(recursive=True):
-                try:
-                    total += child.memory_info().rss
-                except psutil.Error:  # ended meanwhile
-                    continue
-            self.peak_mb = max(self.peak_mb, total / 2**20)
-            if self._done.wait(self._interval_s):
-                return
 
 
 class _Terminal:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import nbformat
 
-from drgan_lib.execute import error_outputs
 from drgan_lib.files import atomic_path
-from drgan_lib.stages import STAGES
+from drgan_lib.runs.execute import error_outputs
+from drgan_lib.runs.stages import STAGES
 
 
 def copy_pages(run: str | Path, folder: str | Path) -> list[Path]:
@@ -22,9 +22,7 @@ def copy_pages(run: str | Path, folder: str | Path) -> list[Path]:
     sources = [run / "notebooks" / f"{stage.notebook}.ipynb" for stage in STAGES]
     for source in sources:
         if not source.is_file():
-            raise FileNotFoundError(
-                f"{source} is missing; finish the run first: `drgan run MATERIAL --profile PROFILE`"
-            )
+            raise FileNotFoundError(f"{source} is missing; finish the run first")
         if errors := error_outputs(nbformat.read(source, as_version=4)):
             raise ValueError(f"{source} holds an error: {errors[0]}; run the stage again")
     old = sorted(folder.iterdir()) if folder.exists() else []

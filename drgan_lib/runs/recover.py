@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from tabulate import tabulate
 
-from drgan_lib import pipeline
 from drgan_lib.config import load_experiment
-from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import atomic_path, read_json
-from drgan_lib.report import format_value
+from drgan_lib.metric import format_number
+from drgan_lib.runs import pipeline
+from drgan_lib.runs.execute import NotebookFailed
 
 STAGES = ("data", "scene", "gan")
 TITLE = "# What training finds of the truth"
@@ -73,9 +74,9 @@ def write_tables(table: pd.DataFrame, folder: Path) -> Path:
     """Writes recovery.csv and recovery.md into `folder`; returns the latter's path."""
     with atomic_path(folder / "recovery.csv") as temporary:
         table.to_csv(temporary, index=False)
-    lines = [TITLE, "", "| " + " | ".join(table.columns) + " |", "| --- " * len(table.columns) + "|"]
-    lines += ["| " + " | ".join(format_value(cell) for cell in row) + " |" for row in table.itertuples(index=False)]
-    lines += ["", *(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items()), "", summary(table)]
+    text = table.map(format_number)
+    lines = [TITLE, "", tabulate(text, list(text.columns), "github", showindex=False, disable_numparse=True), ""]
+    lines += [*(f"- `{name}`: {meaning}" for name, meaning in COLUMNS.items()), "", summary(table)]
     with atomic_path(folder / "recovery.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
     return folder / "recovery.md"
@@ -83,7 +84,7 @@ def write_tables(table: pd.DataFrame, folder: Path) -> Path:
 
 def as_text(table: pd.DataFrame) -> str:
     """The table in aligned columns, and a line on all materials together."""
-    return f"{table.map(format_value).to_string(index=False)}\n\n{summary(table)}"
+    return f"{table.map(format_number).to_string(index=False)}\n\n{summary(table)}"
 
 
 def summary(table: pd.DataFrame) -> str:

@@ -6,16 +6,20 @@ import shutil
 
 import pytest
 
-from drgan_lib import keys
-from drgan_lib.config import MATERIALS, ConfigError, load_experiment
-from drgan_lib.stages import STAGES
+from drgan_lib.config import MATERIALS, REGISTRIES, ConfigError, load_experiment
+from drgan_lib.runs import keys
+from drgan_lib.runs.stages import STAGES
 
 TESTED = {"segmentation", "quantification"}
 AFTER_DATA = {"data", "gan", "synthesis"} | TESTED
 
 
+def keys_of(exp, notebooks):
+    return {name: keys.key_of(parts) for name, parts in keys.stage_parts(exp, notebooks).items()}
+
+
 @pytest.fixture
-def notebooks(tmp_path, small_library):
+def notebooks(tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for stage in STAGES:
@@ -42,7 +46,7 @@ def changed(images, notebooks):
     def compare(folder=images, material="tio2_sem", **overrides):
         overrides = {name.replace("__", "."): value for name, value in overrides.items()}
         exp = load_experiment(material, overrides={"dataset.path": str(folder), **overrides})
-        now = keys.stage_keys(exp, notebooks), keys.stage_pages(exp, notebooks)
+        now = keys_of(exp, notebooks), keys.page_keys(exp, notebooks)
         before = last[-1] if last else now
         last.append(now)
         return tuple({name for name in new if new[name] != old[name]} for new, old in zip(now, before, strict=True))
@@ -59,12 +63,30 @@ def test_comments_change_the_page_and_code_changes_the_key(changed, notebooks):
     assert changed() == ({"scene", "gan", "synthesis"} | TESTED, {"scene"})
 
 
-def test_the_library_counts_without_its_comments(changed):
-    module = keys.LIBRARY / "segmentation/module.py"
-    module.write_text("value = 1  # a remark\n")
-    assert changed() == (set(), set())
-    module.write_text("value = 2\n")
-    assert changed() == (TESTED, set())
+def test_the_code_behind_a_notebook_counts_and_what_shows_results_concerns_the_page(changed, monkeypatch):
+    code = {"segmentation/match.py": "a", "segmentation/plots.py": "a"}
+
+    def behind(notebook, showing=False):
+        mine = code if notebook.stem == "05_segmentation_evaluation" else {}
+        return {name: value for name, value in mine.items() if showing or "plots" not in name}
+
+    monkeypatch.setattr(keys, "code_behind", behind)
+    changed()
+    code["segmentation/plots.py"] = "b"
+    assert changed() == (set(), {"segmentation"})
+    code["segmentation/match.py"] = "b"
+    assert changed() == (TESTED, {"segmentation"})
+
+
+def test_what_differs_is_said(images, notebooks):
+    exp = load_experiment("tio2_sem", overrides={"dataset.path": str(images)})
+    before = keys.stage_parts(exp, notebooks)
+    exp = load_experiment("tio2_sem", overrides={"dataset.path": str(images), "gan.epochs": 3}, seed=1)
+    (images / "a.tif").write_text("other")
+    now = keys.stage_parts(exp, notebooks)
+    assert keys.differences(before["gan"], now["gan"]) == ["seed", "settings: profile.gan", "stages: data, scene"]
+    assert keys.differences(before["data"], now["data"]) == ["seed", "data: train"]
+    assert keys.differences(now["gan"], now["gan"]) == []
 
 
 def test_training_images_count_by_content(changed, images):
@@ -109,11 +131,11 @@ def test_the_place_and_the_terms_of_the_data_do_not_count(changed, images, tmp_p
 
 def test_the_registry_gives_the_files_without_reading_them(notebooks, monkeypatch, tmp_path):
     exp = load_experiment("tio2_sem")
-    before = keys.stage_keys(exp, notebooks)
-    registry = tmp_path / "data/tio2_sem/registry.tsv"
+    before = keys_of(exp, notebooks)
+    registry = tmp_path / "tio2_sem/registry.tsv"
     registry.parent.mkdir(parents=True)
-    lines = (keys.ROOT / "data/tio2_sem/registry.tsv").read_text().splitlines(keepends=True)
-    monkeypatch.setattr(keys, "ROOT", tmp_path)
+    lines = (REGISTRIES / "tio2_sem/registry.tsv").read_text().splitlines(keepends=True)
+    monkeypatch.setattr(keys, "REGISTRIES", tmp_path)
 
     def changed_if(kind: str, split: str) -> set[str]:
         which = next(i for i, line in enumerate(lines) if line.split("\t")[1:3] == [kind, split])
@@ -121,7 +143,7 @@ def test_the_registry_gives_the_files_without_reading_them(notebooks, monkeypatc
             line.replace("\t" + line.split("\t")[4], "\tdigest") if i == which else line for i, line in enumerate(lines)
         ]
         registry.write_text("".join(edited))
-        return {name for name, key in keys.stage_keys(exp, notebooks).items() if key != before[name]}
+        return {name for name, key in keys_of(exp, notebooks).items() if key != before[name]}
 
     assert changed_if("image", "train") == AFTER_DATA
     assert changed_if("mask", "train") == set()
@@ -148,7 +170,7 @@ def test_the_twin_of_another_material_counts_by_its_settings(notebooks, tmp_path
         for content in (text, text.replace(old, new)):
             other.write_text(content)
             exp = load_experiment("tio2_sem", overrides={"dataset.twin_of": str(other)})
-            found.append(keys.stage_keys(exp, notebooks))
+            found.append(keys_of(exp, notebooks))
         return {name for name in found[0] if found[0][name] != found[1][name]}
 
     assert "specks:" in text

@@ -3,51 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drgan_lib.config import ROOT, Experiment, twin_settings, twin_source, user_files
-from drgan_lib.digest import code_digest, digest, file_digest, meaning
-from drgan_lib.stages import STAGES, Stage
+from drgan_lib.config import REGISTRIES, Experiment, twin_settings, twin_source, user_files
+from drgan_lib.digest import code_behind, digest, file_digest, meaning
+from drgan_lib.runs.stages import STAGES, Stage
 
-LIBRARY = Path(__file__).parent
 # Where files lie does not matter, what they hold does; who made them is shown, nothing is computed from it.
 NO_CONTENT = {
     "dataset": {"path", "licence", "citation", "annotations"},
     "meshes": {"path"},
     "layout": {"sizes": {"table"}},
 }
+Parts = dict[str, Any]
 
 
-def stage_keys(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
-    """Key of every stage: a hash of its settings, the seed, its notebook, sources, data, and its needs' keys.
+def stage_parts(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAGES) -> dict[str, Parts]:
+    """What the results of each stage depend on: seed, settings, code, data, the user's files, and the stages it needs.
 
-    Prose, comments, docstrings and layout do not count: see `stage_pages`.
+    Prose, comments, docstrings, layout and plots do not count: see `page_keys`. JSON can hold the values, so that two
+    of them tell what changed (see `differences`). `key_of` gives the key.
     """
-    keys: dict[str, str] = {}
     files = [file_digest(path) for path in user_files(exp.material)]
+    found: dict[str, Parts] = {}
     for stage in stages:
-        parts: dict[str, Any] = {
+        notebook = notebooks / f"{stage.notebook}.py"
+        parts = {
             "seed": exp.seed,
             "settings": {name: _setting(exp, name) for name in stage.settings},
-            "notebook": meaning(_notebook_source(stage, notebooks)),
-            "sources": {name: _source_digest(LIBRARY / name) for name in stage.sources},
-            "needs": {name: keys[name] for name in stage.needs},
+            "code": {notebook.name: digest(meaning(notebook.read_text())), **code_behind(notebook)},
+            "stages": {name: key_of(found[name]) for name in stage.needs},
             "data": {split: _data_files(exp, split) for split in stage.data},
             "files": files,
         }
-        keys[stage.name] = digest(json.dumps(parts, sort_keys=True))
-    return keys
+        found[stage.name] = json.loads(json.dumps(parts))
+    return found
 
 
-def stage_pages(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = STAGES) -> dict[str, str]:
-    """Hash of what each page shows beyond its results: all of its text, and the files that it lists.
+def key_of(parts: Parts) -> str:
+    """The key of results that depend on `parts`."""
+    return digest(json.dumps(parts, sort_keys=True))
 
-    If only this changes, the page is executed again under the same key, and no later stage is.
+
+def page_keys(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAGES) -> dict[str, str]:
+    """Digest of what each page shows beyond its results: all of its text, its plots, and the files that it lists.
+
+    If only this changes, the page is made again under the same key, and no later stage is.
     """
-    pages: dict[str, str] = {}
+    pages = {}
     for stage in stages:
-        parts: list[Any] = [_notebook_source(stage, notebooks)]
+        notebook = notebooks / f"{stage.notebook}.py"
+        parts: list[Any] = [notebook.read_text(), code_behind(notebook, showing=True)]
         if stage.page_data:
             parts += [_data_files(exp, split) for split in stage.page_data]
             parts += [exp.material.dataset.licence, exp.material.dataset.citation]
@@ -55,9 +63,17 @@ def stage_pages(exp: Experiment, notebooks: Path, stages: tuple[Stage, ...] = ST
     return pages
 
 
-def _notebook_source(stage: Stage, notebooks: Path) -> str:
-    """Text of the stage's py:percent notebook."""
-    return (notebooks / f"{stage.notebook}.py").read_text()
+def differences(before: Parts, now: Parts) -> list[str]:
+    """What of the parts that a key is made of differs, in words, as `settings: profile.gan`."""
+    words = []
+    for kind, value in now.items():
+        old = before.get(kind)
+        if isinstance(value, dict) and isinstance(old, dict):
+            names = [name for name in sorted(value.keys() | old.keys()) if value.get(name) != old.get(name)]
+            words += [f"{kind}: {', '.join(names)}"] if names else []
+        elif old != value:
+            words.append(kind)
+    return words
 
 
 def _setting(exp: Experiment, name: str) -> Any:
@@ -90,7 +106,7 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
         boxes = [("overlays", str(s.overlays)) for s in sources if s.overlays and split == "train"]
         return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files] + boxes
     if settings.registry is not None:
-        registry = ROOT / "data" / settings.registry / "registry.tsv"
+        registry = REGISTRIES / settings.registry / "registry.tsv"
         table = take_subset(read_registry(registry), settings.subset, registry)
         wanted = {"train": table["kind"] == "image", "masks": table["kind"] != "image", "test": True}
         rows = table[(table["split"] == ("test" if split == "test" else "train")) & wanted[split]]
@@ -102,7 +118,3 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
         ("twin", json.dumps(twin_settings(source), sort_keys=True)),
         *((path.name, file_digest(path)) for path in user_files(source)),
     ]
-
-
-def _source_digest(path: Path) -> str:
-    return code_digest(path.rglob("*.py") if path.is_dir() else [path], root=LIBRARY)

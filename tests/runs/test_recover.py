@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from drgan_lib import cli, pipeline, recover
+from drgan_lib import cli
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.data import DataError
-from drgan_lib.execute import NotebookFailed
 from drgan_lib.files import write_json
+from drgan_lib.runs import NotebookFailed, pipeline, recover
 from drgan_lib.scene import LayoutError
 
 ROW = {"true_mean": 0.6, "true_std": 0.1, "learned_mean": 0.5, "learned_std": 0.2, "untrained_mean": 0.2}
@@ -58,7 +58,7 @@ def test_the_table_is_written_and_printed(ran, tmp_path, capsys):
     assert "roughness" in out
     assert f"table: {tmp_path / 'recovery.md'}" in out
     assert len(pd.read_csv(tmp_path / "recovery.csv")) == 2
-    assert "| twin | demo | 7 | roughness | 0.6 |" in (tmp_path / "recovery.md").read_text()
+    assert "| twin       | demo      | 7       | roughness   | 0.6 " in (tmp_path / "recovery.md").read_text()
 
 
 def test_a_material_without_a_twin_is_named_and_left_out(ran, tmp_path, capsys, monkeypatch):
