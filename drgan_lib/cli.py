@@ -120,7 +120,7 @@ def _materials(arguments: argparse.Namespace) -> int:
     from drgan_lib.runs import report
 
     rows = [_material_row(load_experiment(name).material) for name in materials()]
-    head = ("material", "images", "licence", "particles", "nm/px", "what, and what is known of it")
+    head = ("material", "images", "licence", "particles", "nm/px", "description")
     print(report.aligned(head, rows, _width()))
     return 0
 

@@ -47,8 +47,8 @@ def run_folder(tmp_path):
 def test_the_table_is_aligned_and_wrapped(run_folder):
     lines = table(load_results(run_folder), width=80).splitlines()
     assert lines[0].split() == ["metric", "value", "split", "definition"]
-    assert " ".join(lines[2].split()) == "dsc 0.906 [0.881, 0.93] test Dice coefficient of the foreground,"
-    assert lines[3].strip() == "mean over images"
+    assert " ".join(lines[2].split()) == "dsc 0.906 [0.881, 0.93] test Dice coefficient of the"
+    assert lines[3].strip() == "foreground, mean over images"
     assert max(map(len, lines)) <= 80
     assert any(line.split() == ["together", "312", "s"] for line in lines)
     assert lines[-1] == "device: a processor, 2 cores   seed: 3"
