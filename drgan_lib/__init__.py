@@ -1,7 +1,7 @@
 """Learn the appearance of nanoparticles from unannotated micrographs, and train segmentation networks on it.
 
-The names below are imported when they are first used, so that `import drgan_lib` takes no time. The sub-packages are the
-stages of the method, and the chapters of the book: `data`, `scene`, `gan`, `synthesis`, `segmentation`, `quantify`.
+The names below are imported when they are first used, so that `import drgan_lib` takes no time. The sub-packages are
+the stages of the method, and the chapters of the book: `data`, `scene`, `gan`, `synthesis`, `segmentation`, `quantify`.
 """
 
 from __future__ import annotations
