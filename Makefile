@@ -56,8 +56,9 @@ table: $(SETUP)
 recovery: $(SETUP)
 	$(BIN)/drgan recovery $(MATERIALS) --profile $(PROFILE) $(ARGS)
 
+# Two workers; tests that share a run stay in one of them.
 test: $(SETUP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(SETUP)
 	$(BIN)/ruff check .
