@@ -29,13 +29,13 @@ import pandas as pd
 from myst_nb import glue
 
 from drgan_lib import gan
-from drgan_lib.config import load_experiment
 from drgan_lib.data import load_patches
+from drgan_lib.runs import open_chapter
 from drgan_lib.scene import load_layouts, make_renderer
 from drgan_lib.sources import dataset_folder
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = exp.stage_dir("gan")
+chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
+exp, folder = chapter.exp, chapter.folder
 patches = load_patches(exp)
 layouts = load_layouts(exp)
 renderer = make_renderer(exp, stage="gan")
@@ -86,7 +86,7 @@ bounds
 # renderer's threads add up in no fixed order.
 
 # %%
-history = gan.train(exp, patches.train, renderer, layouts, folder)
+history = gan.train(exp, patches.train, renderer, layouts, folder, store=chapter.store)
 selected = gan.select_epoch(folder)
 print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)
@@ -170,7 +170,7 @@ gan.plot_parameters(exp, folder, truth=truth).savefig(folder / "parameters.png",
 
 # %% mystnb={"figure": {"name": "fig-gan-recovery", "caption": "Mean and standard deviation of each parameter, as positions within its bounds: in the twin's training micrographs, learned by the selected epoch, and of the untrained network."}, "image": {"alt": "Dots with bars: three per parameter"}}
 recovered = gan.recovery(exp, folder, truth) if truth else None
-metrics = gan.write_metrics(folder, recovered)
+metrics = gan.write_summary(folder, recovered)
 unknown = "The true parameters of this material are not known."
 if recovered:
     gan.plot_recovery(exp, recovered).savefig(folder / "recovery.png", dpi=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from drgan_lib.files import atomic_path, read_json, write_json
 from drgan_lib.gan import checkpoint
 from drgan_lib.gan.features import FID
 from drgan_lib.gan.networks import Generator
+from drgan_lib.metric import Metric, write_metrics
 
 RECOVERY_DEFINITION = (
     "Wasserstein-1 distance between learned and true parameters divided by the width of the bounds, mean "
@@ -104,15 +106,13 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def load_generator(
-    exp: Experiment, folder: Path, *, epoch: int | None = None, checkpoints: Path | None = None, device: str = "cpu"
-) -> Generator:
-    """Generator of `epoch`, or of the epoch selected in `folder`; `checkpoints` is as for `train`.
+def load_generator(exp: Experiment, folder: Path, *, epoch: int | None = None, device: str = "cpu") -> Generator:
+    """Generator of `epoch`, or of the selected one, of the training in `folder`.
 
     Raises `CheckpointError` if there is none, or if it is of another material.
     """
     epoch = selected_epoch(folder) if epoch is None else epoch
-    path = checkpoint.checkpoint_path(checkpoints or folder / "checkpoints", epoch)
+    path = checkpoint.checkpoint_path(folder / "checkpoints", epoch)
     content = checkpoint.read(path)
     checkpoint.require_same(content["identity"], checkpoint.generator_identity(exp), path)
     generator = Generator(exp.material, exp.profile.gan)
@@ -182,26 +182,26 @@ def recovery(exp: Experiment, folder: Path, truth: Path) -> dict[str, Any]:
     return result
 
 
-def write_metrics(folder: Path, recovered: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Writes figures.json for the report: distances of the selected epoch and, if given, the result of `recovery`."""
+def write_summary(folder: Path, recovered: dict[str, Any] | None = None) -> dict[str, Metric]:
+    """Writes metrics.json: distances of the selected epoch and, if given, the result of `recovery`."""
     chosen = selected_epoch(folder)
     row = read_history(folder).loc[chosen]
     n, name = len(learned_parameters(folder).loc[chosen]), row["features"]
     network = "Inception (pytorch-fid)" if name == FID else "EfficientNet-Lite0, not FID"
     sets = f"features of {network}, {n} real and {n} synthetic patches"
-    metrics = {
-        name: {"value": row["fd"], "definition": f"Frechet distance, {sets}"},
-        "kid" if name == FID else name.replace("fd_", "kd_"): {
-            "value": row["kid"],
-            "standard_error": row["kid_std"],
-            "definition": f"kernel distance as in KID (cubic polynomial MMD), {sets}",
-        },
-        "parameter_spread": {"value": row["spread"], "definition": SPREAD_DEFINITION},
+    kernel = "kid" if name == FID else name.replace("fd_", "kd_")
+    words = f"kernel distance as in KID (cubic polynomial MMD), {sets}"
+    found = {
+        name: Metric(row["fd"], f"Frechet distance, {sets}"),
+        kernel: Metric(row["kid"], words, more={"standard_error": row["kid_std"]}),
+        "parameter_spread": Metric(row["spread"], SPREAD_DEFINITION),
     }
     for moment in ("before", "after") if recovered else ():
-        words = f"{recovered['definition']}; {moment} training"
-        metrics[f"recovery_{moment}"] = {"value": recovered[moment], "definition": words}
-    for name, metric in metrics.items():
-        metric |= {"split": "train", "epoch": 0 if name == "recovery_before" else chosen}
-    write_json(folder / "figures.json", metrics)
+        found[f"recovery_{moment}"] = Metric(recovered[moment], f"{recovered['definition']}; {moment} training")
+    of_epoch = {name: 0 if name == "recovery_before" else chosen for name in found}
+    metrics = {
+        name: replace(metric, split="train", n=n, more={**metric.more, "epoch": of_epoch[name]})
+        for name, metric in found.items()
+    }
+    write_metrics(folder / "metrics.json", metrics)
     return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from drgan_lib.config import Experiment
+from drgan_lib.digest import code_behind
 from drgan_lib.files import require_free_space
 from drgan_lib.gan import checkpoint
 from drgan_lib.gan.features import Features, choose_features, frechet_distance, kid, spread
@@ -22,6 +24,7 @@ from drgan_lib.gan.history import write_history
 from drgan_lib.gan.networks import Generator, Log, PatchDiscriminator, lsgan_loss
 from drgan_lib.hardware import has_bfloat16
 from drgan_lib.scene import Layout, Renderer
+from drgan_lib.store import Store, point
 
 # Streams of random numbers: no two uses share a seed.
 INITIALISATION, ORDER, SAMPLE, EVALUATION = range(4)
@@ -157,17 +160,18 @@ def train(
     layouts: Sequence[Layout],
     folder: Path,
     *,
-    checkpoints: Path | None = None,
+    store: Store | None = None,
     log: Log = print,
     stop_after: int | None = None,
 ) -> pd.DataFrame:
     """Trains the experiment's GAN; writes history.csv and learned.csv into `folder` and returns the former.
 
-    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from;
-    checkpoints lie in `checkpoints`, by default `folder`/checkpoints; `log` gets a line per epoch; `stop_after` ends
-    this call after that epoch. A run that was interrupted, or is asked for more epochs, goes on from its last complete
-    epoch. It draws the same random numbers as an uninterrupted one, so it gives the same losses and weights up to float
-    rounding: the renderer's threads sum in no fixed order (a gray level per image at most).
+    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from; `log`
+    gets a line per epoch; `stop_after` ends this call after that epoch. Checkpoints lie in `folder`/checkpoints or,
+    with a `store`, in the folder of this training there, to which that is a link. A training that was interrupted, or
+    is asked for more epochs, goes on from its last complete epoch. It draws the same random numbers as an uninterrupted
+    one, so it gives the same losses and weights up to float rounding: the renderer's threads sum in no fixed order (a
+    gray level per image at most).
 
     The history has a row per epoch from 0 (untrained) to the last that the settings ask for. Of the wall time of an
     epoch, `seconds`, three columns are parts; `seconds_preparation` came before it.
@@ -181,8 +185,11 @@ def train(
             f"expected at least 2 training patches [n, h, w] and 1 layout, got {images.shape} and {len(layouts)}; "
             "run chapters 01 and 02 first"
         )
-    settings, checkpoints = exp.profile.gan, checkpoints or folder / "checkpoints"
+    settings, checkpoints = exp.profile.gan, folder / "checkpoints"
     same = checkpoint.identity(exp, images, layouts)
+    if store is not None:
+        code = code_behind(__file__, inspect.getfile(type(renderer)))
+        point(checkpoints, store.folder("training", same | {"code": code}))
     trainer = Trainer(exp, images, renderer, layouts)
     n_bytes = 4 * sum(p.numel() for net in (trainer.generator, trainer.discriminator) for p in net.parameters())
     require_free_space(checkpoints, 4 * 3 * n_bytes + 2**20 * settings.epochs, "GAN training")

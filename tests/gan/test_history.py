@@ -22,9 +22,10 @@ from drgan_lib.gan import (
     select_epoch,
     time_spent,
     train,
-    write_metrics,
+    write_summary,
 )
 from drgan_lib.gan.history import parameter_distance, read_history, true_parameters
+from drgan_lib.metric import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_generator_of_the_selected_epoch(trained, small):
     epoch = json.loads((trained.folder / "selected.json").read_text())["epoch"]
     stored = checkpoint.read(checkpoint.checkpoint_path(checkpoints, epoch))["generator"]
     assert all(torch.equal(tensor, stored[name]) for name, tensor in generator.state_dict().items())
-    untrained = load_generator(trained.exp, trained.folder / "elsewhere", epoch=0, checkpoints=checkpoints)
+    untrained = load_generator(trained.exp, trained.folder, epoch=0)
     assert not torch.equal(generator.layers[0].bias, untrained.layers[0].bias)
     with pytest.raises(CheckpointError, match="bounds"):
         load_generator(small(**{"bounds.roughness": [0.0, 1.0]}), trained.folder)
@@ -145,14 +146,14 @@ def test_recovery_has_true_learned_and_untrained_values_in_physical_units(traine
 
 def test_the_metrics_of_the_report(trained):
     distances = {"fd_efficientnet_lite0", "kd_efficientnet_lite0", "parameter_spread"}
-    assert write_metrics(trained.folder).keys() == distances
+    assert write_summary(trained.folder).keys() == distances
     found = recovery(trained.exp, trained.folder, trained.truth)
-    metrics = write_metrics(trained.folder, found)
-    assert json.loads((trained.folder / "figures.json").read_text()) == metrics
+    metrics = write_summary(trained.folder, found)
+    assert read_metrics(trained.folder / "metrics.json") == metrics
     assert metrics.keys() == distances | {"recovery_before", "recovery_after"}
-    assert metrics["recovery_before"]["value"] == found["before"]
-    assert metrics["fd_efficientnet_lite0"]["value"] == read_history(trained.folder).loc[found["epoch"], "fd"]
-    assert all({"value", "definition", "split", "epoch"} <= metric.keys() for metric in metrics.values())
+    assert metrics["recovery_before"].value == found["before"]
+    assert metrics["fd_efficientnet_lite0"].value == read_history(trained.folder).loc[found["epoch"], "fd"]
+    assert all(metric.definition and metric.split == "train" and "epoch" in metric.more for metric in metrics.values())
 
 
 def test_the_twin_of_another_material_is_compared_where_both_know(trained, foreign):

@@ -11,6 +11,7 @@ from drgan_lib.gan.features import Features
 from drgan_lib.gan.history import read_history
 from drgan_lib.gan.trainer import Trainer
 from drgan_lib.scene import Renderer, make_meshes, sample_layout
+from drgan_lib.store import Store
 
 # The mean of each channel in place of a network's features.
 CHEAP = Features("fd_efficientnet_lite0", lambda images: images.mean(dim=(2, 3)), "cpu")
@@ -98,12 +99,16 @@ def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(small, run, world
 
 
 def test_checkpoints_may_lie_elsewhere_and_serve_another_folder(small, run, whole, tmp_path):
-    checkpoints = tmp_path / "kept" / "checkpoints"
-    run(small(**{"gan.epochs": 2}), tmp_path / "two", checkpoints=checkpoints)
-    run(small(), tmp_path / "four", checkpoints=checkpoints)
-    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["history.csv", "learned.csv"]
+    store, lines = Store(tmp_path / "store"), []
+    run(small(**{"gan.epochs": 2}), tmp_path / "two", store=store)
+    run(small(), tmp_path / "four", store=store, log=lines.append)
+    assert lines[0] == "resuming after epoch 2 of 4"
+    assert len(list((tmp_path / "store/training").iterdir())) == 1
+    assert (len(read_history(tmp_path / "two")), len(read_history(tmp_path / "four"))) == (3, 5)
     pd.testing.assert_frame_equal(untimed(tmp_path / "four"), untimed(whole), check_exact=True)
-    assert torch.equal(weights(tmp_path / "kept"), weights(whole))
+    assert torch.equal(weights(tmp_path / "four"), weights(whole))
+    run(small(**{"gan.lr_generator": 1e-3, "gan.epochs": 1}), tmp_path / "other", store=store)
+    assert len(list((tmp_path / "store/training").iterdir())) == 2, "another training has a folder of its own"
 
 
 def test_with_mitsuba_a_resumed_run_gives_the_same_losses(small, run, tmp_path):
