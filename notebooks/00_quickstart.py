@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Quickstart
 #
-# The whole idea in one page: render nanoparticles with parameters, get an image *and* its exact annotation.
+# The whole idea on one page: render nanoparticles from a few numbers, and get an image *and* its exact annotation.
 #
 # **What you will learn**: what the renderer does, and where each later chapter takes over.
 #
@@ -31,42 +31,40 @@ overrides = {}
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from myst_nb import glue
 from skimage.color import label2rgb
 
 from drgan_lib.classes import three_class
-from drgan_lib.config import load_experiment
-from drgan_lib.scene import make_renderer, sample_layout
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.runs import open_chapter
+from drgan_lib.scene.simulate import Renderer, sample_layout
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-print(f"{exp.material.title}, profile {exp.profile.name}: learned are {', '.join(exp.material.parameters)}")
+chapter = open_chapter("quickstart", material, profile, overrides, seed=seed, runs=runs)
+exp = chapter.exp
+print(f"{exp.material.title}, profile {exp.profile.name}; to be learned: {', '.join(exp.material.parameters)}")
 
 # %% [markdown]
 # ## Place, render, annotate
 #
-# A *layout* places particles, the *renderer* makes an image from it and a handful of numbers, and because the scene is
-# known, so is the particle behind every pixel.
+# A *layout* says where the particles lie. The *renderer* makes an image from it and a handful of *parameters*. Because
+# we built the scene ourselves, we know the particle behind every pixel.
 
 # %%
-renderer = make_renderer(exp, stage="synthesis")
-layout = sample_layout(exp.material, renderer.meshes, seed=seed + 5)
-clean = renderer.image(at_position(exp.material, 0.2), layout, seed=seed).clamp(0, 1)
-noisy = (clean + 0.03 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))).clamp(0, 1)
-instances = renderer.instance_ids(layout)
-labels = three_class(instances, exp.material.contour_px)
-visible = len(np.unique(instances)) - 1
-glue("quick_visible", visible, display=False)
+position = 0.2  # of every parameter, from its lower bound (0) to its upper bound (1)
+parameters = {name: low + position * (high - low) for name, (low, high) in exp.material.bounds.items()}
+layout = sample_layout(exp, seed=seed + 5)
+renderer = Renderer(exp)
+image, instances = renderer.sample(layout, parameters, seed=seed)
+clean, _ = renderer.sample(layout, parameters | {"noise_sigma": 0.0}, seed=seed)
+visible = len(np.unique(instances[instances > 0]))
 print(f"{len(layout)} particles placed, {visible} visible")
 
-# %% mystnb={"figure": {"caption": "From left to right: the render, with detector noise, instance ids, and the three classes (background, particle, contour) that nnU-Net learns.", "name": "fig-quickstart"}, "image": {"alt": "Rendered particles and their annotation"}}
+# %% mystnb={"figure": {"caption": "From left to right: the render, the render with the noise of the detector, the instances, and the three classes (background, particle, contour) that nnU-Net learns.", "name": "fig-quickstart"}, "image": {"alt": "Rendered particles and their annotation"}}
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.4))
 panels = (
     ("render", clean),
-    ("with noise", noisy),
+    ("with noise", image),
     ("instances", label2rgb(instances, bg_label=0)),
-    ("classes", labels),
+    ("classes", three_class(instances, exp.material.contour_px)),
 )
 for axis, (title, picture) in zip(axes, panels, strict=True):
     axis.imshow(picture, cmap="gray")
@@ -75,30 +73,45 @@ for axis, (title, picture) in zip(axes, panels, strict=True):
 figure.tight_layout()
 
 # %% [markdown]
-# ## What the numbers should be
+# ## Which numbers?
 #
-# These parameters were chosen by hand. The rest of the book lets a network find them, from micrographs that nobody has
+# We chose these parameters by hand. In the rest of the book a network finds them, from micrographs that nobody has
 # annotated:
 #
 # | chapter | question |
 # | --- | --- |
-# | 01 Data preparation | which pieces of the micrographs show particles? |
-# | 02 Scene design | which shapes, where, under which light? |
-# | 03 GAN training | which parameters make renders look like the micrographs? |
-# | 04 Inference and masks | how is an annotated training set rendered? |
-# | 05 Segmentation evaluation | how well does a network trained on renders alone segment real micrographs? |
+# | 01 Data preparation | Which parts of the micrographs show particles? |
+# | 02 Scene design | Which shapes, where, under which light? |
+# | 03 GAN training | Which parameters make renders look like the micrographs? |
+# | 04 Inference and masks | How do we render an annotated training set? |
+# | 05 Segmentation evaluation | How well does a network segment real micrographs if it has only seen renders? |
+# | 06 Quantification | How large are the particles, and how sure are we? |
 #
-# The same steps from the terminal: `drgan run twin --profile demo`.
+# To run all of them from a terminal: `drgan run twin --profile demo`.
 #
 # ## Exercise
 #
-# Change `at_position(exp.material, 0.2)` to other positions between 0 and 1. At which do the particles turn white?
-#
+# Set `position` to other values between 0 and 1. Where do the particles turn white? Write down your guess before you
+# open the next cell, which counts the white pixels.
+
+# %% tags=["hide-cell"]
+white = {}
+for place in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+    brighter = {name: low + place * (high - low) for name, (low, high) in exp.material.bounds.items()}
+    picture, _ = renderer.sample(layout, brighter | {"noise_sigma": 0.0}, seed=seed)
+    white[place] = float((picture[instances > 0] == 1).mean())
+    print(f"position {place}: {white[place]:.0%} of the particles' pixels are white")
+mostly_white = [f"{place}" for place, share in white.items() if share > 0.5]
+glue("quick_white", ", ".join(mostly_white) or "none of them", display=False)
+
+# %% [markdown]
 # ```{dropdown} Solution
-# For `tio2_sem` from about 0.5 on: base colour 2.5 under this light is brighter than white, and the image is clamped.
+# A pixel is white where the particle sends more light into the camera than the detector can record: the image is cut
+# off at 1. The base colour counts most. In this run, more than half of the particles' pixels are white at these
+# positions: {glue:text}`quick_white`.
 # ```
 #
 # ## Takeaways
 #
 # - An image and its exact annotation come from the same scene.
-# - A few numbers decide how particles look; learning them is what the book is about.
+# - A few numbers decide how particles look. This book is about learning them.
