@@ -64,10 +64,10 @@ panels = (
     ("render", clean),
     ("with noise", image),
     ("instances", label2rgb(instances, bg_label=0)),
-    ("classes", three_class(instances, exp.material.contour_px)),
+    ("classes", three_class(instances, exp.material.contour_px) / 2),
 )
 for axis, (title, picture) in zip(axes, panels, strict=True):
-    axis.imshow(picture, cmap="gray")
+    axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
     axis.set_title(title)
     axis.set_axis_off()
 figure.tight_layout()
