@@ -38,8 +38,8 @@ _PUBLIC = {
     "score": "segmentation",
     "measure_particles": "quantify",
     "measure_images": "quantify",
-    "run": "runs",
-    "open_chapter": "runs",
+    "run": "runs.pipeline",
+    "open_chapter": "runs.chapter",
 }
 __all__ = ["__version__", *_PUBLIC]
 

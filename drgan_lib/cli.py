@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from drgan_lib.runs import NotebookFailed, pipeline, report
+    from drgan_lib.runs import pipeline, report
+    from drgan_lib.runs.execute import NotebookFailed
 
     if arguments.arms is not None:
         arguments.set.append(f"segmentation.arms={arguments.arms}")
@@ -74,7 +75,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from drgan_lib.runs import report, status
+    from drgan_lib.runs import report
+    from drgan_lib.runs.due import status
 
     rows = [(found.stage, found.state, found.why) for found in status(arguments.run)]
     print(report.aligned(("stage", "state", "why"), rows, _width()))
@@ -82,7 +84,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _gc(arguments: argparse.Namespace) -> int:
-    from drgan_lib.runs import collect_garbage
+    from drgan_lib.runs.due import collect_garbage
 
     removed, n_bytes = collect_garbage(arguments.runs)
     print(*removed, f"{len(removed)} folders removed, {n_bytes / 2**20:.0f} MiB", sep="\n")

@@ -48,7 +48,11 @@ def code_behind(*starts: str | Path, showing: bool = False, package: Path = PACK
 
 def meaning(source: str) -> str:
     """Python source without comments, docstrings and layout: no result depends on these."""
-    tree = ast.parse(source)
+    return _without_docstrings(ast.parse(source))
+
+
+def _without_docstrings(tree: ast.AST) -> str:
+    """Source of `tree`, which loses its docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -58,8 +62,9 @@ def meaning(source: str) -> str:
 @lru_cache(maxsize=1024)
 def _parsed(path: Path, changed_ns: int) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Digest of what a file says, and (module, name) of what it imports from the library; name "" for a module."""
-    source = path.read_text()
-    return digest(meaning(source)), tuple(_imports(ast.parse(source)))
+    tree = ast.parse(path.read_text())
+    imports = tuple(_imports(tree))
+    return digest(_without_docstrings(tree)), imports
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

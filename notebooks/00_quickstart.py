@@ -35,7 +35,7 @@ from myst_nb import glue
 from skimage.color import label2rgb
 
 from drgan_lib.classes import three_class
-from drgan_lib.runs import open_chapter
+from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.scene.simulate import Renderer, sample_layout
 
 chapter = open_chapter("quickstart", material, profile, overrides, seed=seed, runs=runs)

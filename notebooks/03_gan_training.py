@@ -30,7 +30,7 @@ from myst_nb import glue
 
 from drgan_lib import gan
 from drgan_lib.data import load_patches
-from drgan_lib.runs import open_chapter
+from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.scene import load_layouts, make_renderer
 from drgan_lib.sources import dataset_folder
 

@@ -11,7 +11,8 @@ from drgan_lib import cli, measure, segmentation
 from drgan_lib.config import materials
 from drgan_lib.files import write_json
 from drgan_lib.quantify import Counting
-from drgan_lib.runs import NotebookFailed, pipeline
+from drgan_lib.runs import pipeline
+from drgan_lib.runs.execute import NotebookFailed
 from drgan_lib.runs.pages import copy_pages
 from drgan_lib.runs.report import load_results, table, write_report
 from drgan_lib.runs.stages import STAGES

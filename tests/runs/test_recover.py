@@ -7,7 +7,8 @@ from drgan_lib import cli
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.data import DataError
 from drgan_lib.files import write_json
-from drgan_lib.runs import NotebookFailed, pipeline, recover
+from drgan_lib.runs import pipeline, recover
+from drgan_lib.runs.execute import NotebookFailed
 from drgan_lib.scene import LayoutError
 
 ROW = {"true_mean": 0.6, "true_std": 0.1, "learned_mean": 0.5, "learned_std": 0.2, "untrained_mean": 0.2}
