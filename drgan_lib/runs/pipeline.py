@@ -17,7 +17,7 @@ from drgan_lib.config import (
     twin_source,
     user_files,
 )
-from drgan_lib.files import require_free_space, write_json
+from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.metric import Metric, read_metrics
 from drgan_lib.registry import SEGMENTERS, split_arm
 from drgan_lib.runs import execute
