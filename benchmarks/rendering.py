@@ -6,8 +6,7 @@ import torch
 
 from benchmarks.measure import WARM_UP, row, seconds
 from drgan_lib.config import load_experiment
-from drgan_lib.scene import Renderer, make_meshes, sample_layout
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene import Renderer, at_position, make_meshes, sample_layout
 
 STEP_TARGET_S = 0.8
 IMAGE_TARGET_S = 0.5

@@ -14,7 +14,7 @@
 # # Scene design
 #
 # A renderer needs what a painter needs: objects, a place to put them, light, and an eye. In this chapter we make the
-# particles, lay them on a stage, light them like the secondary electrons of a microscope would, and look at what each
+# particles, lay them on a support, light them like the secondary electrons of a microscope would, and look at what each
 # parameter that the network will learn does to the image.
 #
 # **What you will learn**
@@ -45,11 +45,10 @@ from myst_nb import glue
 
 from drgan_lib import scene
 from drgan_lib.config import load_experiment
-from drgan_lib.scene import figures
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene import at_position, figures
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = scene.prepare(exp)
+folder = scene.prepare(exp, exp.stage_dir("scene"))
 layouts = scene.load_layouts(exp)
 renderer = scene.make_renderer(exp, stage="gan")
 print(f"{exp.material.title}: {len(renderer.meshes)} shapes, {len(layouts)} layouts, rendered on {renderer.variant}")
@@ -90,7 +89,7 @@ figure = figures.shape_library()
 # drgan run twin -P meshes.shape=rod -P layout.sizes.median=0.3
 # ```
 #
-# A mesh has unit size and the layout's law gives the sizes. The size of a rod or wire is its diameter, of any other shape the
+# A mesh has unit size and the layout's distribution gives the sizes. The size of a rod or wire is its diameter, of any other shape the
 # equivalent diameter, that of the sphere of the same volume. How different the shapes of a set are can be measured:
 # `scene.meshes.variety(renderer.meshes)` is the smallest difference between any two of them, in equivalent diameters, after
 # turning and scaling have been taken out.
@@ -111,7 +110,7 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 #    marks what is not. Parts that merely overlap are joined on import; the modifier *Remesh* does it in Blender.
 # 2. **Apply what only Blender knows.** *Object > Apply > All Transforms* fixes scale and rotation in the mesh. In the export
 #    dialogue, tick *Apply Modifiers*, or bevels and subdivisions stay behind.
-# 3. **Lay it down** as it would lie on the stage, if the layout uses `orientation: lying`. Blender's floor is the x-y plane
+# 3. **Lay it down** as it would lie on the support, if the layout uses `orientation: lying`. Blender's floor is the x-y plane
 #    and z points up. Here y is up, which the export has to turn.
 # 4. **Export each object to a file of its own**, *Selection Only*, as PLY, STL, OBJ or glTF. Set *Forward Axis -Z* and
 #    *Up Axis Y* (for glTF: tick *+Y Up*); the presets differ between formats and versions. Tick *Triangulated Mesh* where
@@ -141,7 +140,7 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 #
 # Size and place in the file do not matter: each mesh is moved to its centroid and scaled to the unit size of
 # the material's `meshes.shape`: unit equivalent diameter, for `rod` and `wire` unit thickness in the middle of its length.
-# Its proportions stay, and sizes come from the layout's law. Edges that turn by more than 45° stay sharp in the image; to see the
+# Its proportions stay, and sizes come from the layout's distribution. Edges that turn by more than 45° stay sharp in the image; to see the
 # bright rims of rounded edges, give them a bevel of two segments (modifier *Bevel*).
 # Raw files work in `meshes.path` too: they are repaired each time they are read, and findings are printed as warnings.
 #
@@ -150,12 +149,12 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 # A layout says which shape lies where, how large and how it is turned: the transformation tensor of the paper, (x, y, z,
 # scale) for each particle, plus a rotation. The material says how many particles there are, how large, and where:
 #
-# - `sizes`: a `normal`, `lognormal` or `bimodal` law, in scene units, pixels or nanometres; or `empirical`, your own
+# - `sizes`: a `normal`, `lognormal` or `bimodal` distribution, in scene units, pixels or nanometres; or `empirical`, your own
 #   table of diameters in nm.
 # - `placement`: anywhere (`random`), or `agglomerated`: cluster seeds keep a least distance (Poisson-disk sampling
 #   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`.
-# - `space`: all on the stage (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
-# - `orientation`: turned at random (`free`), or as they lie on the stage (`lying`).
+# - `space`: all on the support (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
+# - `orientation`: turned at random (`free`), or as they lie on the support (`lying`).
 
 # %%
 pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).to_frame()
@@ -177,9 +176,9 @@ print(f"clusters that found no place: {sum(layout.missing_clusters for layout in
 
 # %% [markdown]
 # Sizes are drawn before the first particle is placed, and none is exchanged for a smaller one that fits better: the
-# histogram follows the law. The coverage is the share of the image that particles hide.
+# histogram follows the distribution asked for. The coverage is the share of the image that particles hide.
 
-# %% mystnb={"figure": {"caption": "Number and size of the placed particles, with the law asked for, and the share of the image that they cover.", "name": "fig-layout-statistics"}, "image": {"alt": "Three histograms"}}
+# %% mystnb={"figure": {"caption": "Number and size of the placed particles, with the distribution asked for, and the share of the image that they cover.", "name": "fig-layout-statistics"}, "image": {"alt": "Three histograms"}}
 covered = [scene.layout.coverage(layout, renderer.meshes, exp.material) for layout in layouts]
 figure = figures.layout_statistics(layouts, covered, exp.material)
 
@@ -219,7 +218,7 @@ figure = figures.layout_gallery(renderer, layouts)
 # renders, times what little is left between the two measurements, is the estimate. Coverage decides the number of
 # particles, as it hardly depends on how well particles are told apart; gaps within clusters decide their tightness.
 #
-# | twin | median visible | as found | estimate | law, whole | setting |
+# | twin | median visible | as found | estimate | distribution, whole | setting |
 # | --- | --- | --- | --- | --- | --- |
 # | cubes | 14.7 px | +28 % | +2 % | 14 px | +10 % |
 # | cubes, much stacked | 21.2 px | +22 % | -7 % | 20 px | +4 % |
@@ -241,17 +240,17 @@ figure = figures.layout_gallery(renderer, layouts)
 # ### What it cannot tell
 #
 # A view from above does not show how much is stacked, so `space`, `stacking` and `height` stay at their defaults, and
-# what is set there moves the estimate by some percent. The width of the law is the least certain: set from 0.03 to
+# what is set there moves the estimate by some percent. The width of the distribution is the least certain: set from 0.03 to
 # 0.41 where 0.1 to 0.35 was true, because merged and hidden particles widen what is seen. The intervals are those of
 # chance, from resampled micrographs and renders; they know nothing of particles that look unlike the renders. The
 # shape is yours to say, and so is everything in the file: edit it, look at the figure, and run it.
 #
 # ## The virtual scene
 #
-# A camera looks straight down on a stage. Most of the light comes from the side, from a bright ring around the stage,
+# A camera looks straight down on a support. Most of the light comes from the side, from a bright ring around it,
 # as if the particles glowed at their edges; a weak light above fills the rest. Only direct light is followed.
 
-# %% mystnb={"figure": {"caption": "The scene from outside (lengths in scene units). The ring light is cut open.", "name": "fig-scene"}, "image": {"alt": "Stage, ring light, upper light, camera and particles in 3-D"}}
+# %% mystnb={"figure": {"caption": "The scene from outside (lengths in scene units). The ring light is cut open.", "name": "fig-scene"}, "image": {"alt": "Support, ring light, upper light, camera and particles in 3-D"}}
 figure = figures.scene_from_outside(renderer, layouts[0])
 
 # %% [markdown]
@@ -306,8 +305,8 @@ figure = figures.parameter_effects(renderer, layouts[0])
 # ```
 #
 # with the particles' base colour *b*, roughness *r*, sheen *s* and specular tint *t* (the last two 0 where they are not
-# learned), and the stage's base colour *b′*. The images *Dⱼ* (diffuse), *Sₖ* (specular), *Bₖ* (tinted specular), *H*
-# (sheen) and *T* (stage)
+# learned), and the support's base colour *b′*. The images *Dⱼ* (diffuse), *Sₖ* (specular), *Bₖ* (tinted specular), *H*
+# (sheen) and *T* (support)
 # hold no parameter at all. They are the *basis images* of the layout, the whole of its light transport. They are traced
 # once; from then on an image is a product of a vector of weights with a small matrix, and its derivative is as exact as
 # the derivative of a product can be.
@@ -367,7 +366,7 @@ glue("n_basis_images", len(basis.particles) + 1, display=False)
 glue("basis_mib", f"{basis.n_bytes / 2**20:.1f}", display=False)
 print("knots:", *transport.terms.knots.round(2))
 
-# %% mystnb={"figure": {"caption": "Basis images of one layout, each with a grey scale of its own: the stage, then a row for each term of the BSDF, at some of the roughnesses that it is rendered at.", "name": "fig-basis"}, "image": {"alt": "Grid of images of the same particles: diffuse ones that hardly differ, and specular ones from scattered highlights to broad ones"}}
+# %% mystnb={"figure": {"caption": "Basis images of one layout, each with a grey scale of its own: the support, then a row for each term of the BSDF, at some of the roughnesses that it is rendered at.", "name": "fig-basis"}, "image": {"alt": "Grid of images of the same particles: diffuse ones that hardly differ, and specular ones from scattered highlights to broad ones"}}
 figure = figures.basis_images(transport, layouts[0])
 
 # %% [markdown]
@@ -460,8 +459,8 @@ panel(transport, layouts)
 #
 #    ```python
 #    values = dict(zip(exp.material.parameters, draws[0]))
-#    stage = (1 - values["stage_base_color"]) * basis.stage[0, 0] + values["stage_base_color"] * basis.stage[0, 1]
-#    image = stage.index_add(0, basis.pixel, transport.terms.weights(values) @ basis.particles).view(256, 256)
+#    support = (1 - values["stage_base_color"]) * basis.stage[0, 0] + values["stage_base_color"] * basis.stage[0, 1]
+#    image = support.index_add(0, basis.pixel, transport.terms.weights(values) @ basis.particles).view(256, 256)
 #    ```
 # 4. At high roughness the highlight is as broad as the diffuse shading, so more of the one makes up for less of
 #    the other. The images then fit, but the single parameters are not to be trusted: appearance is learned, not

@@ -200,10 +200,10 @@ def _check_user_files(material: Material) -> None:
     if not user_files(material):
         return
     # Imported late: the package takes seconds.
-    from drgan_lib.scene.layout import size_law
+    from drgan_lib.scene.layout import size_distribution
     from drgan_lib.scene.meshes import make_meshes
 
-    size_law(material)
+    size_distribution(material)
     if material.meshes.path is not None:
         make_meshes(material)
 

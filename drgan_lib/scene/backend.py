@@ -1,13 +1,11 @@
 """Finding a Mitsuba variant that runs here: CUDA where there is a GPU, else LLVM with the wheel's own library.
 
-Importing this module prepares Dr.Jit (which reads `DRJIT_LIBLLVM_PATH` when it is first imported) and sets the variant;
-every other module takes `mi` and `dr` from here.
+Every other module takes `mi` and `dr` from here: Dr.Jit reads `DRJIT_LIBLLVM_PATH` when it is first imported.
 """
-
-from __future__ import annotations
 
 import importlib.metadata
 import os
+from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -16,21 +14,17 @@ import torch
 
 def find_llvm() -> str | None:
     """Path of libLLVM: the user's `DRJIT_LIBLLVM_PATH`, the wheel's, the system's; None if there is none."""
-    named = os.environ.get("DRJIT_LIBLLVM_PATH")
-    if named:
+    if named := os.environ.get("DRJIT_LIBLLVM_PATH"):
         if not Path(named).is_file():
             raise RuntimeError(f"DRJIT_LIBLLVM_PATH names {named}, which is not a file; correct or unset it")
         return named
-    try:
-        files = importlib.metadata.files("karellen-llvm-core") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    # The versioned file is the library itself; the other names are links to it.
-    candidates = sorted((f for f in files if f.name.startswith("libLLVM")), key=lambda f: len(f.name), reverse=True)
-    for candidate in candidates:
-        path = Path(str(candidate.locate())).resolve()
-        if path.is_file():
-            return str(path)
+    with suppress(importlib.metadata.PackageNotFoundError):
+        files = [f for f in importlib.metadata.files("karellen-llvm-core") or [] if f.name.startswith("libLLVM")]
+        # The versioned file is the library itself; the other names are links to it.
+        for file in sorted(files, key=lambda f: len(f.name), reverse=True):
+            path = Path(str(file.locate())).resolve()
+            if path.is_file():
+                return str(path)
     return find_library("LLVM")
 
 
@@ -56,4 +50,4 @@ import mitsuba as mi  # noqa: E402
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
 
-__all__ = ["VARIANT", "choose_variant", "dr", "find_llvm", "mi"]
+__all__ = ["VARIANT", "dr", "mi"]

@@ -1,22 +1,20 @@
-"""The paper's virtual scene as a Mitsuba scene: stage, ring light, upper light, camera, particles.
+"""The paper's virtual scene as a Mitsuba scene: support ("stage"), ring light, upper light, camera, particles.
 
 y is up and the camera looks down. All particles of a layout form one mesh with one BSDF, and the table `owners` tells
 which particle a triangle belongs to. The scene is built once; another layout replaces the triangles of that mesh.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import trimesh
 
 from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
-from drgan_lib.scene.backend import mi
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.detector import film_std_px
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import BANDS, ring_bands, sampling_weights, square, top_light
 from drgan_lib.scene.meshes import shaded
-from drgan_lib.scene.spread import film_std_px
 from drgan_lib.scene.terms import FIXED_ROUGHNESS
 
 PARTICLE_BSDF = "particles.bsdf"
@@ -40,27 +38,28 @@ class BuiltScene:
     params: mi.SceneParameters
     owners: np.ndarray  # uint32 [n_triangles], 1-based
 
+    def owner(self, hit: mi.SurfaceInteraction3f | mi.PreliminaryIntersection3f) -> mi.UInt32:
+        """The particle (instance id) that each ray hits, 0 elsewhere."""
+        particles = next(shape for shape in self.scene.shapes() if shape.id() == "particles")
+        here = hit.is_valid() & (hit.shape == mi.ShapePtr(particles))
+        return dr.select(here, dr.gather(mi.UInt32, mi.UInt32(self.owners), hit.prim_index, here), 0)
+
 
 def merge_particles(layout: Layout, meshes: list[trimesh.Trimesh]) -> tuple[np.ndarray, ...]:
     """World-space (vertices [V, 3], normals [V, 3], faces [F, 3], owners [F]) of all particles of a layout."""
-    vertices, normals, faces, owners = [], [], [], []
-    offset = 0
-    for k in range(len(layout)):
-        mesh, rotation, transform = shaded(meshes[layout.mesh_index[k]]), layout.rotations[k], layout.transforms[k]
-        vertices.append(transform[3] * (mesh.vertices @ rotation.T) + transform[:3])
-        normals.append(mesh.vertex_normals @ rotation.T)
-        faces.append(mesh.faces + offset)
-        owners.append(np.full(len(mesh.faces), k + 1))
-        offset += len(mesh.vertices)
-    return (
-        np.concatenate(vertices).astype(np.float32),
-        np.concatenate(normals).astype(np.float32),
-        np.concatenate(faces).astype(np.uint32),
-        np.concatenate(owners).astype(np.uint32),
-    )
+    parts, offset = [], 0
+    for number, (m, rotation, transform) in enumerate(layout, 1):
+        mesh = shaded(meshes[m])
+        vertices = transform[3] * (mesh.vertices @ rotation.T) + transform[:3]
+        owners = np.full(len(mesh.faces), number)
+        parts.append((vertices, mesh.vertex_normals @ rotation.T, mesh.faces + offset, owners))
+        offset += len(vertices)
+    vertices, normals, faces, owners = map(np.concatenate, zip(*parts, strict=True))
+    return vertices.astype(np.float32), normals.astype(np.float32), faces.astype(np.uint32), owners.astype(np.uint32)
 
 
-def _mitsuba_mesh(name, vertices, faces, normals=None, **properties) -> mi.Mesh:
+def mitsuba_mesh(name: str, vertices, faces, normals=None, **properties) -> mi.Mesh:
+    """A Mitsuba mesh of arrays [V, 3], [F, 3] and, for smooth shading, [V, 3]."""
     props = mi.Properties()
     for key, value in properties.items():
         props[key] = value
@@ -81,32 +80,26 @@ def uniform(value: float) -> dict:
 
 def bsdf_dicts(material: Material) -> dict[str, dict]:
     """The two principled BSDFs: the material's constants, 0.5 for now where a value is learned, else Mitsuba's 0."""
+
+    def principled(roughness: float, specular: float) -> dict:
+        color = uniform(0.5)
+        return {"type": "principled", "base_color": color, "roughness": uniform(roughness), "specular": specular}
+
     settings = material.scene
     learned = {name: uniform(0.5) for name in OPTIONAL if name in material.bounds}
-    particle = {
-        "type": "principled",
-        "base_color": uniform(0.5),
-        "roughness": uniform(FIXED_ROUGHNESS),
-        "specular": settings.particle_specular,
-        **learned,
+    return {
+        PARTICLE_BSDF: principled(FIXED_ROUGHNESS, settings.particle_specular) | learned,
+        STAGE_BSDF: principled(settings.stage_roughness, settings.stage_specular),
     }
-    stage = {
-        "type": "principled",
-        "base_color": uniform(0.5),
-        "roughness": uniform(settings.stage_roughness),
-        "specular": settings.stage_specular,
-    }
-    return {PARTICLE_BSDF: particle, STAGE_BSDF: stage}
 
 
 def camera(settings: SceneSettings, *, spp: int) -> dict:
-    """Perspective camera above the stage's centre, looking down; image rows run along +z."""
+    """Perspective camera above the support's centre, looking down; image rows run along +z."""
+    origin, target = [0, settings.camera_y, 0], [0, settings.stage_y, 0]
     return {
         "type": "perspective",
         "fov": settings.fov_deg,
-        "to_world": mi.ScalarTransform4f().look_at(
-            origin=[0, settings.camera_y, 0], target=[0, settings.stage_y, 0], up=[0, 0, -1]
-        ),
+        "to_world": mi.ScalarTransform4f().look_at(origin=origin, target=target, up=[0, 0, -1]),
         "film": {
             "type": "hdrfilm",
             "width": settings.size_px,
@@ -125,12 +118,11 @@ def _emitters(material: Material) -> dict[str, mi.Mesh]:
     lights = [*ring_bands(settings), top_light(settings)]
     names = ["torus_radiance"] * BANDS + ["top_radiance"]
     highest = [material.bounds.get(name, (0, getattr(settings, name)))[1] for name in names]
-    weights = sampling_weights(lights, highest)
     meshes = {}
-    for light, name, weight in zip(lights, names, weights, strict=True):
+    for light, name, weight in zip(lights, names, sampling_weights(lights, highest), strict=True):
         emitter = {"type": "area", "radiance": uniform(getattr(settings, name)), "sampling_weight": weight}
-        vertices, faces = light.mesh.vertices, light.mesh.faces
-        meshes[light.name] = _mitsuba_mesh(light.name, vertices, faces, emitter=mi.load_dict(emitter))
+        mesh = light.mesh
+        meshes[light.name] = mitsuba_mesh(light.name, mesh.vertices, mesh.faces, emitter=mi.load_dict(emitter))
     return meshes
 
 
@@ -139,16 +131,16 @@ def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layou
     settings = material.scene
     vertices, normals, faces, owners = merge_particles(layout, meshes)
     bsdfs = {name: mi.load_dict(bsdf, optimize=False) for name, bsdf in bsdf_dicts(material).items()}
-    stage = square(settings.stage_half_extent, settings.stage_y, facing_up=True)
+    support = square(settings.stage_half_extent, settings.stage_y, facing_up=True)
     description = {
         "type": "scene",
         # Light is sampled only at the emitters: the samples do not depend on the BSDF, so the derivative of the
         # estimate is the estimate of the derivative, for roughness too (`direct` with BSDF samples is biased there).
         "integrator": {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0},
         "sensor": camera(settings, spp=spp),
-        "stage": _mitsuba_mesh("stage", stage.vertices, stage.faces, bsdf=bsdfs[STAGE_BSDF]),
+        "stage": mitsuba_mesh("stage", support.vertices, support.faces, bsdf=bsdfs[STAGE_BSDF]),
         **_emitters(material),
-        "particles": _mitsuba_mesh("particles", vertices, faces, normals, bsdf=bsdfs[PARTICLE_BSDF]),
+        "particles": mitsuba_mesh("particles", vertices, faces, normals, bsdf=bsdfs[PARTICLE_BSDF]),
     }
     scene = mi.load_dict(description, optimize=False)  # the loader's merging would rename the shapes
     return BuiltScene(scene, mi.traverse(scene), owners)
@@ -161,4 +153,4 @@ def replace_particles(built: BuiltScene, meshes: list[trimesh.Trimesh], layout: 
     built.params["particles.vertex_normals"] = mi.Float(normals.ravel())
     built.params["particles.faces"] = mi.UInt32(faces.ravel())
     built.params.update()
-    return BuiltScene(built.scene, built.params, owners)
+    return replace(built, owners=owners)

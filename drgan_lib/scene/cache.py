@@ -4,11 +4,8 @@ Two runs may share a folder: a file appears under its name only when it is whole
 file that another run removes is just made again.
 """
 
-from __future__ import annotations
-
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +37,7 @@ class BasisCache:
                 basis = Basis(**{name: torch.from_numpy(stored[name]) for name in Basis.__dataclass_fields__})
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # of NumPy, zipfile and the parser of headers, according to the damaged byte
             self.log(f"{path} is damaged ({type(error).__name__}) and is made again")
             return None
         with suppress(OSError):  # a folder of somebody else's can be read all the same
@@ -48,26 +45,19 @@ class BasisCache:
         return basis
 
     def write(self, key: str, basis: Basis) -> None:
-        """Stores a basis, then removes what exceeds the limit."""
+        """Stores a basis; removes the ones used longest ago until the rest fits, and what interrupted runs left."""
         with atomic_path(self.path(key)) as temporary:
             np.savez(temporary, **{name: tensor.cpu().numpy() for name, tensor in vars(basis).items()})
-        self._prune()
-
-    def _prune(self) -> None:
-        """Removes the files used longest ago until the rest fits, and what interrupted runs left behind."""
-        found = []
+        whole = []
         for path in self.folder.glob("*.npz"):
-            try:
+            with suppress(FileNotFoundError):  # another run was faster
                 stat = path.stat()
-            except FileNotFoundError:  # another run was faster
-                continue
-            if path.name.startswith("."):
-                if stat.st_mtime < time.time() - ABANDONED_S:
-                    path.unlink(missing_ok=True)
-                continue
-            found.append((stat.st_mtime_ns, stat.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found)[:-1]:
+                if not path.name.startswith("."):
+                    whole.append((stat.st_mtime_ns, stat.st_size, path))
+                elif stat.st_mtime < time.time() - ABANDONED_S:
+                    path.unlink()
+        total = sum(size for _, size, _ in whole)
+        for _, size, path in sorted(whole)[:-1]:
             if total <= self.limit_bytes:
                 break
             path.unlink(missing_ok=True)

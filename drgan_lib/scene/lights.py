@@ -1,12 +1,10 @@
-"""The two lights of the paper's scene: a bright torus around the stage, stretched in height, and a weak square above.
+"""The two lights of the paper's scene: a bright torus around the support, stretched in height, and a weak square above.
 
-Only the torus's inner half (the faces nearer to the axis than its tube's centre) can light the stage, so only that half
-is built. It is cut into bands of equal elevation, each an emitter of its own: Mitsuba chooses an emitter first, and so
-can be told to send most rays to the bands that light the stage most. The light is the same; at equal time the image has
-half the noise (importance sampling: Veach, Robust Monte Carlo methods for light transport simulation, 1997, ch. 2).
+Only the torus's inner half (the faces nearer to the axis than its tube's centre) can light the support, so only that
+half is built. It is cut into bands of equal elevation, each an emitter of its own: Mitsuba chooses an emitter first, so
+most rays can go to the bands that light the support most. The light is the same; at equal time the image has half the
+noise (importance sampling: Veach, Robust Monte Carlo methods for light transport simulation, 1997, ch. 2).
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -17,12 +15,12 @@ from drgan_lib.config import SceneSettings
 
 SEGMENTS, TUBE_SEGMENTS = 64, 16
 BANDS = TUBE_SEGMENTS // 2
-DEFENSIVE = 0.1  # share of the rays that is spread evenly, for what faces another way than the stage
+DEFENSIVE = 0.1  # share of the rays that is spread evenly, for what faces another way than the support
 
 
 @dataclass(frozen=True)
 class Light:
-    """One emitter: name, surface, and the irradiance that unit radiance gives to the stage's centre."""
+    """One emitter: name, surface, and the irradiance that unit radiance gives to the support's centre."""
 
     name: str
     mesh: trimesh.Trimesh
@@ -30,15 +28,13 @@ class Light:
 
 
 def ring_light_mesh(settings: SceneSettings) -> trimesh.Trimesh:
-    """Inner half of the stretched torus, axis along y, normals towards the stage."""
+    """Inner half of the stretched torus, axis along y, normals towards the support."""
     torus = trimesh.creation.torus(settings.torus_radius, settings.torus_tube, SEGMENTS, TUBE_SEGMENTS)
     vertices = torus.vertices[:, [0, 2, 1]] * [1, settings.torus_stretch, 1] + [0, settings.torus_y, 0]
     centres = vertices[torus.faces].mean(axis=1)
     inner = np.hypot(centres[:, 0], centres[:, 2]) < settings.torus_radius
     # Swapping y and z mirrors the mesh, so the winding is turned to keep the normals outside the tube.
-    ring = trimesh.Trimesh(vertices, torus.faces[inner][:, ::-1], process=False)
-    ring.remove_unreferenced_vertices()
-    return ring
+    return _part(vertices, torus.faces[inner][:, ::-1])
 
 
 def ring_bands(settings: SceneSettings) -> list[Light]:
@@ -48,19 +44,16 @@ def ring_bands(settings: SceneSettings) -> list[Light]:
     inwards = settings.torus_radius - np.hypot(x, z)
     elevation = np.arctan2((y - settings.torus_y) / settings.torus_stretch, inwards) / np.pi + 0.5
     band = np.clip((elevation * BANDS).astype(int), 0, BANDS - 1)
-    irradiance, azimuth = _irradiance(ring, settings), np.arctan2(z, x)
-    lights = []
-    for k in range(BANDS):
-        faces = np.flatnonzero(band == k)
-        faces = faces[np.argsort(azimuth[faces], kind="stable")]
-        part = trimesh.Trimesh(ring.vertices, ring.faces[faces], process=False)
-        part.remove_unreferenced_vertices()
-        lights.append(Light(f"ring_light_{k}", part, float(irradiance[faces].sum())))
-    return lights
+    order, irradiance = np.lexsort((np.arctan2(z, x), band)), _irradiance(ring, settings)
+    groups = [order[band[order] == k] for k in range(BANDS)]
+    return [
+        Light(f"ring_light_{k}", _part(ring.vertices, ring.faces[faces]), float(irradiance[faces].sum()))
+        for k, faces in enumerate(groups)
+    ]
 
 
 def top_light(settings: SceneSettings) -> Light:
-    """The square above the stage, facing down."""
+    """The square above the support, facing down."""
     mesh = square(settings.top_half_extent, settings.top_y, facing_up=False)
     return Light("top_light", mesh, float(_irradiance(mesh, settings).sum()))
 
@@ -73,15 +66,21 @@ def square(half_extent: float, y: float, *, facing_up: bool) -> trimesh.Trimesh:
 
 
 def sampling_weights(lights: list[Light], radiances: list[float]) -> list[float]:
-    """How often Mitsuba is to choose each emitter: mostly in proportion to what it gives to the stage's centre."""
+    """How often Mitsuba is to choose each emitter: mostly in proportion to what it gives to the support's centre."""
     power = np.array([light.irradiance * radiance for light, radiance in zip(lights, radiances, strict=True)])
     shining = np.array(radiances) > 0
     even = power.sum() / max(1, shining.sum()) * shining
     return np.maximum((1 - DEFENSIVE) * power + DEFENSIVE * even, 1e-6).tolist()
 
 
+def _part(vertices: np.ndarray, faces: np.ndarray) -> trimesh.Trimesh:
+    part = trimesh.Trimesh(vertices, faces, process=False)
+    part.remove_unreferenced_vertices()
+    return part
+
+
 def _irradiance(mesh: trimesh.Trimesh, settings: SceneSettings) -> np.ndarray:
-    """Irradiance of the stage's centre by each triangle at unit radiance, from the triangles' centres."""
+    """Irradiance of the support's centre by each triangle at unit radiance, from the triangles' centres."""
     way = mesh.triangles_center - [0, settings.stage_y, 0]
     distance = np.linalg.norm(way, axis=1)
     leaving = -(mesh.face_normals * way).sum(axis=1) / distance

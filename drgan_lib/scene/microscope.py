@@ -3,8 +3,6 @@
 Images are float64 [h, w], rows are scan lines, 1 is white. Every function draws from the generator it is given only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,53 +12,45 @@ from scipy.ndimage import gaussian_filter
 from drgan_lib.config import TwinSettings
 
 RADIUS_PX, RADIUS_SPREAD, RADIUS_LIMITS = 3.0, 0.45, (1.5, 9.0)  # median, standard deviation of ln(radius), px
-DARK, BRIGHT = (0.3, 0.75), (1.5, 4.0)  # reflectance of a speck in units of the clean stage's
-LOBES = (2, 3, 4, 5)  # periods per turn of a speck's uneven outline
+DARK, BRIGHT = (0.3, 0.75), (1.5, 4.0)  # reflectance of a speck in units of the clean support's
+LOBES = np.array([2, 3, 4, 5])  # periods per turn of a speck's uneven outline
 
 
 def draw_conditions(settings: TwinSettings, n: int, *, rng: np.random.Generator) -> pd.DataFrame:
     """n rows, one per micrograph, uniform in their ranges: blur_px, dose (NaN: no shot noise), line_noise, specks."""
-    low, high = settings.dose or (np.nan, np.nan)
-    blur, dose, lines = rng.random((3, n))
-    return pd.DataFrame(
-        {
-            "blur_px": settings.blur_px[0] + blur * (settings.blur_px[1] - settings.blur_px[0]),
-            "dose": low + dose * (high - low),
-            "line_noise": settings.line_noise[0] + lines * (settings.line_noise[1] - settings.line_noise[0]),
-            "specks": rng.integers(settings.specks[0], settings.specks[1], size=n, endpoint=True),
-        }
-    )
+    ranges = {
+        "blur_px": settings.blur_px,
+        "dose": settings.dose or (np.nan, np.nan),
+        "line_noise": settings.line_noise,
+    }
+    draws = zip(ranges.items(), rng.random((3, n)), strict=True)
+    table = pd.DataFrame({name: low + draw * (high - low) for (name, (low, high)), draw in draws})
+    return table.assign(specks=rng.integers(settings.specks[0], settings.specks[1], size=n, endpoint=True))
 
 
-def dirt(stage: np.ndarray, n: int, *, rng: np.random.Generator) -> np.ndarray:
-    """Reflectance [h, w] of the stage with `n` specks, in units of the clean stage's: 1 where there is no dirt.
+def dirt(support: np.ndarray, n: int, *, rng: np.random.Generator) -> np.ndarray:
+    """Reflectance [h, w] of the support with `n` specks, in units of the clean support's: 1 where there is no dirt.
 
-    A speck is a small fleck of uneven outline, darker or brighter than the stage, with an edge of about a pixel. Its
-    centre is one of the pixels where `stage`, bool [h, w], is true: parts of it may lie below a particle.
+    A speck is a small fleck of uneven outline, darker or brighter than the support, with an edge of about a pixel. Its
+    centre is one of the pixels where `support`, bool [h, w], is true: parts of it may lie below a particle.
     """
-    reflectance = np.ones(stage.shape)
-    places = np.argwhere(stage)
+    reflectance = np.ones(support.shape)
+    places, (rows, columns) = np.argwhere(support), np.ogrid[: support.shape[0], : support.shape[1]]
     if len(places) == 0:
         return reflectance
     for row, column in places[rng.integers(len(places), size=n)]:
         radius = np.clip(RADIUS_PX * rng.lognormal(0.0, RADIUS_SPREAD), *RADIUS_LIMITS)
         value = rng.uniform(*(BRIGHT if rng.random() < 0.5 else DARK))
-        amplitudes, phases = rng.normal(scale=0.35 / np.array(LOBES)), rng.uniform(0, 2 * np.pi, size=len(LOBES))
+        amplitudes, phases = rng.normal(scale=0.35 / LOBES), rng.uniform(0, 2 * np.pi, size=len(LOBES))
         reach = int(np.ceil(2.5 * radius)) + 1
-        rows = slice(max(row - reach, 0), row + reach + 1)
-        columns = slice(max(column - reach, 0), column + reach + 1)
-        down, across = np.mgrid[rows, columns][:, : stage.shape[0] - rows.start, : stage.shape[1] - columns.start]
-        angle = np.arctan2(down - row, across - column)
+        area = tuple(slice(max(place - reach, 0), place + reach + 1) for place in (row, column))
+        down, across = rows[area[0]] - row, columns[:, area[1]] - column
+        angle = np.arctan2(down, across)
         waves = sum(a * np.cos(k * angle + p) for k, a, p in zip(LOBES, amplitudes, phases, strict=True))
         outline = np.minimum(radius * np.exp(waves), reach - 1)
-        covered = np.clip(outline - np.hypot(down - row, across - column) + 0.5, 0, 1)
-        reflectance[rows, columns] += covered * (value - reflectance[rows, columns])
+        covered = np.clip(outline - np.hypot(down, across) + 0.5, 0, 1)
+        reflectance[area] += covered * (value - reflectance[area])
     return reflectance
-
-
-def blur(image: np.ndarray, std_px: float) -> np.ndarray:
-    """The image [h, w] seen by a beam whose Gaussian point spread has the standard deviation `std_px`."""
-    return gaussian_filter(image, std_px, mode="nearest")
 
 
 def shot_noise(image: np.ndarray, dose: float, *, rng: np.random.Generator) -> np.ndarray:
@@ -76,16 +66,15 @@ def line_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np
     return image + rng.normal(scale=std, size=(len(image), 1))
 
 
-def detector_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np.ndarray:
-    """The image with white Gaussian noise, the only noise that training models (`scene.detector.detect`)."""
-    return image + rng.normal(scale=std, size=image.shape)
-
-
 def expose(light: np.ndarray, conditions: Mapping[str, float], *, rng: np.random.Generator) -> np.ndarray:
-    """8-bit micrograph [h, w] of the linear light [h, w] from its conditions, `noise_sigma` among them."""
+    """8-bit micrograph [h, w] of the linear light [h, w] from its conditions, `noise_sigma` among them.
+
+    The beam's point spread is a Gaussian of the standard deviation `blur_px`. Last comes white Gaussian noise, the only
+    noise that training models (`scene.detector.detect`).
+    """
     electrons, lines, detector = rng.spawn(3)
-    image = np.clip(blur(light, conditions["blur_px"]), 0, 1)
+    image = np.clip(gaussian_filter(light, conditions["blur_px"], mode="nearest"), 0, 1)
     image = shot_noise(image, conditions["dose"], rng=electrons)
     image = line_noise(image, conditions["line_noise"], rng=lines)
-    image = detector_noise(image, conditions["noise_sigma"], rng=detector)
+    image = image + detector.normal(scale=conditions["noise_sigma"], size=image.shape)
     return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)

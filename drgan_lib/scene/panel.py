@@ -1,7 +1,5 @@
 """A panel for notebooks: a layout as the detector sees it, and a slider for each learned parameter."""
 
-from __future__ import annotations
-
 import io
 import math
 import time
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from drgan_lib.scene.detector import detect
 from drgan_lib.scene.layout import Layout
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.parameters import at_position
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.transport import TransportRenderer
 
@@ -22,6 +20,7 @@ START = 0.15  # where in its bounds a parameter stands at first
 WIDE = 100  # bounds that span a larger factor get a logarithmic slider
 STEPS = 200
 WIDTH_PX = 512
+STYLE = {"description_width": "9em"}
 
 
 def micrograph(renderer: Renderer, parameters: Tensor, layout: Layout, *, seed: int = 0) -> Tensor:
@@ -39,14 +38,15 @@ def panel(renderer: Renderer, layouts: Sequence[Layout]) -> widgets.HBox:
     The image follows a slider while it moves if `renderer` has its light transport precomputed, else when it is let go.
     The noise has a fixed seed, so that what changes is what the slider does.
     """
-    live = isinstance(renderer, TransportRenderer)
     bounds = renderer.material.bounds
-    start = at_position(renderer.material, START).tolist()
-    sliders = [_slider(name, *bounds[name], value, live=live) for name, value in zip(bounds, start, strict=True)]
-    names = [(f"{i}: {len(layout)} particles", i) for i, layout in enumerate(layouts)]
-    choice = widgets.Dropdown(options=names, description="layout", style={"description_width": "9em"})
-    picture, clock = widgets.Image(format="png", width=WIDTH_PX), widgets.Label()
     low, high = torch.tensor(list(bounds.values()), dtype=torch.float32).T
+    start = at_position(renderer.material, START).tolist()
+    sliders = [_slider(name, *bounds[name], value) for name, value in zip(bounds, start, strict=True)]
+    for slider in sliders:
+        slider.continuous_update = isinstance(renderer, TransportRenderer)
+    names = [(f"{i}: {len(layout)} particles", i) for i, layout in enumerate(layouts)]
+    choice = widgets.Dropdown(options=names, description="layout", style=STYLE)
+    picture, clock = widgets.Image(format="png", width=WIDTH_PX), widgets.Label()
 
     @torch.no_grad()
     def show(_change: object = None) -> None:
@@ -55,7 +55,10 @@ def panel(renderer: Renderer, layouts: Sequence[Layout]) -> widgets.HBox:
         began = time.perf_counter()
         image = micrograph(renderer, parameters, layouts[choice.value])
         clock.value = f"rendered in {1000 * (time.perf_counter() - began):.1f} ms"
-        picture.value = _png(image)
+        file = io.BytesIO()
+        grey = (255 * image).round().byte().cpu().numpy()
+        Image.fromarray(grey).save(file, format="png", compress_level=1)
+        picture.value = file.getvalue()
 
     for control in (choice, *sliders):
         control.observe(show, names="value")
@@ -63,26 +66,10 @@ def panel(renderer: Renderer, layouts: Sequence[Layout]) -> widgets.HBox:
     return widgets.HBox([picture, widgets.VBox([choice, *sliders, clock])])
 
 
-def _slider(
-    name: str, low: float, high: float, value: float, *, live: bool
-) -> widgets.FloatSlider | widgets.FloatLogSlider:
+def _slider(name: str, low: float, high: float, value: float) -> widgets.FloatSlider | widgets.FloatLogSlider:
     """A slider over the bounds, logarithmic if they are `WIDE`."""
-    common = {
-        "value": value,
-        "description": name,
-        "continuous_update": live,
-        "readout_format": ".3g",
-        "style": {"description_width": "9em"},
-    }
+    kind = widgets.FloatSlider
     if low > 0 and high / low > WIDE:
-        low, high = math.log10(low), math.log10(high)
-        return widgets.FloatLogSlider(min=low, max=high, step=(high - low) / STEPS, **common)
-    return widgets.FloatSlider(min=low, max=high, step=(high - low) / STEPS, **common)
-
-
-def _png(image: Tensor) -> bytes:
-    """PNG file of an image [h, w] in [0, 1]."""
-    file = io.BytesIO()
-    grey = (255 * image).round().byte().cpu().numpy()
-    Image.fromarray(grey).save(file, format="png", compress_level=1)
-    return file.getvalue()
+        kind, low, high = widgets.FloatLogSlider, math.log10(low), math.log10(high)
+    step = (high - low) / STEPS
+    return kind(value=value, min=low, max=high, step=step, description=name, readout_format=".3g", style=STYLE)

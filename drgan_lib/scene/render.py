@@ -1,7 +1,5 @@
 """From parameters to image, differentiably, and from layout to instance ids, exactly."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -12,8 +10,8 @@ import trimesh
 from drgan_lib.config import Material
 from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
+from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.layout import Layout
-from drgan_lib.scene.spread import blur_std_px, spread
 
 DEVICE = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
@@ -55,16 +53,14 @@ class Renderer:
         image comes back on theirs; `noise_sigma` belongs to the detector and has no effect here. `seed`
         chooses the Monte Carlo samples.
         """
-        names = self.material.parameters
         self._require_parameters(parameters)
         built = self.scene(layout)
-        keys = {i: SCENE_KEYS[name] for i, name in enumerate(names) if name in SCENE_KEYS}
+        keys = [(i, key) for i, name in enumerate(self.material.parameters) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
         def render(values):
-            for i, places in keys.items():
-                for key in places:
-                    built.params[key] = dr.gather(mi.Float, values.array, i)
+            for i, key in keys:
+                built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
             # The backward pass draws other samples (`gradient_seed`): with the same ones, the product of the loss's
             # derivative and the image's would be biased.
@@ -95,13 +91,9 @@ class Renderer:
 
         One ray per pixel and no filter, so ids are whole and partition the image exactly.
         """
-        built = self.scene(layout)
-        size = self.material.scene.size_px
+        built, size = self.scene(layout), self.material.scene.size_px
         index = dr.arange(mi.UInt32, size * size)
         centre = mi.Point2f(mi.Float(index % size) + 0.5, mi.Float(index // size) + 0.5) / size
         ray, _ = built.scene.sensors()[0].sample_ray(0.0, 0.5, centre, mi.Point2f(0.5))
-        hit = built.scene.ray_intersect_preliminary(ray, coherent=True)
-        particles = next(s for s in built.scene.shapes() if s.id() == "particles")
-        on_particle = hit.is_valid() & (hit.shape == mi.ShapePtr(particles))
-        ids = dr.gather(mi.UInt32, mi.UInt32(built.owners), hit.prim_index, on_particle)
-        return np.array(dr.select(on_particle, ids, 0)).reshape(size, size).astype(np.uint16)
+        ids = built.owner(built.scene.ray_intersect_preliminary(ray, coherent=True))
+        return np.array(ids).reshape(size, size).astype(np.uint16)

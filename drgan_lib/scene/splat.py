@@ -6,8 +6,6 @@ matrices. What owns a sample (a particle, under one light) is kept apart: the re
 part of one pixel that comes from one owner, and an image is the sum of its fragments.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -35,18 +33,18 @@ class Film:
     """Film of `size` x `size` pixels over samples at `position` [n, 2] (column, row), as `hdrfilm` with `rfilter`."""
 
     def __init__(self, position: Tensor, *, size: int, rfilter: mi.ReconstructionFilter):
-        self.size, self.radius = size, math.ceil(rfilter.radius())
-        self.taps = 2 * self.radius + 1  # pixels in a row that a sample can reach
+        self.size, self.reach = size, math.ceil(rfilter.radius())
+        self.taps = 2 * self.reach + 1  # pixels in a row that a sample can reach
+        self.offset = torch.arange(-self.reach, self.reach + 1, device=position.device)
         corner = position.long().clamp(0, size - 1)
         self.pixel = corner[:, 1] * size + corner[:, 0]
-        centres = torch.arange(-self.radius, self.radius + 1, device=position.device) + 0.5
         # Mitsuba approximates the Gaussian by a polynomial, so it is asked rather than imitated.
         self._across, self._down = (
-            rfilter.eval(mi.Float((centres - (position[:, axis] - corner[:, axis])[:, None]).flatten()))
+            rfilter.eval(mi.Float((self.offset + 0.5 - (position[:, k] - corner[:, k])[:, None]).flatten()))
             .torch()
             .to(position.device)
             .view(-1, self.taps)
-            for axis in (0, 1)
+            for k in (0, 1)
         )  # [n, taps] each
         self.total = self._total()
 
@@ -87,11 +85,13 @@ class Film:
         n, width = len(counts), int(counts.max())
         group = torch.repeat_interleave(torch.arange(n, device=rows.device), counts)
         cell = group * width + torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[group]
-        weight = torch.zeros(n * width, self.taps**2, device=rows.device)
-        weight[cell] = self._weights(samples)
-        padded = torch.zeros(n * width, rows.shape[1], device=rows.device)
-        padded[cell] = rows
-        return weight.view(n, width, -1).mT @ padded.view(n, width, -1)
+
+        def padded(values: Tensor) -> Tensor:
+            table = torch.zeros(n * width, values.shape[1], device=rows.device)
+            table[cell] = values
+            return table.view(n, width, -1)
+
+        return padded(self._weights(samples)).mT @ padded(rows)
 
     def _weights(self, samples: Tensor | slice) -> Tensor:
         """[k, taps^2]: weights of samples in the pixels around their own, row by row."""
@@ -100,24 +100,22 @@ class Film:
     def _targets(self, groups: Tensor) -> tuple[Tensor, Tensor]:
         """Keys [g, taps^2] of the fragments that each group reaches, and which of them lie in the image."""
         area, size = self.size**2, self.size
-        row, column = groups % area // size, groups % size
-        offset = torch.arange(-self.radius, self.radius + 1, device=groups.device)
-        rows = (row[:, None] + offset)[:, :, None].expand(-1, -1, self.taps).flatten(1)
-        columns = (column[:, None] + offset)[:, None].expand(-1, self.taps, -1).flatten(1)
+        rows = (groups % area // size)[:, None] + self.offset.repeat_interleave(self.taps)
+        columns = (groups % size)[:, None] + self.offset.repeat(self.taps)
         inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
         return groups[:, None] // area * area + rows * size + columns, inside
 
     def _total(self) -> Tensor:
         """float32 [size^2]: sum of the weights that reach each pixel."""
-        size, taps, reach = self.size, self.taps, self.radius
+        size, taps, reach = self.size, self.taps, self.reach
         weights = torch.zeros(size**2, taps**2, device=self.pixel.device)
         for low in range(0, len(self.pixel), SAMPLES_AT_ONCE):
             some = slice(low, low + SAMPLES_AT_ONCE)
             weights.index_add_(0, self.pixel[some], self._weights(some))
         total = torch.zeros(size + 2 * reach, size + 2 * reach, device=weights.device)
-        for i in range(taps):
-            for j in range(taps):
-                total[i : i + size, j : j + size] += weights[:, i * taps + j].view(size, size)
+        for tap in range(taps**2):
+            i, j = divmod(tap, taps)
+            total[i : i + size, j : j + size] += weights[:, tap].view(size, size)
         return total[reach : reach + size, reach : reach + size].reshape(-1)
 
 

@@ -13,10 +13,9 @@ The specular level is not among them: it acts through the index of refraction in
 sum of images holds.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ ROUGHNESS = "roughness"
 CONSTANT_BELOW = 1e-3**0.5  # Mitsuba's principled BSDF keeps alpha = roughness^2 at 0.001 or more
 KNOT_SPACING = 0.2  # in ln(roughness); holds half a per cent of the image's maximum, see tests/scene/test_transport.py
 FIXED_ROUGHNESS = 0.5  # of a material that does not learn it, as in `bsdf_dicts`
+OPTIONAL_TERMS = ("flatness", "spec_tint", "metallic", "sheen", "clearcoat")
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,9 @@ class Terms:
     high: float
 
     @classmethod
-    def of(cls, material: Material) -> Terms:
+    def of(cls, material: Material) -> Self:
         """The terms that the material's learned parameters can ask for."""
-        low, high = material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS))
-        return cls(material.parameters, low, high)
+        return cls(material.parameters, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
 
     @cached_property
     def knots(self) -> np.ndarray:
@@ -59,25 +58,17 @@ class Terms:
     @cached_property
     def nodes(self) -> np.ndarray:
         """float64 [1 or 3]: roughnesses at which the diffuse terms are rendered."""
-        if self.low == self.high:
-            return np.array([self.low])
-        return np.linspace(self.low, self.high, 3)
+        return np.array([self.low]) if self.low == self.high else np.linspace(self.low, self.high, 3)
 
     @cached_property
     def settings(self) -> list[dict[str, float]]:
-        """Per basis image what differs from a BSDF that is black: see `weights` for their order."""
-        diffuse = [{"base_color": 1.0, ROUGHNESS: r, "specular": 0.0} for r in self.nodes]
-        images = list(diffuse)
-        if "flatness" in self.learned:
-            images += [{**setting, "flatness": 1.0} for setting in diffuse]
-        images += [{name: 1.0, "specular": 0.0} for name in ("sheen", "clearcoat") if name in self.learned]
-        images += [{ROUGHNESS: r} for r in self.knots]
-        if "spec_tint" in self.learned:
-            images += [{ROUGHNESS: r, "spec_tint": 1.0} for r in self.knots]
-        if "metallic" in self.learned:
-            images += [{ROUGHNESS: r, "metallic": 1.0} for r in self.knots]
-            images += [{ROUGHNESS: r, "metallic": 1.0, "base_color": 1.0} for r in self.knots]
-        return images
+        """Per basis image what differs from a BSDF that is black, in the order of `weights`."""
+        of_roughness = {"lagrange": self.nodes, "spline": self.knots}
+        return [
+            setting | ({ROUGHNESS: roughness} if kind else {})
+            for _, setting, kind, _ in self._table(dict.fromkeys(OPTIONAL_TERMS, 0.0), 0.0)
+            for roughness in of_roughness.get(kind, [None])
+        ]
 
     def weights(self, values: dict[str, Tensor]) -> Tensor:
         """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis.
@@ -85,24 +76,28 @@ class Terms:
         The derivative of the weights is exact: that of the polynomial, and that of the spline.
         """
         base = values["base_color"]
-        zero = torch.zeros_like(base)
-        metallic, tint, flatness = (values.get(name, zero) for name in ("metallic", "spec_tint", "flatness"))
         roughness = values.get(ROUGHNESS, torch.full_like(base, FIXED_ROUGHNESS))
-        lagrange, spline = self._lagrange(roughness), self._spline(roughness)
+        of_roughness = {"lagrange": self._lagrange(roughness), "spline": self._spline(roughness)}
+        optional = {name: values.get(name, torch.zeros_like(base)) for name in OPTIONAL_TERMS}
+        table = self._table(optional, base)
+        return torch.cat([share * of_roughness[kind] if kind else share[None] for _, _, kind, share in table]).float()
+
+    def _table(self, values: dict[str, Tensor], base: Tensor) -> list[tuple]:
+        """(parameter it needs, setting of the BSDF, how it depends on the roughness, share in the sum) of each term."""
+        flatness, tint, metallic, sheen, clearcoat = (values[name] for name in OPTIONAL_TERMS)
         diffuse = (1 - metallic) * base
-        parts = [diffuse * (1 - flatness) * lagrange]
-        if "flatness" in self.learned:
-            parts.append(diffuse * flatness * lagrange)
-        if "sheen" in self.learned:
-            parts.append(((1 - metallic) * values["sheen"])[None])
-        if "clearcoat" in self.learned:
-            parts.append(values["clearcoat"][None])
-        parts.append((1 - metallic) * (1 - tint) * spline)
-        if "spec_tint" in self.learned:
-            parts.append((1 - metallic) * tint * spline)
-        if "metallic" in self.learned:
-            parts += [metallic * (1 - base) * spline, metallic * base * spline]
-        return torch.cat(parts).float()
+        white = {"base_color": 1.0, "specular": 0.0}
+        table = [
+            ("base_color", white, "lagrange", diffuse * (1 - flatness)),
+            ("flatness", white | {"flatness": 1.0}, "lagrange", diffuse * flatness),
+            ("sheen", {"sheen": 1.0, "specular": 0.0}, None, (1 - metallic) * sheen),
+            ("clearcoat", {"clearcoat": 1.0, "specular": 0.0}, None, clearcoat),
+            ("base_color", {}, "spline", (1 - metallic) * (1 - tint)),
+            ("spec_tint", {"spec_tint": 1.0}, "spline", (1 - metallic) * tint),
+            ("metallic", {"metallic": 1.0}, "spline", metallic * (1 - base)),
+            ("metallic", {"metallic": 1.0, "base_color": 1.0}, "spline", metallic * base),
+        ]
+        return [term for term in table if term[0] == "base_color" or term[0] in self.learned]
 
     def _lagrange(self, roughness: Tensor) -> Tensor:
         """[len(nodes), ...]: Lagrange's polynomials through the nodes."""
@@ -118,13 +113,11 @@ class Terms:
         if len(self.knots) == 1:
             return torch.ones_like(roughness, dtype=torch.float64)[None]
         x = roughness.double().clamp(self.knots[0], self.knots[-1]).log()
-        places, table = self._cardinal
-        table = table.to(x.device)
-        piece = torch.searchsorted(places.to(x.device), x.detach(), right=True).sub(1).clamp(0, len(places) - 2)
-        step = (x - places.to(x.device)[piece])[..., None]
+        places, table = (part.to(x.device) for part in self._cardinal)
+        piece = torch.searchsorted(places, x.detach(), right=True).sub(1).clamp(0, len(places) - 2)
+        step = (x - places[piece])[..., None]
         c = table[:, piece]  # [4, ..., k]
-        weights = ((c[0] * step + c[1]) * step + c[2]) * step + c[3]
-        return weights.movedim(-1, 0)
+        return (((c[0] * step + c[1]) * step + c[2]) * step + c[3]).movedim(-1, 0)
 
     @cached_property
     def _cardinal(self) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,8 @@ The pass draws exactly the samples that Mitsuba's `direct` integrator draws with
 of the basis equals Mitsuba's image up to float rounding (tests/scene/test_transport.py).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -29,8 +28,8 @@ class Basis:
     """The light transport of one layout, split by what the image is linear in.
 
     `particles` float32 [n_images, f] are the terms of `Terms.settings` on f fragments: `pixel` int32, `particle` int16
-    (index in the layout) and `light` uint8 (index in `learned_lights`). `stage` float32 [n_lights, 2, h w] is the stage
-    with black and with white base color. Where no light is learned, n_lights is 1 and holds both.
+    (index in the layout) and `light` uint8 (index in `learned_lights`). `stage` float32 [n_lights, 2, h w] is the
+    support with black and with white base color. Where no light is learned, n_lights is 1 and holds both.
     """
 
     pixel: Tensor
@@ -39,14 +38,14 @@ class Basis:
     particles: Tensor
     stage: Tensor
 
-    def to(self, device: str | torch.device) -> Basis:
+    def to(self, device: str | torch.device) -> Self:
         """The basis on another device."""
         return Basis(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
     @property
     def n_bytes(self) -> int:
         """Memory that the basis takes."""
-        return sum(t.numel() * t.element_size() for t in vars(self).values())
+        return sum(tensor.nbytes for tensor in vars(self).values())
 
 
 def learned_lights(material: Material) -> tuple[str, ...]:
@@ -65,8 +64,7 @@ def require_linear(built: BuiltScene) -> None:
     for key in built.params.keys():  # noqa: SIM118  (no iterator)
         if key.endswith(("vertex_positions", "vertex_normals", "to_world")) and dr.grad_enabled(built.params[key]):
             reasons.append(f"its geometry must be fixed, but {key} is being learned")
-        wanted = key.endswith((".spec_trans.value", ".anisotropic.value"))
-        if wanted and dr.any(mi.Float(built.params[key]) != 0):
+        if key.endswith((".spec_trans.value", ".anisotropic.value")) and dr.any(mi.Float(built.params[key]) != 0):
             reasons.append(f"{key} must be 0, since the image is not linear in what it does")
     for shape in built.scene.shapes():
         if not shape.is_emitter() and shape.bsdf().class_name() != "Principled":
@@ -81,9 +79,8 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     """Renders the basis images of `built` with `spp` samples per pixel; raises `TransportError` if it has none."""
     require_linear(built)
     lights = learned_lights(material)
-    for name in lights:
-        for key in SCENE_KEYS[name]:
-            built.params[key] = mi.Float(1)
+    for key in (key for name in lights for key in SCENE_KEYS[name]):
+        built.params[key] = mi.Float(1)
     built.params.update()
     size = material.scene.size_px
     hits = _trace(built, size=size, spp=spp, seed=seed, apart=bool(lights))
@@ -93,15 +90,15 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     black = {key: value for key, value in bsdfs[PARTICLE_BSDF].items() if key not in OPTIONAL}
     black["base_color"] = uniform(0)
     particle_bsdfs = [mi.load_dict({**black, **_as_dict(setting)}, optimize=False) for setting in terms.settings]
-    stage_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": uniform(c)}, optimize=False) for c in (0, 1)]
+    support_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": uniform(c)}, optimize=False) for c in (0, 1)]
 
     n_lights = max(1, len(lights))
-    stage = torch.zeros(n_lights, 2, size * size, device=film.total.device)
-    part = hits.fragments(film, stage_bsdfs, hits.owner == 0)
-    stage[part.owner, :, part.pixel] = part.values.T
+    support = torch.zeros(n_lights, 2, size * size, device=film.total.device)
+    part = hits.fragments(film, support_bsdfs, hits.owner == 0)
+    support[part.owner, :, part.pixel] = part.values.T
     part = hits.fragments(film, particle_bsdfs, hits.owner > 0)
     particle, light = part.owner // n_lights, part.owner % n_lights
-    return Basis(part.pixel.int(), particle.short(), light.byte(), part.values, stage)
+    return Basis(part.pixel.int(), particle.short(), light.byte(), part.values, support)
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class _Hits:
 
     position: Tensor  # [n, 2] of all samples, in pixels
     number: Tensor  # [m] of the lit ones among them
-    owner: Tensor  # [m]: 0 for the stage, k + 1 for particle k
+    owner: Tensor  # [m]: 0 for the support, k + 1 for particle k
     light: Tensor  # [m]
     n_lights: int
     incoming: mi.Float
@@ -120,7 +117,7 @@ class _Hits:
     def fragments(self, film: Film, bsdfs: list[mi.BSDF], which: Tensor) -> Fragments:
         """What `bsdfs` reflect at the samples `which`, filtered.
 
-        The owner of what particle k reflects of light l is k n_lights + l; the stage counts as one particle.
+        The owner of what particle k reflects of light l is k n_lights + l; the support counts as one particle.
         """
         chosen = which.nonzero()[:, 0]
         owner = (self.owner[chosen] - 1).clamp_min(0) * self.n_lights + self.light[chosen]
@@ -159,26 +156,22 @@ def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) ->
             "scene.stage_half_extent, or set gan.renderer=mitsuba"
         )
     found, radiance = scene.sample_emitter_direction(si, sampler.next_2d(si.is_valid()), True, si.is_valid())
-    wi, wo, incoming = si.wi, si.to_local(found.d), radiance[0]
-    particles = next(shape for shape in scene.shapes() if shape.id() == "particles")
-    on_particle = si.is_valid() & (si.shape == mi.ShapePtr(particles))
-    owner = dr.select(on_particle, dr.gather(mi.UInt32, mi.UInt32(built.owners), si.prim_index, on_particle), 0)
+    wi, wo, incoming, owner = si.wi, si.to_local(found.d), radiance[0], built.owner(si)
     light = dr.zeros(mi.UInt32, len(index))
     if apart:
         above = next(emitter for emitter in scene.emitters() if emitter.get_shape().id() == "top_light")
         light = dr.select(found.emitter == mi.EmitterPtr(above), mi.UInt32(1), light)
     dr.eval(position, wi, wo, incoming, owner, light)
     lit = dr.compress((incoming > 0) & si.is_valid())
-    gather = lambda kind, value: dr.gather(kind, value, lit)  # noqa: E731
     return _Hits(
-        torch.stack([position.x.torch(), position.y.torch()], dim=1),
-        lit.torch().long(),
-        gather(mi.UInt32, owner).torch().long(),
-        gather(mi.UInt32, light).torch().long(),
-        2 if apart else 1,
-        gather(mi.Float, incoming),
-        gather(mi.Vector3f, wi),
-        gather(mi.Vector3f, wo),
+        position=torch.stack([position.x.torch(), position.y.torch()], dim=1),
+        number=lit.torch().long(),
+        owner=dr.gather(mi.UInt32, owner, lit).torch().long(),
+        light=dr.gather(mi.UInt32, light, lit).torch().long(),
+        n_lights=2 if apart else 1,
+        incoming=dr.gather(mi.Float, incoming, lit),
+        wi=dr.gather(mi.Vector3f, wi, lit),
+        wo=dr.gather(mi.Vector3f, wo, lit),
     )
 
 

@@ -4,8 +4,6 @@ Ray tracing is paid once per layout. After that an image costs a product of a ve
 derivatives, for any values of the parameters, on any device.
 """
 
-from __future__ import annotations
-
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,10 +18,10 @@ from drgan_lib.digest import code_digest, digest, imported_files
 from drgan_lib.files import require_free_space
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.cache import BasisCache
+from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import DEVICE, Renderer
-from drgan_lib.scene.spread import blur_std_px, spread
 from drgan_lib.scene.terms import Terms
 from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
 
@@ -49,7 +47,7 @@ class TransportRenderer(Renderer):
         If the disk has no room for them, the cache is left alone.
         """
         if self.cache is not None:
-            missing = [layout for layout in layouts if not self.cache.path(self._key(layout)).is_file()]
+            missing = [layout for layout in layouts if not self.cache.path(self.key(layout)).is_file()]
             images = len(self.terms.settings) * max(1, len(learned_lights(self.material)))
             n_bytes = 4 * images * self.material.scene.size_px**2 * len(missing)  # if particles cover everything
             try:
@@ -57,7 +55,7 @@ class TransportRenderer(Renderer):
             except OSError as error:
                 log(f"{error}. Light transport is not kept on the disk")
                 self.cache = None
-        began, said = time.perf_counter(), time.perf_counter()
+        began = said = time.perf_counter()
         for number, layout in enumerate(layouts, 1):
             self.basis(layout)
             if time.perf_counter() - said > 30 or number == len(layouts):
@@ -80,18 +78,17 @@ class TransportRenderer(Renderer):
 
     def basis(self, layout: Layout) -> Basis:
         """The basis of `layout`: from memory, from the cache, or traced now."""
-        if layout.key in self._bases:
-            self._bases.move_to_end(layout.key)
-            return self._bases[layout.key]
-        key = self._key(layout)
-        basis = self.cache.read(key) if self.cache else None
-        if basis is None:
-            basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
-            if self.cache:
-                self.cache.write(key, basis)
-        self._bases[layout.key] = basis.to(DEVICE)
-        while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
-            self._bases.popitem(last=False)
+        if layout.key not in self._bases:
+            key = self.key(layout)
+            basis = self.cache.read(key) if self.cache else None
+            if basis is None:
+                basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
+                if self.cache:
+                    self.cache.write(key, basis)
+            self._bases[layout.key] = basis.to(DEVICE)
+            while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
+                self._bases.popitem(last=False)
+        self._bases.move_to_end(layout.key)
         return self._bases[layout.key]
 
     def image(
@@ -102,24 +99,21 @@ class TransportRenderer(Renderer):
         As `Renderer.image`; `seed` has no effect. `each` gives parameters of the BSDF a value per particle
         [len(layout)], by name, in place of the common one.
         """
-        names, settings, basis = self.material.parameters, self.material.scene, self.basis(layout)
+        settings, basis = self.material.scene, self.basis(layout)
         self._require_parameters(parameters)
-        values = dict(zip(names, parameters.to(DEVICE), strict=True))
+        values = dict(zip(self.material.parameters, parameters.to(DEVICE), strict=True))
         if each:
-            own = self._own_values(values, each, len(layout))
-            weights = self.terms.weights(own)
+            weights = self.terms.weights(self._own_values(values, each, len(layout)))
             particles = (weights[:, basis.particle.long()] * basis.particles).sum(dim=0)
         else:
             particles = self.terms.weights(values) @ basis.particles
         white = values["stage_base_color"]
-        stage = torch.stack([1 - white, white]) @ basis.stage  # [n_lights, h w]
-        lights = learned_lights(self.material)
-        if lights:
-            radiances = torch.stack(
-                [values.get(name, torch.tensor(getattr(settings, name), device=DEVICE)) for name in lights]
-            )
-            particles, stage = radiances[basis.light.long()] * particles, radiances[:, None] * stage
-        image = stage.sum(dim=0).index_add(0, basis.pixel, particles)
+        support = torch.stack([1 - white, white]) @ basis.stage  # [n_lights, h w]
+        if lights := learned_lights(self.material):
+            fixed = {name: torch.tensor(getattr(settings, name), device=DEVICE) for name in lights}
+            radiances = torch.stack([values.get(name, fixed[name]) for name in lights])
+            particles, support = radiances[basis.light.long()] * particles, radiances[:, None] * support
+        image = support.sum(dim=0).index_add(0, basis.pixel, particles)
         image = image.view(settings.size_px, settings.size_px)
         return spread(image, blur_std_px(settings)).to(parameters.device)
 
@@ -143,5 +137,6 @@ class TransportRenderer(Renderer):
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
         return " ".join(map(str, parts))
 
-    def _key(self, layout: Layout) -> str:
+    def key(self, layout: Layout) -> str:
+        """Name of the basis of `layout` in the cache: a digest of all that it depends on."""
         return digest(f"{self._recipe} {layout.key}")

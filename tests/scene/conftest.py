@@ -1,7 +1,6 @@
-"""Small scenes that the tests of the renderers share: 64 x 64 pixels, few and large particles."""
+"""Small scenes that the tests of the renderers share: 32 x 32 pixels, few and large particles."""
 
-from __future__ import annotations
-
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,16 @@ import torch
 import trimesh
 
 from drgan_lib.config import Experiment, Material, load_experiment
-from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout
+from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout, transport
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.build import BuiltScene
+from drgan_lib.scene.terms import Terms
+from drgan_lib.scene.trace import Basis, learned_lights
 
+SIZE = 32
 SMALL = {
-    "patches.size_px": 64,
-    "scene.size_px": 64,
+    "patches.size_px": SIZE,
+    "scene.size_px": SIZE,
     "meshes.count": 6,
     "layout.n_particles": [5, 7],
     "layout.sizes.median": 1.5,
@@ -36,7 +38,7 @@ AT_KNOTS, BETWEEN = 1e-4, 5e-3  # allowed differences, of the image's maximum
 
 
 def small_experiment(*, runs: Path | None = None, **changes) -> Experiment:
-    """The TiO2 experiment at 64 x 64 pixels, with overrides on top (`__` for the dot)."""
+    """The TiO2 experiment at 32 x 32 pixels, with overrides on top (`__` for the dot)."""
     changes = {key.replace("__", "."): value for key, value in changes.items()}
     return load_experiment("tio2_sem", "demo", {**SMALL, **changes}, runs=runs)
 
@@ -80,17 +82,49 @@ def rebuilt(built: BuiltScene, *, integrator: dict | None = None, particles: dic
     return BuiltScene(scene, mi.traverse(scene), built.owners)
 
 
-@pytest.fixture(scope="session", params=["paper", "more"])
+def made_basis(material: Material, *, seed: int, n: int = 2000) -> Basis:
+    """A basis of random content, as if `n` fragments of two particles were traced, for what is not about light."""
+    generator, n_lights = torch.Generator().manual_seed(seed), max(1, len(learned_lights(material)))
+    pixel = torch.randint(SIZE**2, (n,), generator=generator).int()
+    particle, light = (torch.randint(high, (n,), generator=generator) for high in (2, n_lights))
+    particles = torch.rand(len(Terms.of(material).settings), n, generator=generator)
+    stage = torch.rand(n_lights, 2, SIZE**2, generator=generator)
+    return Basis(pixel, particle.short(), light.byte(), particles, stage)
+
+
+@cache
+def pair(kind: str, *, spp: int = SPP) -> tuple[Renderer, TransportRenderer]:
+    """Mitsuba and precomputed transport, for the paper's parameters or for `more`, all that the basis can hold."""
+    material = small_material(**(MORE if kind == "more" else {}))
+    return Renderer(material, shapes(), spp=spp), TransportRenderer(material, shapes(), spp=spp)
+
+
+@cache
+def shapes() -> list[trimesh.Trimesh]:
+    return make_meshes(small_material())
+
+
+@pytest.fixture(params=["paper", "more"])
 def renderers(request) -> tuple[Renderer, TransportRenderer]:
-    """Mitsuba and precomputed transport, for the paper's parameters and for all that the basis can hold."""
-    material = small_material(**(MORE if request.param == "more" else {}))
-    meshes = make_meshes(material)
-    return Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+    return pair(request.param)
+
+
+@pytest.fixture
+def traced(monkeypatch) -> list[int]:
+    """The seeds of all bases traced while the test runs; they are made up, which takes no rays."""
+    seeds = []
+
+    def trace(material, built, terms, *, spp, seed):
+        seeds.append(seed)
+        return made_basis(material, seed=seed)
+
+    monkeypatch.setattr(transport, "trace_basis", trace)
+    return seeds
 
 
 @pytest.fixture(scope="session")
 def meshes() -> list[trimesh.Trimesh]:
-    return make_meshes(small_material())
+    return shapes()
 
 
 @pytest.fixture(scope="session")

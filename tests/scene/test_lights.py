@@ -5,9 +5,8 @@ import pytest
 import trimesh
 
 from drgan_lib.config import SceneSettings
-from drgan_lib.scene import Renderer, build, make_meshes, sample_layout
+from drgan_lib.scene import Renderer, at_position, build
 from drgan_lib.scene.lights import BANDS, Light, ring_bands, ring_light_mesh, sampling_weights, top_light
-from drgan_lib.scene.liveness import at_position
 from tests.scene.conftest import small_material
 
 SETTINGS = SceneSettings()
@@ -82,16 +81,14 @@ def test_a_light_that_shines_at_nothing_is_still_sampled():
     assert min(sampling_weights([Light("a", mesh, 1.0)], [0.0])) > 0
 
 
-def test_the_image_is_the_one_of_evenly_sampled_lights(monkeypatch):
+def test_the_image_is_the_one_of_evenly_sampled_lights(monkeypatch, meshes, crowd):
     """No bias: converged images differ by no more than their standard errors say, and evenly is noisier."""
-    material = small_material(scene__size_px=32, patches__size_px=32)
-    meshes = make_meshes(material)
-    layout = sample_layout(material, meshes, seed=3)
+    material = small_material()
     parameters = at_position(material, 0.15)
 
     def images():
         renderer = Renderer(material, meshes, spp=64)
-        return np.stack([renderer.image(parameters, layout, seed=seed).numpy() for seed in range(24)])
+        return np.stack([renderer.image(parameters, crowd, seed=seed).numpy() for seed in range(24)])
 
     chosen = images()
     monkeypatch.setattr(build, "sampling_weights", lambda lights, radiances: [1.0] * len(lights))

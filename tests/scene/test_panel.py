@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from drgan_lib.config import ROOT
-from drgan_lib.scene import sample_layout
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene import at_position, sample_layout
 from drgan_lib.scene.panel import START, micrograph, panel
 
 

@@ -6,30 +6,29 @@ import torch
 import trimesh
 
 from drgan_lib.config import load_experiment
-from drgan_lib.scene import Layout, Renderer, liveness, make_meshes, sample_layout
-from drgan_lib.scene.backend import mi
+from drgan_lib.scene import Layout, Renderer, at_position, liveness, sample_layout
 from drgan_lib.scene.build import SCENE_KEYS
 from drgan_lib.scene.lights import BANDS
-from drgan_lib.scene.liveness import at_position
 from drgan_lib.scene.meshes import normalise
 from drgan_lib.scene.render import gradient_seed
+from tests.scene.conftest import SIZE, pair, small_material
 
-SMALL = ["patches.size_px=64", "scene.size_px=64", "meshes.count=6"]
+DEAD = small_material(bounds__sheen_tint=[0.01, 5.0])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def material():
-    return load_experiment("tio2_sem", "demo", SMALL).material
+    return small_material()
 
 
-@pytest.fixture(scope="module")
-def renderer(material):
-    return Renderer(material, make_meshes(material), spp=16)
+@pytest.fixture
+def renderer():
+    return pair("paper")[0]
 
 
-@pytest.fixture(scope="module")
-def layout(material, renderer):
-    return sample_layout(material, renderer.meshes, seed=1)
+@pytest.fixture
+def layout(crowd):
+    return crowd
 
 
 def test_the_loaded_scene_holds_the_materials_constants(material, renderer, layout):
@@ -62,10 +61,9 @@ def test_learned_values_arrive_in_the_scene(material, renderer, layout):
             assert float(np.ravel(params[key])[0]) == pytest.approx(float(parameters[i]), rel=1e-5)
 
 
-def test_a_learned_ring_radiance_reaches_every_band():
-    material = load_experiment("tio2_sem", "demo", [*SMALL, "bounds.torus_radiance=[0.1, 2.0]"]).material
-    renderer = Renderer(material, make_meshes(material), spp=4)
-    layout = sample_layout(material, renderer.meshes, seed=1)
+def test_a_learned_ring_radiance_reaches_every_band(meshes, layout):
+    material = small_material(bounds__torus_radiance=[0.1, 2.0])
+    renderer = Renderer(material, meshes, spp=16)
     parameters = at_position(material, 0.3)
     before = renderer.image(parameters, layout, seed=0)
     parameters[material.parameters.index("torus_radiance")] *= 2
@@ -91,12 +89,10 @@ def test_a_replaced_layout_gives_the_image_and_ids_of_a_scene_built_for_it(mater
 
 
 @pytest.mark.parametrize("position", [0.1, 0.6])
-def test_gradients_agree_with_finite_differences(position):
+def test_gradients_agree_with_finite_differences(meshes, layout, position):
     """With the backward pass's own samples the two agree to a few per mille."""
-    material = load_experiment("tio2_sem", "demo", [*SMALL, "bounds.sheen_tint=[0.01, 5.0]"]).material
-    renderer = Renderer(material, make_meshes(material), spp=16)
-    layout = sample_layout(material, renderer.meshes, seed=1)
-    weights = torch.rand(64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    material, renderer = DEAD, Renderer(DEAD, meshes, spp=16)
+    weights = torch.rand(SIZE, SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     parameters = at_position(material, position).requires_grad_()
 
     def mean(values, seed):
@@ -111,33 +107,6 @@ def test_gradients_agree_with_finite_differences(position):
             ends = [mean(parameters + s * step, gradient_seed(3)) for s in (1, -1)]
         expected = float((ends[0] - ends[1]) / (2 * step[i]))
         assert float(parameters.grad[i]) == pytest.approx(expected, rel=5e-3, abs=2e-7), name
-
-
-def test_roughness_gradient_agrees_with_prb(material, renderer, layout):
-    """Against Mitsuba's path replay back-propagation at one bounce, an independent estimator of the same gradient."""
-    import drjit as dr
-
-    parameters = at_position(material, 0.1).requires_grad_()
-    converged = Renderer(material, renderer.meshes, spp=256)
-    ours = []
-    for seed in range(6):
-        parameters.grad = None
-        converged.image(parameters, layout, seed=seed).mean().backward()
-        ours.append(float(parameters.grad[material.parameters.index("roughness")]))
-    built = converged.scene(layout)
-    (key,) = SCENE_KEYS["roughness"]
-    judge = mi.load_dict({"type": "prb", "max_depth": 2, "rr_depth": 100})
-    theirs = []
-    for seed in range(6):
-        value = mi.Float(float(parameters[material.parameters.index("roughness")].detach()))
-        dr.enable_grad(value)
-        built.params[key] = value
-        built.params.update()
-        image = mi.render(built.scene, built.params, integrator=judge, spp=256, seed=seed)
-        dr.backward(dr.mean(image, axis=None))
-        theirs.append(float(dr.grad(value)[0]))
-    # standard errors of the two means, measured: about 1.5 % each
-    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.06)
 
 
 def test_the_image_is_linear_in_base_colour(material, renderer, layout):
@@ -158,8 +127,8 @@ def test_black_particles_on_a_dark_stage_are_dark(material, renderer, layout):
     assert float(renderer.image(parameters, layout, seed=0)[torch.tensor(stage)].median()) == pytest.approx(0, abs=1e-6)
 
 
-def test_another_seed_gives_other_noise_and_the_same_mean(material, renderer, layout):
-    parameters = at_position(material, 0.2)
+def test_another_seed_gives_other_noise_and_the_same_mean(material, meshes, layout):
+    parameters, renderer = at_position(material, 0.2), Renderer(material, meshes, spp=64)
     a, b, c = (renderer.image(parameters, layout, seed=s) for s in (1, 2, 1))
     # Threads add their samples to the film in no fixed order: equal up to the rounding of a sum.
     assert a == pytest.approx(c, abs=1e-5)
@@ -194,10 +163,9 @@ def test_ids_partition_the_image_and_the_upper_particle_wins(material, renderer)
     assert np.nonzero(ids == 3)[1].mean() > np.nonzero(ids == 2)[1].mean()
 
 
-def test_liveness_finds_the_dead_parameter(renderer, layout):
-    material = load_experiment("tio2_sem", "demo", [*SMALL, "bounds.sheen_tint=[0.01, 5.0]"]).material
-    table = liveness(Renderer(material, renderer.meshes, spp=4), layout).set_index("parameter")
-    assert list(table.index) == list(material.parameters)
+def test_liveness_finds_the_dead_parameter(meshes, layout):
+    table = liveness(Renderer(DEAD, meshes, spp=16), layout).set_index("parameter")
+    assert list(table.index) == list(DEAD.parameters)
     assert not table.loc["sheen_tint", "alive"]
     assert table.drop("sheen_tint")["alive"].all()
 

@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import maximum_filter
 
 from drgan_lib.scene import TransportError, TransportRenderer
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import build_scene, merge_particles
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.build import build_scene, merge_particles, mitsuba_mesh
+from drgan_lib.scene.parameters import at_position
 from drgan_lib.scene.trace import require_linear
-from tests.scene.conftest import SPP, rebuilt, small_material
+from tests.scene.conftest import SIZE, SPP, rebuilt, small_material
 
 
 @pytest.fixture
@@ -54,9 +55,7 @@ def test_what_the_image_is_not_linear_in_is_refused(built, key):
 
 def test_another_bsdf_is_refused(built, meshes, crowd):
     vertices, _, faces, _ = merge_particles(crowd, meshes)
-    props = mi.Properties()
-    props["bsdf"] = mi.load_dict({"type": "diffuse"})
-    mesh = mi.Mesh("particles", len(vertices), len(faces), props=props)
+    mesh = mitsuba_mesh("particles", vertices, faces, bsdf=mi.load_dict({"type": "diffuse"}))
     message = refusal(rebuilt(built, particles={"particles": mesh}))
     assert "particles must have the principled BSDF, but has SmoothDiffuse" in message
 
@@ -87,15 +86,11 @@ def test_the_basis_knows_the_particle_of_every_fragment(renderers, crowd):
     """Fragments lie within the filter's reach of their particle's ids."""
     judge, ours = renderers
     basis, ids = ours.basis(crowd), judge.instance_ids(crowd)
-    padded = np.pad(ids, 3)
     # A particle beyond the picture's edge may reach into it without hitting any pixel's centre.
-    inside = np.arange(64 * 64).reshape(64, 64)[3:-3, 3:-3]
-    for number in np.unique(basis.particle.cpu().numpy()):
-        mine = basis.particle.cpu().numpy() == number
-        near = np.zeros((64, 64), dtype=bool)
-        for i in range(7):
-            for j in range(7):
-                near |= padded[i : i + 64, j : j + 64] == number + 1
-        pixels = np.intersect1d(basis.pixel.cpu().numpy()[mine], inside)
-        assert near.ravel()[pixels].sum() >= 0.99 * len(pixels)
-    assert set(np.unique(ids[ids > 0]) - 1) <= set(basis.particle.cpu().numpy())
+    inside = np.arange(SIZE**2).reshape(SIZE, SIZE)[3:-3, 3:-3]
+    particle, pixel = basis.particle.cpu().numpy(), basis.pixel.cpu().numpy()
+    for number in np.unique(particle):
+        near = maximum_filter(ids == number + 1, size=7).ravel()
+        pixels = np.intersect1d(pixel[particle == number], inside)
+        assert near[pixels].sum() >= 0.99 * len(pixels)
+    assert set(np.unique(ids[ids > 0]) - 1) <= set(particle)

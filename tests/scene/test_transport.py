@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, sample_layout, transport
+from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, at_position, sample_layout, transport
 from drgan_lib.scene.backend import mi
-from drgan_lib.scene.build import bsdf_dicts, merge_particles
-from drgan_lib.scene.liveness import at_position
+from drgan_lib.scene.build import bsdf_dicts, merge_particles, mitsuba_mesh
 from drgan_lib.scene.terms import CONSTANT_BELOW
 from tests.scene.conftest import (
     AT_KNOTS,
     BETWEEN,
+    SIZE,
     SPP,
     difference,
     random_parameters,
@@ -62,29 +62,30 @@ def test_other_layouts_are_equal_too(renderers, layout_seed):
     assert difference(renderers, at_position(ours.material, 0.2), layout) < BETWEEN
 
 
-def test_a_material_with_bounds_below_mitsubas_least_roughness_is_rendered_as_mitsuba_does(meshes, crowd):
-    material = small_material(bounds__roughness=[0.001, 0.03])
-    pair = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
-    for row in random_parameters(material, 3, seed=3):
-        assert difference(pair, row, crowd) < BETWEEN, row
-
-
-def test_a_material_with_one_learned_light_and_fixed_roughness_is_rendered_as_mitsuba_does(meshes, crowd):
-    material = small_material(bounds__top_radiance=[0, 0.5])
-    bounds = {name: value for name, value in material.bounds.items() if name != "roughness"}
+@pytest.mark.parametrize(
+    ("changes", "fixed", "seed", "close"),
+    [
+        ({"bounds__roughness": [0.001, 0.03]}, "", 3, BETWEEN),  # below Mitsuba's least
+        ({"bounds__top_radiance": [0, 0.5]}, "roughness", 4, AT_KNOTS),  # one learned light
+    ],
+)
+def test_other_materials_are_rendered_as_mitsuba_does(meshes, crowd, changes, fixed, seed, close):
+    material = small_material(**changes)
+    bounds = {name: value for name, value in material.bounds.items() if name != fixed}
     material = material.model_copy(update={"bounds": bounds})
-    pair = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
-    for row in random_parameters(material, 3, seed=4):
-        assert difference(pair, row, crowd) < AT_KNOTS, row
+    both = Renderer(material, meshes, spp=SPP), TransportRenderer(material, meshes, spp=SPP)
+    for row in random_parameters(material, 3, seed=seed):
+        assert difference(both, row, crowd) < close, row
 
 
 @pytest.mark.parametrize("position", [0.05, 0.3, 0.8])
 def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, position):
     judge, ours = renderers
-    ramp = torch.linspace(0.5, 1.5, 64, dtype=torch.float64)[None].expand(64, 64)
+    ramp = torch.linspace(0.5, 1.5, SIZE, dtype=torch.float64)[None].expand(SIZE, SIZE)
     parameters = at_position(ours.material, position).requires_grad_()
     (ours.image(parameters, crowd).double() * ramp).mean().backward()
-    for i, name in enumerate(ours.material.parameters):
+    assert float(parameters.grad[ours.material.parameters.index("noise_sigma")]) == 0  # not part of the render
+    for i, name in enumerate(ours.material.parameters[:-1]):
         step = torch.zeros_like(parameters)
         step[i] = 0.02 * max(float(parameters[i].detach()), 0.05)
         with torch.no_grad():
@@ -107,15 +108,7 @@ def one_bsdf_each(built, material, meshes, layout, each: dict[str, torch.Tensor]
         bsdf = dict(bsdf_dicts(material)["particles.bsdf"])
         for name, values in each.items():
             bsdf[name] = {"type": "uniform", "value": float(values[k])}
-        props = mi.Properties()
-        props["bsdf"] = mi.load_dict(bsdf)
-        mesh = mi.Mesh("particle", len(vertices), len(faces), has_vertex_normals=True, props=props)
-        params = mi.traverse(mesh)
-        params["vertex_positions"] = mi.Float(vertices.ravel())
-        params["vertex_normals"] = mi.Float(normals.ravel())
-        params["faces"] = mi.UInt32(faces.ravel())
-        params.update()
-        shapes[f"particle_{k}"] = mesh
+        shapes[f"particle_{k}"] = mitsuba_mesh("particle", vertices, faces, normals, bsdf=mi.load_dict(bsdf))
     return rebuilt(built, particles=shapes)
 
 
@@ -197,57 +190,53 @@ def test_particles_out_of_view_leave_the_stage_alone(renderers, crowd):
     assert float(leaf.grad[ours.material.parameters.index("stage_base_color")]) > 0
 
 
-def test_memory_is_bounded_and_the_basis_used_last_stays(monkeypatch, meshes):
-    ours = TransportRenderer(small_material(), meshes, spp=4)
-    layouts = [sample_layout(ours.material, meshes, seed=seed) for seed in range(3)]
+def few_layouts(meshes, n):
+    return [sample_layout(small_material(), meshes, seed=seed) for seed in range(n)]
+
+
+def test_memory_is_bounded_and_the_basis_used_last_stays(monkeypatch, meshes, traced):
+    ours, (*layouts, other) = TransportRenderer(small_material(), meshes, spp=4), few_layouts(meshes, 4)
     ours.prepare(layouts, log=lambda line: None)
     assert ours.n_bytes == sum(ours.basis(layout).n_bytes for layout in layouts) > 0
     before = ours.image(at_position(ours.material, 0.2), layouts[0])  # the one used last from now on
-    other = sample_layout(ours.material, meshes, seed=3)
     monkeypatch.setattr(transport, "MEMORY_BYTES", ours.n_bytes)
     ours.basis(other)
     assert ours.n_bytes <= transport.MEMORY_BYTES
-    assert layouts[1].key not in ours._bases
-    assert {layouts[0].key, other.key} <= ours._bases.keys()
+    n = len(traced)
+    for layout in (layouts[0], other):
+        ours.basis(layout)
+    assert len(traced) == n, "both are still there"
     monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
-    ours.basis(layouts[1])
-    assert list(ours._bases) == [layouts[1].key], "the one in use is never given up"
-    assert ours.image(at_position(ours.material, 0.2), layouts[0]) == pytest.approx(before, abs=1e-5)
+    basis = ours.basis(layouts[1])
+    assert len(traced) == n + 1, "the one used longest ago had gone"
+    assert ours.n_bytes == basis.n_bytes, "the one in use is never given up"
+    assert torch.equal(ours.image(at_position(ours.material, 0.2), layouts[0]), before)
 
 
-def test_preparing_says_what_does_not_fit_into_the_memory(monkeypatch, meshes):
+def test_preparing_says_how_far_it_is_and_what_does_not_fit(monkeypatch, meshes, traced):
     ours, lines = TransportRenderer(small_material(), meshes, spp=4), []
+    ours.prepare(few_layouts(meshes, 2), log=lines.append)
+    assert lines[-1].startswith("light transport of 2 of 2 layouts")
     monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
-    ours.prepare([sample_layout(ours.material, meshes, seed=seed) for seed in range(2)], log=lines.append)
+    TransportRenderer(small_material(), meshes, spp=4).prepare(few_layouts(meshes, 2), log=lines.append)
     assert "1 of 2 layouts" in lines[-1]
     assert "gan.n_layouts" in lines[-1]
 
 
-def test_a_full_disk_costs_the_cache_and_not_the_training(monkeypatch, meshes, tmp_path):
+def test_a_full_disk_costs_the_cache_and_not_the_training(monkeypatch, meshes, tmp_path, traced):
     monkeypatch.setattr("drgan_lib.files.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     ours, lines = TransportRenderer(small_material(), meshes, spp=4, cache=BasisCache(tmp_path / "cache")), []
-    layout = sample_layout(ours.material, meshes, seed=0)
-    ours.prepare([layout], log=lines.append)
+    ours.prepare(few_layouts(meshes, 1), log=lines.append)
     assert "not kept on the disk" in lines[0]
     assert not list((tmp_path / "cache").glob("*.npz"))
     assert ours.n_bytes > 0
 
 
-def test_preparing_says_how_far_it_is(meshes):
-    ours = TransportRenderer(small_material(), meshes, spp=4)
-    lines = []
-    ours.prepare([sample_layout(ours.material, meshes, seed=seed) for seed in range(2)], log=lines.append)
-    assert lines[-1].startswith("light transport of 2 of 2 layouts")
-
-
 def test_the_samples_belong_to_the_layout(meshes, crowd):
     """Two renderers, or two orders of work, give the same basis."""
-    other = sample_layout(small_material(), meshes, seed=9)
-    bases = []
-    for first in (crowd, other):
-        ours = TransportRenderer(small_material(), meshes, spp=4)
-        ours.basis(first)
-        bases.append(ours.basis(crowd))
+    first, second = (TransportRenderer(small_material(), meshes, spp=4) for _ in range(2))
+    second.basis(sample_layout(small_material(), meshes, seed=9))
+    a, b = (renderer.basis(crowd) for renderer in (first, second))
     for name in ("pixel", "particle", "light"):
-        assert torch.equal(getattr(bases[0], name), getattr(bases[1], name))
-    assert bases[0].particles == pytest.approx(bases[1].particles, abs=1e-6)
+        assert torch.equal(getattr(a, name), getattr(b, name))
+    assert a.particles == pytest.approx(b.particles, abs=1e-6)

@@ -6,8 +6,7 @@ direction in which two parts are apart, all of their vertices confirm it: whatev
 only where planes separate them.
 """
 
-from __future__ import annotations
-
+import itertools
 from functools import lru_cache
 
 import fcl
@@ -45,15 +44,16 @@ class Body:
     """
 
     def __init__(self, mesh: trimesh.Trimesh, rotation: np.ndarray, size: float):
-        self.parts, middles, radii, corners = [], [], [], []
-        for vertices in _hulls(mesh):
-            points = size * (vertices @ rotation.T)
-            self.parts.append(Part(points))
-            corners.append((points.min(axis=0), points.max(axis=0)))
-            middles.append(np.mean(corners[-1], axis=0))
-            radii.append(np.linalg.norm(points - middles[-1], axis=1).max())
-        self.middles, self.radii = np.array(middles), np.array(radii)
-        self.low, self.high = np.min(corners, axis=0)[0], np.max(corners, axis=0)[1]
+        self.parts = [Part(size * (vertices @ rotation.T)) for vertices in _hulls(mesh)]
+        corners = np.array([(part.points.min(axis=0), part.points.max(axis=0)) for part in self.parts])
+        self.middles = corners.mean(axis=1)
+        balls = zip(self.parts, self.middles, strict=True)
+        self.radii = np.array([np.linalg.norm(part.points - middle, axis=1).max() for part, middle in balls])
+        self.low, self.high = corners[:, 0].min(axis=0), corners[:, 1].max(axis=0)
+
+    def move(self, centre: np.ndarray) -> None:
+        for part in self.parts:
+            part.move(centre)
 
 
 @lru_cache(maxsize=1024)
@@ -73,8 +73,7 @@ class Crowd:
 
     def add(self, body: Body, centre: np.ndarray, owner: int) -> None:
         """Puts `body`, which is known by the number `owner`, at `centre`."""
-        for part in body.parts:
-            part.move(centre)
+        body.move(centre)
         self.parts += body.parts
         self.owners = np.append(self.owners, np.full(len(body.parts), owner))
         self.middles = np.concatenate([self.middles, body.middles + centre])
@@ -84,11 +83,8 @@ class Crowd:
         """Whether `body` at `centre` keeps its clearance to all others."""
         offsets = self.middles - (body.middles + centre)[:, None]
         near = np.linalg.norm(offsets, axis=2) < self.radii + body.radii[:, None] + CLEARANCE
-        for own, other in zip(*np.nonzero(near), strict=True):
-            body.parts[own].move(centre)
-            if _gap(self.parts[other], body.parts[own])[0] < CLEARANCE:
-                return False
-        return True
+        body.move(centre)
+        return all(_gap(self.parts[other], body.parts[own])[0] >= CLEARANCE for own, other in np.argwhere(near))
 
     def stop(self, body: Body, start: np.ndarray, direction: np.ndarray, *, owner: int | None = None) -> float:
         """How far from `start` along the unit vector `direction` a body stops that comes from that side.
@@ -120,9 +116,9 @@ def _first_contact(still, moving, start: np.ndarray, direction: np.ndarray, t: f
     for _ in range(STEPS):
         moving.move(start + t * direction)
         gap, normal = _gap(still, moving)
-        closing = normal @ direction
         if gap <= 1.5 * CLEARANCE:
             return t
+        closing = normal @ direction
         if closing <= 1e-9:  # it passes by
             return NOWHERE
         t -= (gap - 1.2 * CLEARANCE) / closing
@@ -143,29 +139,27 @@ def _gap(a: Part, b: Part) -> tuple[float, np.ndarray]:
 
 def separation(layout: Layout, meshes: list[trimesh.Trimesh]) -> np.ndarray:
     """float64 [n, n]: the gap between each pair of particles in scene units, negative where they meet."""
-    bodies = [
-        Body(meshes[m], rotation.astype(float), float(transform[3]))
-        for m, rotation, transform in zip(layout.mesh_index, layout.rotations, layout.transforms, strict=True)
-    ]
-    centres = layout.transforms[:, :3].astype(float)
-    for body, centre in zip(bodies, centres, strict=True):
-        for part in body.parts:
-            part.move(centre)
+    bodies, middles = [], []
+    for m, rotation, transform in layout:
+        body, centre = Body(meshes[m], rotation.astype(float), float(transform[3])), transform[:3].astype(float)
+        body.move(centre)
+        bodies.append(body)
+        middles.append(body.middles + centre)
     gaps = np.full((len(bodies), len(bodies)), np.inf)
-    for i, j in zip(*np.triu_indices(len(bodies), 1), strict=True):
-        gaps[i, j] = gaps[j, i] = _nearest(bodies[i], centres[i], bodies[j], centres[j])
+    for i, j in itertools.combinations(range(len(bodies)), 2):
+        # Between the balls around the parts.
+        least = np.linalg.norm(middles[j] - middles[i][:, None], axis=2) - bodies[i].radii[:, None] - bodies[j].radii
+        gaps[i, j] = gaps[j, i] = _nearest(bodies[i].parts, bodies[j].parts, least)
     return gaps
 
 
-def _nearest(a: Body, centre_a: np.ndarray, b: Body, centre_b: np.ndarray) -> float:
-    """Gap between two bodies whose parts lie at their centres."""
-    offsets = (b.middles + centre_b) - (a.middles + centre_a)[:, None]
-    least = np.linalg.norm(offsets, axis=2) - a.radii[:, None] - b.radii  # between the balls around the parts
+def _nearest(ours: list[Part], theirs: list[Part], least: np.ndarray) -> float:
+    """Gap between two bodies, the pairs of whose parts are apart by `least` or more."""
     best = np.inf
     for k in np.argsort(least, axis=None):
         i, j = np.unravel_index(k, least.shape)
         if best < least[i, j]:
             break
         # FCL's direction may be off by half a degree, hardly ever in both orders: either proves its gap.
-        best = min(best, max(_gap(a.parts[i], b.parts[j])[0], _gap(b.parts[j], a.parts[i])[0]))
+        best = min(best, max(_gap(ours[i], theirs[j])[0], _gap(theirs[j], ours[i])[0]))
     return best

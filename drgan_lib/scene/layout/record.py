@@ -1,8 +1,7 @@
 """What a layout is, and the file that keeps many."""
 
-from __future__ import annotations
-
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from drgan_lib.files import atomic_path
+
+ARRAYS = ("transforms", "rotations", "mesh_index")
+COUNTS = ("missing", "missing_clusters")
 
 
 class LayoutError(RuntimeError):
@@ -29,11 +31,15 @@ class Layout:
     def __len__(self) -> int:
         return len(self.transforms)
 
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Index of the mesh, rotation [3, 3] and transform [4] of each particle."""
+        return zip(self.mesh_index, self.rotations, self.transforms, strict=True)
+
     @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that change with any placement."""
-        parts = (self.transforms, self.rotations, self.mesh_index)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:32]
+        parts = (np.ascontiguousarray(getattr(self, name)).tobytes() for name in ARRAYS)
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:32]
 
     @property
     def seed(self) -> int:
@@ -44,29 +50,21 @@ class Layout:
         """float32 [n_max * 4]: the flattened transformation tensor, padded with zeros; the regressor's input."""
         if len(self) > n_max:
             raise LayoutError(f"expected at most {n_max} particles, got {len(self)}; raise layout.n_particles")
-        padded = np.zeros((n_max, 4), dtype=np.float32)
-        padded[: len(self)] = self.transforms
-        return padded.ravel()
+        return np.pad(self.transforms, ((0, n_max - len(self)), (0, 0))).ravel()
 
 
 def write_layouts(path: Path, layouts: list[Layout]) -> None:
     """Stores layouts as one .npz without pickling."""
+    arrays = {name: np.concatenate([getattr(layout, name) for layout in layouts]) for name in ARRAYS}
+    counts = {name: np.array([getattr(layout, name) for layout in layouts]) for name in COUNTS}
     with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            counts=np.array([len(layout) for layout in layouts]),
-            missing=np.array([layout.missing for layout in layouts]),
-            missing_clusters=np.array([layout.missing_clusters for layout in layouts]),
-            transforms=np.concatenate([layout.transforms for layout in layouts]),
-            rotations=np.concatenate([layout.rotations for layout in layouts]),
-            mesh_index=np.concatenate([layout.mesh_index for layout in layouts]),
-        )
+        np.savez_compressed(temporary, counts=np.array([len(layout) for layout in layouts]), **counts, **arrays)
 
 
 def read_layouts(path: Path) -> list[Layout]:
     """Layouts of a file by `write_layouts`."""
     with np.load(path, allow_pickle=False) as stored:
         cuts = np.cumsum(stored["counts"])[:-1]
-        parts = (np.split(stored[name], cuts) for name in ("transforms", "rotations", "mesh_index"))
-        missing = (stored[name].tolist() for name in ("missing", "missing_clusters"))
-        return [Layout(*values) for values in zip(*parts, *missing, strict=True)]
+        arrays = (np.split(stored[name], cuts) for name in ARRAYS)
+        counts = (stored[name].tolist() for name in COUNTS)
+        return [Layout(*values) for values in zip(*arrays, *counts, strict=True)]

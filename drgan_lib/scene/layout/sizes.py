@@ -1,12 +1,10 @@
-"""The law of the sizes: a formula of the material's settings, or a table of measured diameters.
+"""The size distribution: a formula of the material's settings, or a table of measured diameters.
 
-Every law is a mixture of SciPy's distributions. That of a table draws from its values, each spread evenly by half the
-way to the nearest other value on either side, or by less (`WIDEST_STEP`): values rounded to a pixel fill the steps of
-the rounding, and every value keeps its count and its mean. A gap between two kinds of particles stays empty, and each
-kind as narrow as it was measured, which a kernel estimate would widen.
+Every distribution is a mixture of SciPy's. That of a table draws from its values, each spread evenly by half the way to
+the nearest other value on either side, or by less (`WIDEST_STEP`): values rounded to a pixel fill the steps of the
+rounding, and every value keeps its count and its mean. A gap between two kinds of particles stays empty, and each kind
+as narrow as it was measured, which a kernel estimate would widen.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -18,78 +16,71 @@ from drgan_lib.config import SizeLaw as SizeSettings
 from drgan_lib.scene.layout.table import COLUMN, read_diameters
 
 WIDEST_STEP = 0.1  # of rounding, as a share of the value: whole pixels at a diameter of ten; beyond, it is a gap
-POINT = 1e-9  # relative width of a law without spread; SciPy's have none of width 0
+POINT = 1e-9  # relative width of a distribution without spread; SciPy's have none of width 0
 LEAST_PX = 1.0
 LEAST_MEASURED_PX = 2.0  # a median below this has hardly been measured on images of this pixel size
 
 
 @dataclass(frozen=True)
-class SizeLaw:
-    """A mixture of laws; sizes are in scene units."""
+class SizeDistribution:
+    """A mixture of distributions; sizes are in scene units."""
 
     shares: tuple[float, ...]
-    laws: tuple  # frozen distributions of SciPy, in the unit of the settings
+    parts: tuple  # frozen distributions of SciPy, in the unit of the settings
     unit: float  # scene units per unit of the settings
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """float64 [n]"""
-        which = rng.choice(len(self.laws), size=n, p=self.shares)
-        draws = np.array([law.rvs(size=n, random_state=rng) for law in self.laws])
+        which = rng.choice(len(self.parts), size=n, p=self.shares)
+        draws = np.array([part.rvs(size=n, random_state=rng) for part in self.parts])
         return self.unit * draws[which, np.arange(n)]
 
     def cdf(self, sizes: np.ndarray) -> np.ndarray:
         """float64, the shape of `sizes`: the share of particles that are not larger."""
         values = np.asarray(sizes, dtype=float) / self.unit
-        return sum(share * law.cdf(values) for share, law in zip(self.shares, self.laws, strict=True))
+        return sum(share * part.cdf(values) for share, part in zip(self.shares, self.parts, strict=True))
 
     @property
     def mean(self) -> float:
-        return self.unit * sum(share * law.mean() for share, law in zip(self.shares, self.laws, strict=True))
+        return self.unit * sum(share * part.mean() for share, part in zip(self.shares, self.parts, strict=True))
 
     @property
     def median(self) -> float:
-        medians = [self.unit * law.median() for law in self.laws]
+        medians = [self.unit * part.median() for part in self.parts]
         if len(medians) == 1:
             return float(medians[0])
         return float(optimize.brentq(lambda size: self.cdf(size) - 0.5, 0.999 * min(medians), 1.001 * max(medians)))
 
 
-def size_law(material: Material) -> SizeLaw:
-    """The material's law of sizes; `ConfigError` for an unusable table and for sizes that its images cannot show."""
+def size_distribution(material: Material) -> SizeDistribution:
+    """The material's sizes; `ConfigError` for an unusable table and for sizes that its images cannot show."""
     settings = material.layout.sizes
-    laws = _laws(settings)
-    law = SizeLaw(tuple(share for share, _ in laws), tuple(d for _, d in laws), material.scene_units(settings.unit))
-    _require_visible(material, law.median)
-    return law
+    shares = (settings.share, 1 - settings.share) if isinstance(settings, BimodalSizes) else (1.0,)
+    sizes = SizeDistribution(shares, _parts(settings), material.scene_units(settings.unit))
+    _require_visible(material, sizes.median)
+    return sizes
 
 
-def size_cdf(material: Material, sizes: np.ndarray) -> np.ndarray:
-    """float64, the shape of `sizes` (scene units): the share of particles that are not larger, by the law."""
-    return size_law(material).cdf(sizes)
-
-
-def _laws(settings: SizeSettings) -> list[tuple[float, object]]:
-    """(share, distribution) of the components of a law."""
+def _parts(settings: SizeSettings) -> tuple:
     match settings:
         case LogNormalSizes():
-            return [(1.0, stats.lognorm(max(settings.sigma, POINT), scale=settings.median))]
+            return (stats.lognorm(max(settings.sigma, POINT), scale=settings.median),)
         case NormalSizes():
-            return [(1.0, _normal(settings.mean, settings.std))]
+            return (_normal(settings.mean, settings.std),)
         case BimodalSizes():
-            shares = (settings.share, 1 - settings.share)
-            return [(share, _normal(*law)) for share, *law in zip(shares, settings.mean, settings.std, strict=True)]
+            return tuple(map(_normal, settings.mean, settings.std))
         case EmpiricalSizes():
-            return [(1.0, _measured(read_diameters(settings.table)))]
+            return (_measured(read_diameters(settings.table)),)
 
 
 def _normal(mean: float, std: float):
-    """A normal law above a tenth of its mean."""
+    """A normal distribution above a tenth of its mean."""
     std = max(std, POINT * mean)
     return stats.truncnorm(-0.9 * mean / std, np.inf, loc=mean, scale=std)
 
 
 def _measured(diameters: np.ndarray):
-    """The law of the module's docstring; a table of one value is that value."""
+    """The distribution of the module's docstring; a table of one value is that value."""
     values, counts = np.unique(diameters, return_counts=True)
     first = np.flatnonzero(np.diff(values, prepend=-np.inf) > POINT * values)  # the same but for rounding: one value
     values, counts = values[first], np.add.reduceat(counts, first)
@@ -111,15 +102,14 @@ def _require_visible(material: Material, median: float) -> None:
     least = LEAST_MEASURED_PX if measured else LEAST_PX
     if least <= px <= field_px:
         return
-    where = f"layout.sizes ({settings.table})" if measured else "layout.sizes"
     native = median / material.scene_units(settings.unit)
     got = f"a median of {native:.3g} {'scene units' if settings.unit == 'scene' else settings.unit}"
     if settings.unit != "px":
         got += f", which is {px:.3g} px"
     scale = f" of dataset.pixel_size_nm={material.dataset.pixel_size_nm:g} nm" if settings.unit == "nm" else ""
-    advice = "correct the sizes or their unit"
+    where, advice = "layout.sizes", "correct the sizes or their unit"
     if measured:
-        other = "micrometres" if px < least else "picometres or pixels"
+        where, other = f"layout.sizes ({settings.table})", "micrometres" if px < least else "picometres or pixels"
         advice = f"are these {other}? {COLUMN} is in nm; convert the column, or correct dataset.pixel_size_nm"
     raise ConfigError(
         f"{where}: expected from {least:g} px to the field of {field_px:.0f} px{scale}, got {got}; {advice}"

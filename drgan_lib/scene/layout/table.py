@@ -1,7 +1,5 @@
 """The user's table of measured diameters: a CSV file, read strictly, as a misread table looks like any other."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -13,6 +11,13 @@ from drgan_lib.config import ConfigError
 COLUMN = "diameter_nm"
 SHOWN = 5  # lines that an error names
 MISSING = ("", "na", "n/a", "nan")
+OTHER_COLUMNS = {
+    COLUMN: "rename it",
+    "diameter_um": f"multiply it by 1000 and name it {COLUMN}",
+    "diameter_µm": f"multiply it by 1000 and name it {COLUMN}",
+    "diameter_px": f"multiply it by the pixel size in nm and name it {COLUMN}",
+    "diameter": f"if it is in nm, name it {COLUMN}, else convert it first",
+}
 
 
 def read_diameters(path: Path) -> np.ndarray:
@@ -29,7 +34,8 @@ def read_diameters(path: Path) -> np.ndarray:
     except (OSError, ValueError, csv.Error) as error:  # ValueError: what the decoding of the text raises
         raise ConfigError(f"{path} is not a readable CSV file ({error}); correct layout.sizes.table") from None
     if head.count(COLUMN) != 1:
-        raise ConfigError(f"{path}: {_missing_column(head)}")
+        got = f"expected one column {COLUMN}, got {', '.join(head) or 'an empty file'}"
+        raise ConfigError(f"{path}: {got}; {_advice(head)}")
     place = head.index(COLUMN)
     cells = pd.Series([row[place].strip() if place < len(row) else "" for row in rows], dtype=object)
     missing = cells.str.lower().isin(MISSING).to_numpy()
@@ -40,7 +46,7 @@ def read_diameters(path: Path) -> np.ndarray:
         "not a number": ~missing & ~np.isfinite(values),
         "zero or negative": values <= 0,
     }
-    found = [f"{what} in {_lines(lines[where])}" for what, where in faults.items() if where.any()]
+    found = [f"{what} in {_rows(lines[where])}" for what, where in faults.items() if where.any()]
     if found:
         raise ConfigError(
             f"{path}: expected positive diameters in {COLUMN}, but they are {'; '.join(found)}; correct these, with "
@@ -58,32 +64,22 @@ def _read(path: Path) -> tuple[list[str], list[list[str]], np.ndarray]:
     full = [k for k, (_, line) in enumerate(kept) if line.strip()]
     kept = kept[full[0] : full[-1] + 1] if full else []
     reader = csv.reader((line for _, line in kept), skipinitialspace=True)
-    rows = [(kept[reader.line_num - 1][0], row) for row in reader]
-    head = [name.strip() for name in rows[0][1]] if rows else []
-    return head, [row for _, row in rows[1:]], np.array([number for number, _ in rows[1:]], dtype=int)
+    (_, head), *rows = [(kept[reader.line_num - 1][0], row) for row in reader] or [(0, [])]
+    return [name.strip() for name in head], [row for _, row in rows], np.array([line for line, _ in rows], dtype=int)
 
 
-def _missing_column(columns: list[str]) -> str:
+def _advice(columns: list[str]) -> str:
     """What to do about a table without the column of diameters in nm."""
-    have = f"expected one column {COLUMN}, got {', '.join(columns) or 'an empty file'}"
-    lower = {name.lower(): name for name in columns}
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        return f"{have}; separate the columns by commas, and write decimals with a point"
+        return "separate the columns by commas, and write decimals with a point"
     if COLUMN in columns:
-        return f"{have}; name only the one to use so"
-    for name, advice in (
-        (COLUMN, "rename it"),
-        ("diameter_um", f"multiply it by 1000 and name it {COLUMN}"),
-        ("diameter_µm", f"multiply it by 1000 and name it {COLUMN}"),
-        ("diameter_px", f"multiply it by the pixel size in nm and name it {COLUMN}"),
-        ("diameter", f"if it is in nm, name it {COLUMN}, else convert it first"),
-    ):
-        if name in lower:
-            return f"{have}; {lower[name]}: {advice}"
-    return f"{have}; name the column of diameters so, and give them in nm"
+        return "name only the one to use so"
+    lower = {name.lower(): name for name in columns}
+    known = [f"{lower[name]}: {advice}" for name, advice in OTHER_COLUMNS.items() if name in lower]
+    return known[0] if known else "name the column of diameters so, and give them in nm"
 
 
-def _lines(numbers: np.ndarray) -> str:
+def _rows(numbers: np.ndarray) -> str:
     """Lines of the file as an editor or a spreadsheet counts them."""
     more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
     return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:SHOWN]))}{more}"

@@ -1,14 +1,12 @@
 """Compact shapes: deformed cubes, as the paper modelled TiO2 by hand in Blender, uneven spheres, and ellipsoids."""
 
-from __future__ import annotations
-
 import numpy as np
 import trimesh
 from scipy.special import sph_harm_y
 
 from drgan_lib.config import CubeSettings, EllipsoidSettings, SphereSettings
 from drgan_lib.scene.meshes.convention import normalise, require_budget
-from drgan_lib.scene.meshes.crossings import self_intersections
+from drgan_lib.scene.meshes.measures import self_intersections
 
 UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
 
@@ -16,10 +14,10 @@ UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shi
 def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
     """One smoothed cube whose corners were moved at random.
 
-    The cube's surface is subdivided as far as `settings.max_triangles` allows, its eight corners are displaced by up to
+    The surface is subdivided as far as `settings.max_triangles` allows, its corners are displaced by up to
     `deformation` half-edges (the surface follows by trilinear interpolation), its axes are stretched, and it is blended
-    with the sphere by `roundness` and smoothed. Corners that moved so far that the surface would cut through itself, as
-    some do for a `deformation` near 1, are taken back by a quarter until it does not.
+    with the sphere by `roundness` and smoothed. Where the surface would cut through itself, as for some near a
+    `deformation` of 1, the corners are taken back by a quarter until it does not.
     """
     rng = np.random.default_rng(seed)
     cube = trimesh.creation.box(extents=(2.0, 2.0, 2.0))

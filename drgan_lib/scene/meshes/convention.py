@@ -1,7 +1,5 @@
 """What every particle mesh fulfils, and how a closed surface is brought into that form."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

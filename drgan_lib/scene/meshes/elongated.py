@@ -6,8 +6,6 @@ never changes its sign, no axis turns by more than 180 degrees, and its radius i
 surface does not meet itself.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The user's mesh files: read, repaired, reported, and written as PLY."""
 
-from __future__ import annotations
-
 import json
 import logging
 import re
@@ -14,8 +12,8 @@ import trimesh
 from drgan_lib.config import CubeSettings
 from drgan_lib.files import atomic_path
 from drgan_lib.scene.meshes.convention import MeshError
-from drgan_lib.scene.meshes.repair import repair
-from drgan_lib.scene.meshes.variety import SAME, differences
+from drgan_lib.scene.meshes.measures import SAME, differences
+from drgan_lib.scene.meshes.mend import repair
 
 MESH_FILES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 MAX_BYTES = 100 * 2**20
@@ -41,7 +39,7 @@ def read_meshes(folder: Path, *, max_triangles: int = BUDGET) -> list[trimesh.Tr
     paths = mesh_files(folder)
     if not paths:
         raise MeshError(f"{folder} holds no mesh files ({', '.join(MESH_FILES)}); correct meshes.path")
-    return _read_all(paths, max_triangles, logger.warning)
+    return _read_all(paths, max_triangles, logger.warning, quiet=True)
 
 
 def mesh_files(folder: Path) -> list[Path]:
@@ -54,16 +52,18 @@ def import_meshes(paths: list[Path], folder: Path, *, log: Callable = print) -> 
 
     Nothing is written if a file cannot be used, if two hold the same shape, or if a file would be overwritten.
     """
-    targets = [folder / f"{path.stem}.ply" for path in paths]
-    for k, target in enumerate(targets):
-        if target in targets[:k]:
-            raise MeshError(f"{paths[targets.index(target)]} and {paths[k]} would both become {target}; rename one")
+    targets: dict[Path, Path] = {}
+    for path in paths:
+        target = folder / f"{path.stem}.ply"
+        if target in targets:
+            raise MeshError(f"{targets[target]} and {path} would both become {target}; rename one")
         if target.exists():
             raise MeshError(f"{target} exists; remove it, or choose another folder")
+        targets[target] = path
     meshes = _read_all(paths, BUDGET, log, quiet=False)
     for mesh, target in zip(meshes, targets, strict=True):
         write_mesh(mesh, target)
-    return targets
+    return list(targets)
 
 
 def write_mesh(mesh: trimesh.Trimesh, path: Path) -> None:
@@ -72,7 +72,7 @@ def write_mesh(mesh: trimesh.Trimesh, path: Path) -> None:
         mesh.export(temporary, file_type="ply")
 
 
-def _read_all(paths: list[Path], max_triangles: int, log: Callable, *, quiet: bool = True) -> list[trimesh.Trimesh]:
+def _read_all(paths: list[Path], max_triangles: int, log: Callable, *, quiet: bool) -> list[trimesh.Trimesh]:
     meshes = []
     for path in paths:
         mesh, findings = read_mesh(path, max_triangles=max_triangles)
@@ -93,19 +93,21 @@ def _load(path: Path) -> trimesh.Trimesh:
     if path.suffix.lower() not in MESH_FILES:
         raise MeshError(f"expected a file of {', '.join(MESH_FILES)}; export the mesh as one of these")
     try:
-        n_bytes, n_faces = _announced(path)
-        if n_bytes > MAX_BYTES:
-            raise MeshError(f"{n_bytes / 2**20:.0f} MiB, at most {MAX_BYTES / 2**20:.0f} are read; {TOO_LARGE}")
-        if n_faces > MAX_FACES:
-            raise MeshError(f"{n_faces} faces, at most {MAX_FACES} are read; {TOO_LARGE}")
+        _require_small(*_announced(path))
         mesh = trimesh.load_scene(path, process=False).to_mesh()
     except MeshError:
         raise
     except Exception as error:  # each reader has exceptions of its own
         raise MeshError(f"not a readable mesh ({error}); expected PLY, OBJ, STL or glTF") from error
-    if len(mesh.faces) > MAX_FACES:
-        raise MeshError(f"{len(mesh.faces)} faces, at most {MAX_FACES} are read; {TOO_LARGE}")
+    _require_small(0, len(mesh.faces))
     return mesh
+
+
+def _require_small(n_bytes: int, n_faces: int) -> None:
+    if n_bytes > MAX_BYTES:
+        raise MeshError(f"{n_bytes / 2**20:.0f} MiB, at most {MAX_BYTES / 2**20:.0f} are read; {TOO_LARGE}")
+    if n_faces > MAX_FACES:
+        raise MeshError(f"{n_faces} faces, at most {MAX_FACES} are read; {TOO_LARGE}")
 
 
 def _announced(path: Path) -> tuple[int, int]:
@@ -115,9 +117,8 @@ def _announced(path: Path) -> tuple[int, int]:
         return n_bytes + sum(part.get("byteLength", 0) for part in json.loads(path.read_text()).get("buffers", [])), 0
     with path.open("rb") as file:
         head = file.read(4096)
-    if kind == ".ply":
-        match = re.search(rb"element face (\d+)", head)
-        return n_bytes, int(match[1]) if match else 0
+    if kind == ".ply" and (match := re.search(rb"element face (\d+)", head)):
+        return n_bytes, int(match[1])
     if kind == ".stl" and not head.startswith(b"solid"):
         return n_bytes, (n_bytes - 84) // 50
     return n_bytes, 0

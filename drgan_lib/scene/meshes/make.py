@@ -1,7 +1,5 @@
 """All shapes of a material: generated from its settings, or read from its folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,8 @@ from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphe
 from drgan_lib.scene.meshes.convention import MeshError
 from drgan_lib.scene.meshes.elongated import rod, wire
 from drgan_lib.scene.meshes.files import mesh_files, read_meshes, write_mesh
+from drgan_lib.scene.meshes.measures import as_elongated
 from drgan_lib.scene.meshes.polyhedra import platelet, truncated_octahedron
-from drgan_lib.scene.meshes.thickness import as_elongated
 
 GENERATORS = {
     "cube": deformed_cube,

@@ -6,8 +6,6 @@ a cylinder, a corner a piece of a sphere. A renderer averages the normals of the
 within each polygon keeps the flat part flat, so that only a narrow rim is shaded as round.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -90,22 +88,14 @@ def _corners_and_facets(normals: np.ndarray, distances: np.ndarray) -> tuple[np.
     if not distances.min() > 0:
         raise MeshError(f"expected facets around the origin, got a distance of {distances.min():.3g}")
     found = HalfspaceIntersection(np.column_stack([normals, -distances]), np.zeros(3))
-    corners: list[np.ndarray] = []
-    meeting: list[set[int]] = []
-    for point, facets in zip(found.intersections, found.dual_facets, strict=True):
-        # Where four facets meet, the library gives a corner for each three of them.
-        same = (k for k, corner in enumerate(corners) if np.abs(point - corner).max() < 1e-6)
-        if (k := next(same, None)) is None:
-            corners.append(point)
-            meeting.append(set(facets))
-        else:
-            meeting[k] |= set(facets)
-    points = np.array(corners)
-    loops = {}
+    # Where four facets meet, the library gives a corner for each three of them.
+    same = np.abs(found.intersections[:, None] - found.intersections).max(axis=2) < 1e-6
+    first, number = np.unique(same.argmax(axis=1), return_inverse=True)
+    points, loops = found.intersections[first], {}
     for i, normal in enumerate(normals):
-        on = np.array([k for k, facets in enumerate(meeting) if i in facets])
+        on = np.unique(number[[i in facets for facets in found.dual_facets]])
         if len(on) >= 3:
-            loops[i] = [int(k) for k in on[_order(points[on], normal)]]
+            loops[i] = on[_order(points[on], normal)].tolist()
     return points, loops
 
 
@@ -114,12 +104,6 @@ def _order(points: np.ndarray, axis: np.ndarray) -> np.ndarray:
     right = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
     offset = points - points.mean(axis=0)
     return np.argsort(np.arctan2(offset @ np.cross(axis, right), offset @ right))
-
-
-def _around(corner: int, facets: dict[int, list[int]], normals: np.ndarray) -> list[int]:
-    """The facets that meet at a corner, in order."""
-    meeting = np.array([i for i, loop in facets.items() if corner in loop])
-    return [int(i) for i in meeting[_order(normals[meeting], normals[meeting].mean(axis=0))]]
 
 
 class _Rounding:
@@ -141,7 +125,8 @@ class _Rounding:
                 if i < j:
                     self._edge(a, b, i, j)
         for corner in range(len(self.corners)):
-            first, *rest = _around(corner, self.facets, self.normals)
+            meeting = np.array([i for i, loop in self.facets.items() if corner in loop])
+            first, *rest = meeting[_order(self.normals[meeting], self.normals[meeting].mean(axis=0))].tolist()
             for j, k in itertools.pairwise(rest):
                 self._corner(corner, first, j, k)
         return np.array(self.points), np.array(self.faces)

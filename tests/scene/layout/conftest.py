@@ -36,11 +36,10 @@ def meshes_of(shape: str) -> list[trimesh.Trimesh]:
 
 def bodies(layout: Layout, meshes: list[trimesh.Trimesh]) -> list[trimesh.Trimesh]:
     """The particles of a layout where they lie."""
-    placed = []
-    for m, rotation, transform in zip(layout.mesh_index, layout.rotations, layout.transforms, strict=True):
-        vertices = transform[3] * (meshes[m].vertices @ rotation.T) + transform[:3]
-        placed.append(trimesh.Trimesh(vertices, meshes[m].faces, process=False))
-    return placed
+    return [
+        trimesh.Trimesh(t[3] * (meshes[m].vertices @ rotation.T) + t[:3], meshes[m].faces, process=False)
+        for m, rotation, t in layout
+    ]
 
 
 def lowest(layout: Layout, meshes: list[trimesh.Trimesh]) -> np.ndarray:

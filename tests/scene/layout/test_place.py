@@ -15,8 +15,7 @@ from drgan_lib.scene.layout import (
     poisson_disk_seeds,
     sample_layout,
     separation,
-    size_cdf,
-    size_law,
+    size_distribution,
 )
 from tests.scene.layout.conftest import bodies, lowest, material_of, meshes_of
 
@@ -74,7 +73,7 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
     layout = sample_layout(material, meshes, seed=seed)
     assert 1 <= len(layout) <= len(layout) + layout.missing <= settings.n_particles[1]
     sizes = layout.transforms[:, 3].astype(float)
-    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 1e-6
+    assert stats.kstest(sizes, size_distribution(material).cdf).pvalue > 1e-6
     gaps, bottoms = separation(layout, meshes), lowest(layout, meshes) - material.scene.stage_y
     assert gaps.min() > 0.5 * CLEARANCE  # what a plane proves is at most the gap that was left
     assert np.abs(layout.transforms[:, [0, 2]]).max() <= settings.field_margin * material.scene.half_field + 1e-5
@@ -82,7 +81,7 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
     on_stage = bottoms < TOUCHING
     height = layout.transforms[:, 1] - material.scene.stage_y
     assert bottoms.min() > 0
-    assert (on_stage | (height <= settings.height * size_law(material).median + 1e-5)).all()
+    assert (on_stage | (height <= settings.height * size_distribution(material).median + 1e-5)).all()
     if settings.space == "planar":
         assert on_stage.all()
     if settings.space == "stacked":
@@ -105,7 +104,7 @@ def test_placed_sizes_follow_the_law(shape, changes):
     layouts = [sample_layout(material, meshes, seed=seed) for seed in range(20)]
     sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
     assert sum(layout.missing for layout in layouts) == 0
-    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 0.01
+    assert stats.kstest(sizes, size_distribution(material).cdf).pvalue > 0.01
 
 
 def test_particles_without_a_place_do_not_distort_the_law():
@@ -114,7 +113,7 @@ def test_particles_without_a_place_do_not_distort_the_law():
     layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(12)]
     sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
     assert sum(layout.missing for layout in layouts) > 20
-    assert stats.kstest(sizes, lambda values: size_cdf(material, values)).pvalue > 0.01
+    assert stats.kstest(sizes, size_distribution(material).cdf).pvalue > 0.01
 
 
 def test_placed_sizes_follow_a_table(tmp_path):

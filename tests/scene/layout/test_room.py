@@ -8,7 +8,7 @@ from drgan_lib.config import ConfigError, load_experiment, materials
 from drgan_lib.scene import Renderer
 from drgan_lib.scene.layout import Layout, coverage, sample_layout
 from drgan_lib.scene.layout.room import footprint, require_room
-from drgan_lib.scene.layout.sizes import size_law
+from drgan_lib.scene.layout.sizes import size_distribution
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.twin import twin_material
 from tests.scene.layout.conftest import material_of, meshes_of
@@ -69,4 +69,4 @@ def test_only_what_is_turned_upright_needs_height():
 def test_every_material_and_its_twin_have_room(name):
     material = load_experiment(name).material
     for shown in (material, twin_material(material)):
-        require_room(size_law(shown), make_meshes(shown), shown)
+        require_room(size_distribution(shown), make_meshes(shown), shown)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.scene.figures import layout_statistics
-from drgan_lib.scene.layout import Layout, read_diameters, size_cdf, size_law
+from drgan_lib.scene.layout import Layout, read_diameters, size_distribution
 
 NM = {"dataset.pixel_size_nm": 5.0}
 
@@ -42,13 +42,13 @@ def measured(table):
 
 
 def test_lognormal_sizes():
-    sizes = size_law(with_sizes(law="lognormal", median=0.8, sigma=0.3)).sample(3000, np.random.default_rng(0))
+    sizes = size_distribution(with_sizes(law="lognormal", median=0.8, sigma=0.3)).sample(3000, np.random.default_rng(0))
     assert stats.kstest(sizes, stats.lognorm(0.3, scale=0.8).cdf).pvalue > 0.01
 
 
 def test_normal_sizes_stop_at_a_tenth_of_the_mean():
     material = with_sizes(law="normal", mean=0.8, std=0.5)
-    sizes = size_law(material).sample(3000, np.random.default_rng(1))
+    sizes = size_distribution(material).sample(3000, np.random.default_rng(1))
     draws = np.random.default_rng(2).normal(0.8, 0.5, 20_000)
     assert sizes.min() >= 0.08
     assert stats.ks_2samp(sizes, draws[draws > 0.08]).pvalue > 0.01
@@ -56,7 +56,7 @@ def test_normal_sizes_stop_at_a_tenth_of_the_mean():
 
 def test_bimodal_sizes_are_a_mixture():
     material = with_sizes(law="bimodal", mean=[0.8, 0.3], std=[0.05, 0.05], share=0.7)
-    sizes = size_law(material).sample(3000, np.random.default_rng(3))
+    sizes = size_distribution(material).sample(3000, np.random.default_rng(3))
     assert np.mean(sizes > 0.55) == pytest.approx(0.7, abs=0.03)
     assert sizes[sizes > 0.55].mean() == pytest.approx(0.8, abs=0.01)
     assert sizes[sizes < 0.55].std() == pytest.approx(0.05, abs=0.005)
@@ -64,12 +64,12 @@ def test_bimodal_sizes_are_a_mixture():
 
 def test_the_law_of_a_table_is_that_of_its_rows(measured):
     nm, material = measured
-    sizes = size_law(material).sample(3000, np.random.default_rng(5)) / material.scene_units("nm")
+    sizes = size_distribution(material).sample(3000, np.random.default_rng(5)) / material.scene_units("nm")
     assert stats.ks_2samp(sizes, nm).pvalue > 0.01
     assert 0.95 * nm.min() <= sizes.min() < sizes.max() <= 1.05 * nm.max()
     assert len(np.unique(sizes)) == 3000
     between = (nm[nm < 100].max() + 2) * material.scene_units("nm")
-    assert size_cdf(material, between) == pytest.approx(150 / 400, abs=0.01)
+    assert size_distribution(material).cdf(between) == pytest.approx(150 / 400, abs=0.01)
 
 
 def test_a_gap_between_rounded_kinds_stays_empty(table):
@@ -77,7 +77,7 @@ def test_a_gap_between_rounded_kinds_stays_empty(table):
     counts = {20: 500, 21: 500, 100: 300, 101: 300}
     rows = [f"{nm}\n" for nm, count in counts.items() for _ in range(count)]
     material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + "".join(rows))))
-    law, nm = size_law(material), material.scene_units("nm")
+    law, nm = size_distribution(material), material.scene_units("nm")
     assert law.cdf(np.array([19.4, 20.5, 21.6, 60, 99.4, 100.5, 101.6]) * nm) == pytest.approx(
         np.array([0, 500, 1000, 1000, 1000, 1300, 1600]) / 1600
     )
@@ -91,8 +91,10 @@ def test_a_rounded_table_gives_the_law_before_rounding(table, step):
     nm = np.concatenate([rng.normal(25, 1.5, 600), rng.normal(120, 8, 1000)])
     rows = "".join(f"{d:.2f}\n" for d in step * np.round(nm / step))
     material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + rows)))
-    assert stats.kstest(nm * material.scene_units("nm"), lambda sizes: size_cdf(material, sizes)).pvalue > 0.5
-    assert np.diff(size_cdf(material, np.array([40, 80]) * material.scene_units("nm"))) == pytest.approx(0, abs=1e-9)
+    assert stats.kstest(nm * material.scene_units("nm"), size_distribution(material).cdf).pvalue > 0.5
+    assert np.diff(size_distribution(material).cdf(np.array([40, 80]) * material.scene_units("nm"))) == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 @given(values=st.lists(st.floats(10, 500), min_size=2, max_size=40), seed=st.integers(0, 99))
@@ -102,7 +104,7 @@ def test_any_table_keeps_its_mean_and_its_values(values, seed):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "diameters.csv"
         path.write_text("diameter_nm\n" + "\n".join(map(repr, values)))
-        law = size_law(with_sizes(law="empirical", table=str(path)))
+        law = size_distribution(with_sizes(law="empirical", table=str(path)))
     draws = law.sample(300, np.random.default_rng(seed)) / law.unit
     nearest = np.abs(draws[:, None] - values).min(axis=1)
     assert (nearest <= 0.0501 * draws / 0.95).all()
@@ -139,7 +141,7 @@ def test_any_law_in_any_unit_is_numpys(asked, unit, seed):
         std = [scale * spread * size, scale * spread_2 * other]
         sizes = {"mean": [scale * size, scale * other], "std": std, "share": share}
     material = with_sizes(law=law, unit=unit, **sizes)
-    draws = size_law(material).sample(n, np.random.default_rng(seed)) * material.scene_unit_px
+    draws = size_distribution(material).sample(n, np.random.default_rng(seed)) * material.scene_unit_px
     assert stats.ks_2samp(draws, wanted).pvalue > 1e-6
 
 
@@ -155,7 +157,7 @@ def test_any_law_in_any_unit_is_numpys(asked, unit, seed):
     ],
 )
 def test_distribution_function_mean_and_median_agree_with_the_draws(sizes):
-    law = size_law(with_sizes(**sizes))
+    law = size_distribution(with_sizes(**sizes))
     draws = law.sample(4000, np.random.default_rng(6))
     assert law.mean == pytest.approx(draws.mean(), rel=0.03)
     assert law.median == pytest.approx(np.median(draws), rel=0.05)
@@ -167,13 +169,13 @@ def test_distribution_function_mean_and_median_agree_with_the_draws(sizes):
 def test_units(unit):
     median = {"scene": 0.8, "px": 30, "nm": 150}[unit]
     material = with_sizes(law="lognormal", unit=unit, median=median, sigma=0.1)
-    assert size_law(material).median == pytest.approx(0.8 if unit == "scene" else 30 / material.scene_unit_px)
+    assert size_distribution(material).median == pytest.approx(0.8 if unit == "scene" else 30 / material.scene_unit_px)
 
 
 @pytest.mark.parametrize("unit", ["px", "nm"])
 def test_the_figure_shows_the_law_in_scene_units(unit):
     material = with_sizes(law="bimodal", unit=unit, mean=[30, 60], std=[3, 3])
-    sizes = size_law(material).sample(3000, np.random.default_rng(7))
+    sizes = size_distribution(material).sample(3000, np.random.default_rng(7))
     transforms = np.column_stack([np.zeros((3000, 3)), sizes])
     layout = Layout(transforms, np.zeros((3000, 3, 3)), np.zeros(3000, dtype=int))
     figure = layout_statistics([layout], [0.5], material)
@@ -185,7 +187,7 @@ def test_the_figure_shows_the_law_in_scene_units(unit):
 
 def test_a_table_of_one_size_is_that_size(table):
     material = with_sizes(law="empirical", table=str(table("diameter_nm\n100\n100\n")))
-    draws = size_law(material).sample(5, np.random.default_rng(8))
+    draws = size_distribution(material).sample(5, np.random.default_rng(8))
     assert draws == pytest.approx(100 * material.scene_units("nm"))
 
 
@@ -238,16 +240,16 @@ def test_a_missing_table_is_named(tmp_path):
 def test_diameters_in_micrometres_are_recognised(table):
     path = str(table("diameter_nm\n0.15\n0.16\n0.17\n"))
     with pytest.raises(ConfigError, match=r"median of 0\.16 nm, which is 0\.032 px; are these micrometres\?"):
-        size_law(with_sizes(law="empirical", table=path))
+        size_distribution(with_sizes(law="empirical", table=path))
 
 
 def test_diameters_beyond_the_field_are_refused(table):
     path = str(table("diameter_nm\n150000\n160000\n"))
     with pytest.raises(ConfigError, match=r"field of 256 px of dataset\.pixel_size_nm=5 nm.*are these picometres"):
-        size_law(with_sizes(law="empirical", table=path))
+        size_distribution(with_sizes(law="empirical", table=path))
 
 
 @pytest.mark.parametrize("median", [0.01, 20.0])
 def test_sizes_below_a_pixel_or_beyond_the_field_are_refused(median):
     with pytest.raises(ConfigError, match=r"layout\.sizes: expected from 1 px to the field of 256 px, got a median of"):
-        size_law(with_sizes(law="lognormal", median=median, sigma=0.1))
+        size_distribution(with_sizes(law="lognormal", median=median, sigma=0.1))

@@ -18,21 +18,11 @@ from drgan_lib.config import (
     WireSettings,
     load_experiment,
 )
-from drgan_lib.scene.meshes import (
-    MeshError,
-    convex_parts,
-    deformed_cube,
-    ellipsoid,
-    make_meshes,
-    normalise,
-    platelet,
-    rod,
-    self_intersections,
-    truncated_octahedron,
-    uneven_sphere,
-    wire,
-)
+from drgan_lib.scene.meshes import MeshError, convex_parts, make_meshes, normalise, self_intersections
+from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
+from drgan_lib.scene.meshes.elongated import rod, wire
 from drgan_lib.scene.meshes.make import GENERATORS
+from drgan_lib.scene.meshes.polyhedra import platelet, truncated_octahedron
 
 SHARE = st.floats(0, 1)
 TRIANGLES = st.integers(700, 3000)

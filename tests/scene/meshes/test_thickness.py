@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from drgan_lib.config import RodSettings, WireSettings, load_experiment
 from drgan_lib.scene.layout import sample_layout, separation
-from drgan_lib.scene.meshes import as_elongated, convex_parts, make_meshes, shaded, thickness, wire, write_meshes
+from drgan_lib.scene.meshes import as_elongated, convex_parts, make_meshes, shaded, thickness, write_meshes
+from drgan_lib.scene.meshes.elongated import wire
 from drgan_lib.scene.meshes.make import GENERATORS
 
 

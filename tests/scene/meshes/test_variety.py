@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from drgan_lib.config import CubeSettings, load_experiment
-from drgan_lib.scene.meshes import deformed_cube, differences, make_meshes, variety
+from drgan_lib.scene.meshes import differences, make_meshes, variety
+from drgan_lib.scene.meshes.compact import deformed_cube
 from drgan_lib.scene.meshes.make import GENERATORS
-from drgan_lib.scene.meshes.variety import SAME
+from drgan_lib.scene.meshes.measures import SAME, descriptor
 
 
 def moved(mesh, seed, scale=1.0):
@@ -45,8 +46,6 @@ def test_the_variety_is_the_smallest_difference():
 
 
 def test_radii_of_gyration_are_those_of_the_box():
-    from drgan_lib.scene.meshes.variety import descriptor
-
     diameter = np.cbrt(6 * 6 / np.pi)
     expected = np.array([3, 2, 1]) / np.sqrt(12) / diameter
     assert descriptor(trimesh.creation.box((1, 2, 3)))[-3:] == pytest.approx(expected)

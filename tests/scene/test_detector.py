@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from drgan_lib.scene import Renderer, TransportRenderer, build, make_meshes, render, sample_layout
-from drgan_lib.scene.spread import blur_std_px, film_std_px, spread
+from drgan_lib.scene import Renderer, TransportRenderer, build, render
+from drgan_lib.scene.detector import blur_std_px, film_std_px, spread
 from tests.scene.conftest import AT_KNOTS, small_material
 
 
@@ -30,34 +30,30 @@ def test_a_constant_stays_and_no_blur_changes_nothing():
     assert spread(image, 0.0) is image
 
 
-def test_it_is_the_wide_filter_of_mitsuba(monkeypatch):
+def test_it_is_the_wide_filter_of_mitsuba(monkeypatch, meshes, crowd):
     """But for the samples, which the two ways weigh differently."""
     material = small_material(scene__filter_std_px=3.0)
-    meshes = make_meshes(material)
-    layout = sample_layout(material, meshes, seed=3)
     values = torch.tensor([0.5, 0.6, 0.3, 0.5, 0.2, 0.01])
-    ours = Renderer(material, meshes, spp=256).image(values, layout, seed=1)
+    ours = Renderer(material, meshes, spp=256).image(values, crowd, seed=1)
     monkeypatch.setattr(build, "film_std_px", lambda settings: settings.filter_std_px)
     monkeypatch.setattr(render, "blur_std_px", lambda settings: 0.0)
-    theirs = Renderer(material, meshes, spp=256).image(values, layout, seed=2)
+    theirs = Renderer(material, meshes, spp=256).image(values, crowd, seed=2)
     difference = (ours - theirs).abs()
     assert difference.max() < 0.03 * theirs.max()
     assert difference.mean() < 0.003 * theirs.max()
 
 
-def test_transport_and_mitsuba_still_agree_and_so_do_their_derivatives():
+def test_transport_and_mitsuba_still_agree_and_so_do_their_derivatives(meshes, crowd):
     material = small_material(scene__filter_std_px=3.0)
-    meshes = make_meshes(material)
-    layout = sample_layout(material, meshes, seed=3)
     transport = TransportRenderer(material, meshes, spp=16)
     values = torch.tensor([transport.terms.knots[3].item(), 0.6, 0.3, 0.5, 0.2, 0.01], requires_grad=True)
-    image = transport.image(values, layout)
-    expected = Renderer(material, meshes, spp=16).image(values.detach(), layout, seed=layout.seed)
+    image = transport.image(values, crowd)
+    expected = Renderer(material, meshes, spp=16).image(values.detach(), crowd, seed=crowd.seed)
     assert (image - expected).abs().max() < AT_KNOTS * expected.max()
     mask = torch.rand(image.shape, generator=torch.Generator().manual_seed(1))
     (image * mask).sum().backward()
     step = torch.zeros(6)
     step[1] = 0.01
     with torch.no_grad():
-        ends = [(transport.image(values + s * step, layout) * mask).sum().double() for s in (1, -1)]
+        ends = [(transport.image(values + s * step, crowd) * mask).sum().double() for s in (1, -1)]
     assert values.grad[1] == pytest.approx(float(ends[0] - ends[1]) / 0.02, rel=1e-3)

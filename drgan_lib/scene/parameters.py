@@ -3,8 +3,6 @@
 In monochrome some parameters of the principled BSDF are dead (sheen tint always), and a network cannot learn them.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 import torch
 
@@ -17,8 +15,8 @@ DEAD_BELOW = 1e-4  # mean absolute change of the image over the whole range, in 
 
 def at_position(material: Material, position: float) -> torch.Tensor:
     """float32 [n_parameters]: all parameters at the same fraction of their bounds."""
-    bounds = torch.tensor(list(material.bounds.values()), dtype=torch.float32)
-    return bounds[:, 0] + position * (bounds[:, 1] - bounds[:, 0])
+    low, high = torch.tensor(list(material.bounds.values()), dtype=torch.float32).T
+    return low + position * (high - low)
 
 
 def liveness(renderer: Renderer, layout: Layout, *, position: float = 0.2, seed: int = 0) -> pd.DataFrame:
@@ -29,16 +27,14 @@ def liveness(renderer: Renderer, layout: Layout, *, position: float = 0.2, seed:
     samples, so Monte Carlo noise cancels. The noise level is not part of the render: its change is the mean absolute
     value of the noise it adds, sqrt(2 / pi) times its range.
     """
-    material = renderer.material
     rows = []
-    for i, name in enumerate(material.parameters):
-        low, high = material.bounds[name]
+    for i, (name, (low, high)) in enumerate(renderer.material.bounds.items()):
         if name == "noise_sigma":
             mean = maximum = (2 / torch.pi) ** 0.5 * (high - low)
         else:
             ends = []
             for value in (low, high):
-                parameters = at_position(material, position)
+                parameters = at_position(renderer.material, position)
                 parameters[i] = value
                 ends.append(renderer.image(parameters, layout, seed=seed))
             change = (ends[1] - ends[0]).abs()

@@ -1,7 +1,5 @@
 """Repair of a user's surface, with a list of what was wrong and what was done."""
 
-from __future__ import annotations
-
 import itertools
 
 import manifold3d
@@ -9,7 +7,7 @@ import numpy as np
 import trimesh
 
 from drgan_lib.scene.meshes.convention import MeshError, normalise
-from drgan_lib.scene.meshes.crossings import self_intersections
+from drgan_lib.scene.meshes.measures import self_intersections
 
 MAX_HOLE = 0.3  # most open edges that are closed by guessing: their length in diagonals of the mesh
 CRUMB = 0.05  # a second body below this share of the largest one's volume is left out
