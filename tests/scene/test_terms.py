@@ -138,28 +138,15 @@ def test_only_what_is_learned_gets_images():
     assert not any({"metallic", "clearcoat", "flatness"} & setting.keys() for setting in Terms.of(PAPER).settings)
 
 
+RANGES = {"base_color": 5, "sheen": 5, "spec_tint": 5, "metallic": 1, "clearcoat": 1, "flatness": 1}
+
+
 @settings(max_examples=50, deadline=None)
-@given(
-    roughness=st.floats(0.01, 5),
-    base=st.floats(0, 5),
-    sheen=st.floats(0, 5),
-    tint=st.floats(0, 5),
-    metallic=st.floats(0, 1),
-    clearcoat=st.floats(0, 1),
-    flatness=st.floats(0, 1),
-)
-def test_each_term_gets_the_share_that_the_bsdf_gives_it(roughness, base, sheen, tint, metallic, clearcoat, flatness):
+@given(roughness=st.floats(0.01, 5), values=st.fixed_dictionaries({k: st.floats(0, v) for k, v in RANGES.items()}))
+def test_each_term_gets_the_share_that_the_bsdf_gives_it(roughness, values):
     """Summed over its knots, a term's weight is its factor in Burley's formula."""
-    given_values = {
-        "roughness": roughness,
-        "base_color": base,
-        "sheen": sheen,
-        "spec_tint": tint,
-        "metallic": metallic,
-        "clearcoat": clearcoat,
-        "flatness": flatness,
-    }
-    weights = TERMS.weights({name: torch.tensor(value).double() for name, value in given_values.items()})
+    base, sheen, tint, metallic, clearcoat, flatness = (values[name] for name in RANGES)
+    weights = TERMS.weights({k: torch.tensor(v).double() for k, v in {**values, "roughness": roughness}.items()})
     share = lambda **wanted: float(weights[rows(TERMS, **wanted)].sum())  # noqa: E731
     close = lambda value: pytest.approx(value, rel=1e-4, abs=1e-4)  # noqa: E731
     assert share(base_color=1.0, specular=0.0) == close((1 - metallic) * base * (1 - flatness))

@@ -1,7 +1,5 @@
 """Materials of all shapes with few, coarse meshes, and what several tests measure on their layouts."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import numpy as np

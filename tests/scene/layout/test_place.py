@@ -1,4 +1,4 @@
-"""Any material's layouts: no intersection, inside the field, resting where they should, with the asked law of sizes."""
+"""Any layout: no intersection, inside the field, resting where it should, with the size distribution asked for."""
 
 import numpy as np
 import pytest
@@ -26,12 +26,12 @@ UNITS = {unit: material_of(pixel_size_nm=PIXEL_SIZE_NM).scene_units(unit) for un
 PLACES = [(placement, space) for placement in ("random", "agglomerated") for space in ("planar", "stacked", "volume")]
 
 
-def laws(scale):
-    """Settings of any law with formulas in any unit, of sizes about `scale` scene units."""
-    return st.sampled_from(["scene", "px", "nm"]).flatmap(lambda unit: _laws(scale / UNITS[unit], unit))
+def distributions(scale):
+    """Settings of any distribution with formulas in any unit, of sizes about `scale` scene units."""
+    return st.sampled_from(["scene", "px", "nm"]).flatmap(lambda unit: _of_unit(scale / UNITS[unit], unit))
 
 
-def _laws(scale, unit):
+def _of_unit(scale, unit):
     spread, size = st.floats(0.01, 0.4), st.floats(0.5 * scale, 1.2 * scale)
     lognormal = st.builds(lambda m, s: {"law": "lognormal", "median": m, "sigma": s}, size, spread)
     normal = st.builds(lambda m, s: {"law": "normal", "mean": m, "std": s * m}, size, spread)
@@ -42,7 +42,7 @@ def _laws(scale, unit):
         spread,
         st.floats(0.1, 0.9),
     )
-    return (lognormal | normal | bimodal).map(lambda law: law | {"unit": unit})
+    return (lognormal | normal | bimodal).map(lambda sizes: sizes | {"unit": unit})
 
 
 @st.composite
@@ -53,7 +53,7 @@ def asked(draw):
     return shape, material_of(
         shape,
         n_particles=[1, draw(st.integers(1, 25))],
-        sizes=draw(laws({"wire": 0.1, "rod": 0.2}.get(shape, 0.5))),
+        sizes=draw(distributions({"wire": 0.1, "rod": 0.2}.get(shape, 0.5))),
         placement=placement,
         space=space,
         orientation=draw(st.sampled_from(["free", "lying"])),
@@ -88,6 +88,12 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
         assert (on_stage | (gaps.min(axis=1) < TOUCHING)).all()
 
 
+def sampled(material, shape, n):
+    """n layouts, and the transforms of all their particles."""
+    layouts = [sample_layout(material, meshes_of(shape), seed=seed) for seed in range(n)]
+    return layouts, np.concatenate([layout.transforms for layout in layouts])
+
+
 @pytest.mark.parametrize(
     ("shape", "changes"),
     [
@@ -98,37 +104,33 @@ def test_any_material_gives_disjoint_particles_in_the_field_at_rest(asked, seed)
         ("wire", {"placement": "random", "orientation": "lying", "height": 8}),
     ],
 )
-def test_placed_sizes_follow_the_law(shape, changes):
+def test_placed_sizes_follow_the_distribution(shape, changes):
     """Placement must not prefer small particles, also where there is little room."""
-    material, meshes = material_of(shape, **changes), meshes_of(shape)
-    layouts = [sample_layout(material, meshes, seed=seed) for seed in range(20)]
-    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
+    material = material_of(shape, **changes)
+    layouts, transforms = sampled(material, shape, 20)
     assert sum(layout.missing for layout in layouts) == 0
-    assert stats.kstest(sizes, size_distribution(material).cdf).pvalue > 0.01
+    assert stats.kstest(transforms[:, 3], size_distribution(material).cdf).pvalue > 0.01
 
 
-def test_particles_without_a_place_do_not_distort_the_law():
+def test_particles_without_a_place_do_not_distort_the_distribution():
     sizes = {"law": "lognormal", "median": 0.8, "sigma": 0.4}
     material = material_of("sphere", space="planar", placement="random", sizes=sizes, n_particles=[10, 90])
-    layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(12)]
-    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
+    layouts, transforms = sampled(material, "sphere", 12)
     assert sum(layout.missing for layout in layouts) > 20
-    assert stats.kstest(sizes, size_distribution(material).cdf).pvalue > 0.01
+    assert stats.kstest(transforms[:, 3], size_distribution(material).cdf).pvalue > 0.01
 
 
 def test_placed_sizes_follow_a_table(tmp_path):
     nm = np.random.default_rng(1).gamma(20, 5, size=300)
     (tmp_path / "sizes.csv").write_text("diameter_nm\n" + "\n".join(f"{d:.1f}" for d in nm))
     material = material_of(sizes={"law": "empirical", "table": str(tmp_path / "sizes.csv")}, pixel_size_nm=7.0)
-    layouts = [sample_layout(material, meshes_of("cube"), seed=seed) for seed in range(20)]
-    sizes = np.concatenate([layout.transforms[:, 3] for layout in layouts])
-    assert stats.ks_2samp(sizes, nm * material.scene_units("nm")).pvalue > 0.01
+    _, transforms = sampled(material, "cube", 20)
+    assert stats.ks_2samp(transforms[:, 3], nm * material.scene_units("nm")).pvalue > 0.01
 
 
 def test_random_particles_lie_anywhere():
     material = material_of(placement="random", space="volume", sizes={"law": "lognormal", "median": 0.3, "sigma": 0.1})
-    layouts = [sample_layout(material, meshes_of("cube"), seed=seed) for seed in range(15)]
-    x, y, z, size = np.concatenate([layout.transforms for layout in layouts]).T
+    x, y, z, size = sampled(material, "cube", 15)[1].T
     half_width = material.layout.field_margin * material.scene.half_field
     for along in (x, z):
         assert stats.kstest(along, stats.uniform(-half_width, 2 * half_width).cdf).pvalue > 0.01
@@ -166,7 +168,7 @@ def test_tight_clusters_hang_together(space, clusters):
 def test_loose_clusters_are_wider():
     def spread(tightness):
         material = material_of("sphere", space="planar", clusters=[1, 1], tightness=tightness)
-        layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(6)]
+        layouts, _ = sampled(material, "sphere", 6)
         return np.mean([layout.transforms[:, [0, 2]].std(axis=0) for layout in layouts])
 
     assert spread(0.5) > 1.2 * spread(1.0)
@@ -183,13 +185,12 @@ def test_seeds_keep_their_distance(dimensions):
 
 
 def test_the_number_varies_and_reaches_both_ends():
-    material, meshes = material_of(n_particles=[3, 6]), meshes_of("cube")
-    assert {len(sample_layout(material, meshes, seed=seed)) for seed in range(30)} == {3, 4, 5, 6}
+    assert {len(layout) for layout in sampled(material_of(n_particles=[3, 6]), "cube", 30)[0]} == {3, 4, 5, 6}
 
 
 def test_the_largest_number_fits_in_every_layout():
     material = material_of(n_particles=[40, 40], sizes={"law": "lognormal", "median": 0.82, "sigma": 0.2})
-    assert {len(sample_layout(material, meshes_of("cube"), seed=seed)) for seed in range(20)} == {40}
+    assert {len(layout) for layout in sampled(material, "cube", 20)[0]} == {40}
 
 
 def test_particles_without_a_place_are_counted():
@@ -214,7 +215,7 @@ def test_particles_without_a_place_are_counted():
         ({"clusters": [60, 60], "seed_radius": 3.0, "space": "volume"}, r"60 seeds .* 8\.01 x 8\.01 x 3\.9 scene"),
     ],
 )
-def test_a_law_that_cannot_fit_is_refused(changes, says):
+def test_sizes_that_cannot_fit_are_refused(changes, says):
     sizes = {"law": "lognormal", "median": 1.3, "sigma": 0.1}
     with pytest.raises(ConfigError, match=says):
         sample_layout(material_of(n_particles=[150, 150], sizes=sizes, **changes), meshes_of("cube"), seed=0)
@@ -233,7 +234,7 @@ def test_clusters_without_room_are_counted():
 def test_nothing_stands_up_to_the_camera(space):
     sizes = {"law": "bimodal", "mean": [1.0, 12.0], "std": [0.0, 0.0], "share": 0.8}
     material = material_of("sphere", n_particles=[1, 8], sizes=sizes, space=space, height=1)
-    layouts = [sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(6)]
+    layouts, _ = sampled(material, "sphere", 6)
     assert sum(layout.missing for layout in layouts) > 0
     for layout in layouts:
         tops = [body.vertices[:, 1].max() for body in bodies(layout, meshes_of("sphere"))]

@@ -1,4 +1,4 @@
-"""Laws of sizes: against SciPy's and the user's table, units, and tables that cannot be used."""
+"""Size distributions: against SciPy's and the user's table, units, and tables that cannot be used."""
 
 import tempfile
 from pathlib import Path
@@ -32,18 +32,9 @@ def table(tmp_path):
     return write
 
 
-@pytest.fixture
-def measured(table):
-    """A table of 400 diameters in nm of two kinds of particles, rounded, and a material that takes its law."""
-    rng = np.random.default_rng(4)
-    nm = np.round(np.concatenate([rng.normal(60, 4, 150), rng.normal(150, 10, 250)]))
-    path = table("particle,diameter_nm\n" + "".join(f"{k},{d}\n" for k, d in enumerate(nm)))
-    return nm, with_sizes(law="empirical", table=str(path))
-
-
-def test_lognormal_sizes():
-    sizes = size_distribution(with_sizes(law="lognormal", median=0.8, sigma=0.3)).sample(3000, np.random.default_rng(0))
-    assert stats.kstest(sizes, stats.lognorm(0.3, scale=0.8).cdf).pvalue > 0.01
+def measured(table, nm):
+    """A material of the size distribution of a table of diameters in nm."""
+    return with_sizes(law="empirical", table=str(table("diameter_nm\n" + "".join(f"{d}\n" for d in nm))))
 
 
 def test_normal_sizes_stop_at_a_tenth_of_the_mean():
@@ -62,39 +53,45 @@ def test_bimodal_sizes_are_a_mixture():
     assert sizes[sizes < 0.55].std() == pytest.approx(0.05, abs=0.005)
 
 
-def test_the_law_of_a_table_is_that_of_its_rows(measured):
-    nm, material = measured
-    sizes = size_distribution(material).sample(3000, np.random.default_rng(5)) / material.scene_units("nm")
+def test_the_distribution_of_a_table_is_that_of_its_rows(table):
+    """400 diameters of two kinds of particles, rounded."""
+    rng = np.random.default_rng(4)
+    nm = np.round(np.concatenate([rng.normal(60, 4, 150), rng.normal(150, 10, 250)]))
+    material = measured(table, nm)
+    unit = material.scene_units("nm")
+    sizes = size_distribution(material).sample(3000, np.random.default_rng(5)) / unit
     assert stats.ks_2samp(sizes, nm).pvalue > 0.01
     assert 0.95 * nm.min() <= sizes.min() < sizes.max() <= 1.05 * nm.max()
     assert len(np.unique(sizes)) == 3000
-    between = (nm[nm < 100].max() + 2) * material.scene_units("nm")
-    assert size_distribution(material).cdf(between) == pytest.approx(150 / 400, abs=0.01)
+    assert size_distribution(material).cdf((nm[nm < 100].max() + 2) * unit) == pytest.approx(150 / 400, abs=0.01)
 
 
 def test_a_gap_between_rounded_kinds_stays_empty(table):
     """500 particles of 20 nm, 500 of 21 nm, 300 each of 100 and 101 nm: ties, and nothing between 21 and 100 nm."""
-    counts = {20: 500, 21: 500, 100: 300, 101: 300}
-    rows = [f"{nm}\n" for nm, count in counts.items() for _ in range(count)]
-    material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + "".join(rows))))
-    law, nm = size_distribution(material), material.scene_units("nm")
-    assert law.cdf(np.array([19.4, 20.5, 21.6, 60, 99.4, 100.5, 101.6]) * nm) == pytest.approx(
+    rows = np.repeat([20, 21, 100, 101], [500, 500, 300, 300])
+    material = measured(table, rows)
+    sizes, nm = size_distribution(material), material.scene_units("nm")
+    assert sizes.cdf(np.array([19.4, 20.5, 21.6, 60, 99.4, 100.5, 101.6]) * nm) == pytest.approx(
         np.array([0, 500, 1000, 1000, 1000, 1300, 1600]) / 1600
     )
-    assert law.mean == pytest.approx(nm * sum(size * count for size, count in counts.items()) / 1600)
-    assert law.median == pytest.approx(21.1 * nm)
+    assert sizes.mean == pytest.approx(nm * rows.mean())
+    assert sizes.median == pytest.approx(21.1 * nm)
 
 
 @pytest.mark.parametrize("step", [0.01, 1.0, 2.0])
-def test_a_rounded_table_gives_the_law_before_rounding(table, step):
+def test_a_rounded_table_gives_the_distribution_before_rounding(table, step):
     rng = np.random.default_rng(9)
     nm = np.concatenate([rng.normal(25, 1.5, 600), rng.normal(120, 8, 1000)])
-    rows = "".join(f"{d:.2f}\n" for d in step * np.round(nm / step))
-    material = with_sizes(law="empirical", table=str(table("diameter_nm\n" + rows)))
-    assert stats.kstest(nm * material.scene_units("nm"), size_distribution(material).cdf).pvalue > 0.5
-    assert np.diff(size_distribution(material).cdf(np.array([40, 80]) * material.scene_units("nm"))) == pytest.approx(
-        0, abs=1e-9
-    )
+    material = measured(table, (step * np.round(nm / step)).round(2))
+    cdf, unit = size_distribution(material).cdf, material.scene_units("nm")
+    assert stats.kstest(nm * unit, cdf).pvalue > 0.5
+    assert np.diff(cdf(np.array([40, 80]) * unit)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_table_of_one_size_is_that_size(table):
+    material = measured(table, [100, 100])
+    draws = size_distribution(material).sample(5, np.random.default_rng(8))
+    assert draws == pytest.approx(100 * material.scene_units("nm"))
 
 
 @given(values=st.lists(st.floats(10, 500), min_size=2, max_size=40), seed=st.integers(0, 99))
@@ -126,7 +123,7 @@ SPREAD = st.floats(0.02, 0.3)  # of the size
     seed=st.integers(0, 99),
 )
 @settings(max_examples=40, deadline=None)
-def test_any_law_in_any_unit_is_numpys(asked, unit, seed):
+def test_any_distribution_in_any_unit_is_numpys(asked, unit, seed):
     law, size, spread, *second = asked
     rng, n = np.random.default_rng([seed, 1]), 2000
     scale = {"px": 1.0, "nm": 5.0, "scene": 1 / with_sizes(law="normal", mean=1, std=0).scene_unit_px}[unit]
@@ -173,7 +170,7 @@ def test_units(unit):
 
 
 @pytest.mark.parametrize("unit", ["px", "nm"])
-def test_the_figure_shows_the_law_in_scene_units(unit):
+def test_the_figure_shows_the_distribution_in_scene_units(unit):
     material = with_sizes(law="bimodal", unit=unit, mean=[30, 60], std=[3, 3])
     sizes = size_distribution(material).sample(3000, np.random.default_rng(7))
     transforms = np.column_stack([np.zeros((3000, 3)), sizes])
@@ -183,12 +180,6 @@ def test_the_figure_shows_the_law_in_scene_units(unit):
     placed, _ = np.histogram(sizes, edges, density=True)
     assert (law * np.diff(edges)).sum() == pytest.approx(1, abs=0.01)
     assert np.abs((law - placed) * np.diff(edges)).sum() < 0.1
-
-
-def test_a_table_of_one_size_is_that_size(table):
-    material = with_sizes(law="empirical", table=str(table("diameter_nm\n100\n100\n")))
-    draws = size_distribution(material).sample(5, np.random.default_rng(8))
-    assert draws == pytest.approx(100 * material.scene_units("nm"))
 
 
 @pytest.mark.parametrize(
@@ -237,16 +228,16 @@ def test_a_missing_table_is_named(tmp_path):
         read_diameters(tmp_path / "none.csv")
 
 
-def test_diameters_in_micrometres_are_recognised(table):
-    path = str(table("diameter_nm\n0.15\n0.16\n0.17\n"))
-    with pytest.raises(ConfigError, match=r"median of 0\.16 nm, which is 0\.032 px; are these micrometres\?"):
-        size_distribution(with_sizes(law="empirical", table=path))
-
-
-def test_diameters_beyond_the_field_are_refused(table):
-    path = str(table("diameter_nm\n150000\n160000\n"))
-    with pytest.raises(ConfigError, match=r"field of 256 px of dataset\.pixel_size_nm=5 nm.*are these picometres"):
-        size_distribution(with_sizes(law="empirical", table=path))
+@pytest.mark.parametrize(
+    ("nm", "says"),
+    [
+        ((0.15, 0.16, 0.17), r"median of 0\.16 nm, which is 0\.032 px; are these micrometres\?"),
+        ((150000, 160000), r"field of 256 px of dataset\.pixel_size_nm=5 nm.*are these picometres"),
+    ],
+)
+def test_diameters_in_another_unit_are_recognised(table, nm, says):
+    with pytest.raises(ConfigError, match=says):
+        size_distribution(measured(table, nm))
 
 
 @pytest.mark.parametrize("median", [0.01, 20.0])

@@ -33,9 +33,34 @@ def particle(mesh):
     return mesh
 
 
-def test_a_good_mesh_passes_without_findings():
-    mesh, findings = repair(ball(), max_triangles=BUDGET)
-    assert findings == []
+def turned(n):
+    """The ball with its first n faces the other way round."""
+    faces = ball().faces.copy()
+    faces[:n] = faces[:n, ::-1]
+    return raw(ball().vertices, faces)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "findings"),
+    [
+        (ball(), []),
+        (raw(ball().vertices, ball().faces[1:]), ["small holes closed (3 open edges)"]),
+        (turned(320), ["the surface was inside out; turned"]),
+        (turned(50), ["faces that pointed the other way than their neighbours turned"]),
+        (turned(270), ["faces that pointed the other way than their neighbours turned"]),
+        (
+            raw(ball().vertices, np.concatenate([ball().faces, ball().faces[:9], [[4, 4, 7]]])),
+            ["1 faces without area removed", "9 duplicate faces removed"],
+        ),
+        (
+            trimesh.util.concatenate([ball(), ball(0.2, (5, 0, 0))]),
+            ["1 small bodies left out (0.8 % of the volume)"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_ball_is_said_and_mended(mesh, findings):
+    mesh, found = repair(mesh, max_triangles=BUDGET)
+    assert found == findings
     assert len(particle(mesh).faces) == 320
 
 
@@ -52,34 +77,10 @@ def test_proportions_stay():
     assert particle(mesh).extents / mesh.extents.min() == pytest.approx([3, 1, 2])
 
 
-def test_a_small_hole_is_closed():
-    mesh, findings = repair(raw(ball().vertices, ball().faces[1:]), max_triangles=BUDGET)
-    assert findings == ["small holes closed (3 open edges)"]
-    assert len(particle(mesh).faces) == 320
-
-
 def test_a_large_hole_is_refused_with_the_number_of_its_edges():
     half = ball().faces[ball().triangles_center[:, 2] > 0]
     with pytest.raises(MeshError, match="open: 24 edges"):
         repair(raw(ball().vertices, half), max_triangles=BUDGET)
-
-
-def test_inside_out_and_mixed_faces_are_turned():
-    faces = ball().faces.copy()
-    mesh, findings = repair(raw(ball().vertices, faces[:, ::-1]), max_triangles=BUDGET)
-    assert findings == ["the surface was inside out; turned"]
-    assert particle(mesh)
-    faces[:50] = faces[:50, ::-1]
-    mesh, findings = repair(raw(ball().vertices, faces), max_triangles=BUDGET)
-    assert findings == ["faces that pointed the other way than their neighbours turned"]
-    assert particle(mesh)
-
-
-def test_duplicate_and_degenerate_faces_go():
-    faces = np.concatenate([ball().faces, ball().faces[:9], [[4, 4, 7]]])
-    mesh, findings = repair(raw(ball().vertices, faces), max_triangles=BUDGET)
-    assert findings == ["1 faces without area removed", "9 duplicate faces removed"]
-    assert len(particle(mesh).faces) == 320
 
 
 def test_overlapping_bodies_become_one():
@@ -97,10 +98,7 @@ def test_the_wall_of_a_hollow_body_counts_for_nothing():
     assert np.linalg.norm(particle(mesh).vertices, axis=1) == pytest.approx(0.5, rel=0.02)
 
 
-def test_crumbs_are_left_out_and_two_particles_refused():
-    mesh, findings = repair(trimesh.util.concatenate([ball(), ball(0.2, (5, 0, 0))]), max_triangles=BUDGET)
-    assert findings == ["1 small bodies left out (0.8 % of the volume)"]
-    assert len(particle(mesh).faces) == 320
+def test_two_particles_are_refused():
     with pytest.raises(MeshError, match="2 separate bodies, the second with 100 %"):
         repair(trimesh.util.concatenate([ball(), ball(at=(5, 0, 0))]), max_triangles=BUDGET)
 

@@ -5,21 +5,13 @@ import pytest
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from drgan_lib.config import CubeSettings, load_experiment
 from drgan_lib.scene.meshes import differences, make_meshes, variety
 from drgan_lib.scene.meshes.compact import deformed_cube
 from drgan_lib.scene.meshes.make import GENERATORS
 from drgan_lib.scene.meshes.measures import SAME, descriptor
-
-
-def moved(mesh, seed, scale=1.0):
-    rng = np.random.default_rng(seed)
-    transform = np.eye(4)
-    transform[:3, :3] = scale * Rotation.random(rng=rng).as_matrix()
-    transform[:3, 3] = rng.normal(size=3)
-    return mesh.copy().apply_transform(transform)
+from tests.scene.meshes.conftest import moved
 
 
 @settings(max_examples=10, deadline=None)
