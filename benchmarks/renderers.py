@@ -29,8 +29,8 @@ def compare(material: str, profile: str, epochs: int, spp: int, out: Path, seeds
             settings = {"gan.epochs": epochs, "gan.spp": spp, "gan.renderer": renderer}
             exp = load_experiment(material, profile, settings, seed=seed, runs=out / f"{renderer}_{seed}")
             data.prepare(exp, dataset_folder(exp))
-            scene.prepare(exp, exp.stage_dir("scene"))
-            images, layouts = data.load_patches(exp).train, scene.load_layouts(exp)
+            layouts = scene.load_layouts(scene.prepare(exp, exp.stage_dir("scene")))
+            images = data.load_patches(exp).train
             made = scene.make_renderer(exp, stage="gan")
             history = gan.train(exp, images, made, layouts, exp.stage_dir("gan")).reset_index()
             tables.append(history.assign(renderer=renderer, seed=seed))

@@ -45,11 +45,13 @@ from myst_nb import glue
 
 from drgan_lib import scene
 from drgan_lib.config import load_experiment
-from drgan_lib.scene import at_position, figures
+from drgan_lib.runs.chapter import open_chapter
+from drgan_lib.scene import at_position, plots
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = scene.prepare(exp, exp.stage_dir("scene"))
-layouts = scene.load_layouts(exp)
+chapter = open_chapter("scene", material, profile, overrides, seed=seed, runs=runs)
+exp = chapter.exp
+folder = scene.prepare(exp, chapter.folder)
+layouts = scene.load_layouts(folder)
 renderer = scene.make_renderer(exp, stage="gan")
 print(f"{exp.material.title}: {len(renderer.meshes)} shapes, {len(layouts)} layouts, rendered on {renderer.variant}")
 
@@ -64,10 +66,10 @@ print(f"{exp.material.title}: {len(renderer.meshes)} shapes, {len(layouts)} layo
 pd.Series(exp.material.meshes.model_dump(mode="json"), name=exp.material.name).to_frame()
 
 # %% mystnb={"figure": {"caption": "Shapes of this material.", "name": "fig-meshes"}, "image": {"alt": "Gallery of particle shapes"}}
-figure = figures.mesh_gallery(renderer.meshes)
+figure = plots.mesh_gallery(renderer.meshes)
 
 # %% mystnb={"figure": {"caption": "The kinds of shapes, four of each by their default settings. Each column has its own scale: all shapes of a set have unit size, of a rod or wire that is its diameter.", "name": "fig-shape-library"}, "image": {"alt": "Seven columns of shapes: cubes, spheres, ellipsoids, rods, wires, octahedra, platelets"}}
-figure = figures.shape_library()
+figure = plots.shape_library()
 
 # %% [markdown]
 # `meshes.shape` of a material names one of seven kinds. Each mesh of a set draws its own values from the ranges, so no two
@@ -180,10 +182,10 @@ print(f"clusters that found no place: {sum(layout.missing_clusters for layout in
 
 # %% mystnb={"figure": {"caption": "Number and size of the placed particles, with the distribution asked for, and the share of the image that they cover.", "name": "fig-layout-statistics"}, "image": {"alt": "Three histograms"}}
 covered = [scene.layout.coverage(layout, renderer.meshes, exp.material) for layout in layouts]
-figure = figures.layout_statistics(layouts, covered, exp.material)
+figure = plots.layout_statistics(layouts, covered, exp.material)
 
 # %% mystnb={"figure": {"caption": "Layouts as rendered (top) and their instance ids (bottom), one ray through each pixel centre.", "name": "fig-layouts"}, "image": {"alt": "Four rendered layouts and their label images"}}
-figure = figures.layout_gallery(renderer, layouts)
+figure = plots.layout_gallery(renderer, layouts)
 
 # %% [markdown]
 # ## Settings from the images: `drgan suggest`
@@ -251,7 +253,7 @@ figure = figures.layout_gallery(renderer, layouts)
 # as if the particles glowed at their edges; a weak light above fills the rest. Only direct light is followed.
 
 # %% mystnb={"figure": {"caption": "The scene from outside (lengths in scene units). The ring light is cut open.", "name": "fig-scene"}, "image": {"alt": "Support, ring light, upper light, camera and particles in 3-D"}}
-figure = figures.scene_from_outside(renderer, layouts[0])
+figure = plots.scene_from_outside(renderer, layouts[0])
 
 # %% [markdown]
 # ## From parameters to image, and back
@@ -286,7 +288,7 @@ glue("n_live", int(liveness["alive"].sum()), display=False)
 liveness.set_index("parameter")
 
 # %% mystnb={"figure": {"caption": "Each row changes one parameter across its bounds, the others stay.", "name": "fig-effects"}, "image": {"alt": "Grid of rendered images"}}
-figure = figures.parameter_effects(renderer, layouts[0])
+figure = plots.parameter_effects(renderer, layouts[0])
 
 # %% [markdown]
 # ## The render is a weighted sum
@@ -367,7 +369,7 @@ glue("basis_mib", f"{basis.n_bytes / 2**20:.1f}", display=False)
 print("knots:", *transport.terms.knots.round(2))
 
 # %% mystnb={"figure": {"caption": "Basis images of one layout, each with a grey scale of its own: the support, then a row for each term of the BSDF, at some of the roughnesses that it is rendered at.", "name": "fig-basis"}, "image": {"alt": "Grid of images of the same particles: diffuse ones that hardly differ, and specular ones from scattered highlights to broad ones"}}
-figure = figures.basis_images(transport, layouts[0])
+figure = plots.basis_images(transport, layouts[0])
 
 # %% [markdown]
 # This layout has {glue:text}`n_basis_images` basis images, in {glue:text}`basis_mib` MiB. Do they give Mitsuba's image?
@@ -402,7 +404,7 @@ pd.DataFrame(rows, columns=columns).round(1)
 # that particle's own parameters. The result is as exact as with common ones.
 
 # %% mystnb={"figure": {"caption": "The same basis, summed with common parameters and with one parameter drawn for each particle.", "name": "fig-apart"}, "image": {"alt": "The same layout with particles alike, and with particles of different brightness or shine"}}
-figure = figures.particles_apart(transport, layouts[0])
+figure = plots.particles_apart(transport, layouts[0])
 
 # %% [markdown]
 # `transport.image(parameters, layout, each={"base_color": ...})` takes one value for each particle. Shadows are those of
@@ -435,7 +437,7 @@ figure = figures.particles_apart(transport, layouts[0])
 # compute: open the notebook with `make lab` and run it to move the sliders. Some of what you will see:
 
 # %% mystnb={"figure": {"caption": "Micrographs at random parameters from the lower half of the bounds, detector noise included. The values stand above each image.", "name": "fig-sliders"}, "image": {"alt": "Six noisy grey images of particles, dark and bright, rough and shiny"}}
-figure = figures.micrographs(transport, layouts)
+figure = plots.micrographs(transport, layouts)
 
 # %% tags=["skip-execution"]
 from drgan_lib.scene.panel import panel

@@ -37,7 +37,7 @@ from drgan_lib.sources import dataset_folder
 chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
 patches = load_patches(exp)
-layouts = load_layouts(exp)
+layouts = load_layouts(chapter.earlier("scene"))
 renderer = make_renderer(exp, stage="gan")
 glue("n_real_patches", len(patches.train), display=False)
 glue("n_layouts", len(layouts), display=False)

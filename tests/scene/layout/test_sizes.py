@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from drgan_lib.config import ConfigError, load_experiment
-from drgan_lib.scene.figures import layout_statistics
 from drgan_lib.scene.layout import Layout, read_diameters, size_distribution
+from drgan_lib.scene.plots import layout_statistics
 
 NM = {"dataset.pixel_size_nm": 5.0}
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from drgan_lib.files import read_json
-from drgan_lib.scene import Renderer, TransportRenderer, chapter, load_layouts, make_renderer, prepare
+from drgan_lib.metric import read_metrics
+from drgan_lib.scene import Renderer, TransportRenderer, load_layouts, make_renderer, prepare, stage
 from tests.scene.conftest import small_experiment
 
 
@@ -26,30 +26,30 @@ def test_synthesis_renders_with_mitsuba(tmp_path):
 @pytest.fixture
 def metrics_of(tmp_path, monkeypatch):
     """Metrics of chapter 02 with overrides, without its rendering."""
-    monkeypatch.setattr(chapter, "make_renderer", lambda exp, stage: None)
-    monkeypatch.setattr(chapter, "liveness", lambda renderer, layout: pd.DataFrame({"alive": [True, False]}))
+    monkeypatch.setattr(stage, "make_renderer", lambda exp, stage: None)
+    monkeypatch.setattr(stage, "liveness", lambda renderer, layout: pd.DataFrame({"alive": [True, False]}))
 
     def metrics(**changes):
         exp = small_experiment(runs=tmp_path, gan__n_layouts=6, **changes)
         with pytest.raises(FileNotFoundError, match="run the scene stage first"):
-            load_layouts(small_experiment(runs=tmp_path / "none"))
-        folder = prepare(exp, exp.stage_dir("scene"))
-        assert len(load_layouts(exp)) == 6
-        return read_json(folder / "figures.json")
+            load_layouts(tmp_path / "none")
+        folder = prepare(exp, tmp_path)
+        assert len(load_layouts(folder)) == 6
+        return read_metrics(folder / "metrics.json")
 
     return metrics
 
 
 def test_clusters_that_do_not_fit_are_reported(metrics_of):
     fitting = metrics_of(layout__clusters=[2, 2])["layouts_with_fewer_clusters"]
-    assert (fitting["value"], fitting["of"]) == (0, 6)
+    assert (fitting.value, fitting.more["of"]) == (0, 6)
     crowded = metrics_of(layout__clusters=[5, 5], layout__seed_radius=4.5)["layouts_with_fewer_clusters"]
-    assert 0 < crowded["value"] <= crowded["of"] == 6
+    assert 0 < crowded.value <= crowded.more["of"] == 6
 
 
 def test_particles_without_a_place_are_reported(metrics_of):
     metrics = metrics_of(layout__space="planar", layout__n_particles=[5, 40])
     row = metrics["particles_without_place"]
-    assert 0 < row["value"] < row["of"]
-    assert 0 < metrics["layout_coverage"]["value"] < 1
-    assert metrics["live_parameters"]["value"] == 1
+    assert 0 < row.value < row.more["of"]
+    assert 0 < metrics["layout_coverage"].value < 1
+    assert metrics["live_parameters"].value == 1
