@@ -28,7 +28,7 @@ def compare(material: str, profile: str, epochs: int, spp: int, out: Path, seeds
         for renderer in reversed(RENDERERS):
             settings = {"gan.epochs": epochs, "gan.spp": spp, "gan.renderer": renderer}
             exp = load_experiment(material, profile, settings, seed=seed, runs=out / f"{renderer}_{seed}")
-            data.prepare(exp, dataset_folder(exp))
+            data.prepare(exp, dataset_folder(exp), exp.stage_dir("data"))
             layouts = scene.load_layouts(scene.prepare(exp, exp.stage_dir("scene")))
             images = data.load_patches(exp).train
             made = scene.make_renderer(exp, stage="gan")

@@ -13,15 +13,15 @@
 # %% [markdown]
 # # Data preparation
 #
-# The network will never see an annotation. What it sees are small crops of real micrographs, and it can only learn what
-# those show. In this chapter we fetch the micrographs, read them without losing a gray level or the pixel size, keep some
-# aside for testing, and choose the crops: some with particles, some without.
+# The network never sees an annotation. It sees small crops of real micrographs, and it can learn only what they show. In
+# this chapter we fetch the micrographs, read them without losing a gray level or the pixel size, set some aside for
+# testing, and choose the crops: some with particles, some without.
 #
 # **What you will learn**
 #
-# - what is inside a micrograph's file besides the picture
-# - why test images are put aside before anything else happens
-# - how particles are found well enough to choose crops by, without annotations
+# - what a micrograph's file holds besides the picture
+# - why test images are set aside before anything else happens
+# - how to find particles without annotations, well enough to choose crops by
 # - what makes a good set of training and background patches
 #
 # **What you need**: nothing. The material `twin` renders its own micrographs; `tio2_sem` downloads 40 public ones.
@@ -39,46 +39,47 @@ overrides = {}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Image
 from myst_nb import glue
 
 from drgan_lib import data
 from drgan_lib.config import load_experiment
 from drgan_lib.files import read_json
+from drgan_lib.samples import SampleSet
 from drgan_lib.sources import dataset_folder
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
 settings = exp.material.dataset
-folder = dataset_folder(exp)
-dataset = data.open_dataset(settings, folder)
-print(f"{exp.material.title}: {len(dataset.train)} micrographs to learn from, {len(dataset.test)} to test on")
+source, folder = dataset_folder(exp), exp.stage_dir("data")
+files = data.dataset_files(settings, source)
+print(f"{exp.material.title}: {files['split'].value_counts().to_dict()}")
 print(f"licence: {settings.licence}" + (f"; cite {settings.citation}" if settings.citation else ""))
+files.head()
 
 # %% [markdown]
 # ## The split comes first
 #
 # Some micrographs are for testing: those that the dataset's registry names, the last ones rendered for a `twin`, every
-# fifth one in a folder of your own. They are not learned from, here or in the two chapters that follow: a method that
-# has seen its test images, even without their annotations, has an advantage that new images will not give it.
+# fifth one in a folder of your own. Nothing is learned from them, neither here nor in the next two chapters. A method that
+# has seen its test images, even without their annotations, has an advantage that it will not have on new images.
 #
-# Only one thing is done with the test files now: they are opened to see whether they are sound (readable, gray, large
-# enough, with a mask of their own shape), because a damaged one would otherwise be found hours later. No pixel and no
-# statistic of them is kept.
+# For now the test files are only opened, to make sure that they are sound: readable, gray, large enough, and with masks
+# of the same shape. Otherwise a damaged file would come to light hours later. No pixel and no statistic of them is kept.
 #
 # ## Reading a micrograph
 #
-# Microscopes write more than a picture: the pixel size stands in tags of the vendor's own, a data bar may be burnt into
-# the lowest rows, and the gray levels may be a palette with coloured entries for overlays. The reader returns gray
-# levels in [0, 1], the rows above the data bar, and the pixel size in nm. It refuses what it cannot be sure of: colour,
-# transparency, stacks, damaged files.
+# Microscopes write more than a picture. The pixel size is in tags of the vendor's own, a data bar may be burnt into the
+# lowest rows, and the gray levels may be indices into a palette with coloured entries for overlays. `open_micrographs`
+# gives gray levels in [0, 1], the rows above the data bar, and the pixel size in nm. It refuses whatever is in doubt:
+# colour, transparency, stacks, damaged files. Each image is read when it is asked for; `SampleSet.of` keeps them in
+# memory, since this chapter looks at all of them several times.
 
 # %%
-micrographs = data.training_micrographs(dataset, settings)
+micrographs = SampleSet.of(data.open_micrographs(settings, source))
 first = micrographs[0]
 glue("pixel_size", first.pixel_size_nm or "unknown", display=False)
 print(f"{first.name}: {first.image.shape[0]} x {first.image.shape[1]} px, pixel size {first.pixel_size_nm} nm")
 
-# %% mystnb={"figure": {"caption": "The first micrographs of the training split, as read.", "name": "fig-micrographs"}, "image": {"alt": "Micrographs with bright particles on a dark stage"}}
+# %% mystnb={"figure": {"caption": "The first micrographs of the training split, as read.", "name": "fig-micrographs"}, "image": {"alt": "Micrographs with bright particles on a dark support"}}
 shown = micrographs[:4]
 figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3.2), layout="constrained", squeeze=False)
 for ax, micrograph in zip(axes[0], shown, strict=True):
@@ -87,11 +88,11 @@ for ax, micrograph in zip(axes[0], shown, strict=True):
     ax.axis("off")
 
 # %% [markdown]
-# Where most of an image is background, its histogram has one high peak, and particles are the long tail to the right. Levels
-# near 1 are saturated: there the detector could not tell bright from brighter.
+# Where most of an image is background, its histogram has one high peak, and the particles form the long tail to its
+# right. Levels near 1 are saturated: there the detector could not tell bright from brighter.
 
 # %% mystnb={"figure": {"caption": "Gray levels of all training micrographs; the vertical axis is logarithmic.", "name": "fig-gray-levels"}, "image": {"alt": "Histogram with a peak of dark background and a tail of bright particles"}}
-levels = np.concatenate([m.image[::2, ::2].ravel() for m in micrographs])
+levels = np.concatenate([micrograph.image[::2, ::2].ravel() for micrograph in micrographs])
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.hist(levels, bins=128, range=(0, 1), color="0.3", log=True)
 ax.set_xlabel("gray level")
@@ -101,39 +102,42 @@ glue("saturated", f"{(levels > 0.99).mean():.2%}", display=False)
 # %% [markdown]
 # ## Choosing patches without annotations
 #
-# Particles are found in four classical steps: smooth, subtract a slowly varying background, apply one threshold to all
-# micrographs (Otsu's, but never below the noise, and nearer to the image's own where contrasts differ much), and cut
-# agglomerates at their necks and dark gaps. The result is no segmentation to be proud of (rods come out in pieces), but it
-# counts well enough to choose by:
+# Particles are found in four classical steps: smooth the image, subtract the slowly varying background, apply a
+# threshold, and cut agglomerates at their necks and dark gaps. The threshold is Otsu's for all micrographs together, but
+# never below the noise, and closer to an image's own where contrasts differ much. The result is no good segmentation
+# (rods come out in pieces), but it counts well enough to choose by:
 #
-# - a **training patch** holds some whole particles (at least `patches.min_particles`, by default three), which its border does not cut. The micrographs take
-#   turns, each giving the window with most particles not shown yet; windows that repeat a chosen one are left out.
-# - a **background patch** holds no particle, nor anything that might be one. Chapter 04 adds these patches to the
-#   rendered images, so that the segmentation network learns what real dirt and scratches look like.
+# - a **training patch** holds some whole particles, at least `patches.min_particles` (three by default), that its border
+#   does not cut. The micrographs take turns; each gives the window that shows most particles not shown yet. Windows
+#   that repeat a chosen one are left out.
+# - a **background patch** holds no particle, nor anything that might be one. These patches join the rendered images in
+#   the training set, so that the segmentation network learns what real dirt and scratches look like.
 #
-# Neither may touch text that is burnt into the picture: a scale bar is not sample, and a generator cannot draw one. The
-# rectangles of such text stand in the table `overlays.tsv` of the dataset (path, top, left, bottom, right), drawn by
-# hand for the training micrographs; a folder of your own may hold one too.
+# Neither may touch text that is burnt into the picture: a scale bar is not part of the sample, and a generator cannot
+# draw one. The table `overlays.tsv` of the dataset lists the rectangles of such text (path, top, left, bottom, right),
+# drawn by hand on the training micrographs. A folder of your own may hold such a table, too.
 
 # %%
-stage = data.prepare(exp, folder)
-record = read_json(stage / "dataset.json")
-counts = record["counts"]
+selection = data.prepare(exp, source, folder)
+counts = selection.counts
 glue("n_train", counts["train"], display=False)
 glue("n_background", counts["background"], display=False)
 glue("n_particles", counts["particles_found"], display=False)
 pd.Series(counts, name="count").rename(lambda key: key.replace("_", " ")).to_frame()
 
 # %% [markdown]
-# Out of {glue:text}`n_particles` particles found, the choice shows {glue:text}`n_train` training patches and
-# {glue:text}`n_background` background patches. If there are fewer than the settings ask for, the micrographs have no
-# more to give.
+# Out of {glue:text}`n_particles` particles found, {glue:text}`n_train` training patches and {glue:text}`n_background`
+# background patches were chosen. If these are fewer than the settings ask for, the micrographs have no more to give.
 
 # %% mystnb={"figure": {"caption": "What was found (yellow outlines) and chosen: training patches in green, background patches in blue. Red, if there is any: burnt-in text, which no patch touches.", "name": "fig-selection"}, "image": {"alt": "All training micrographs with boxes around the chosen patches"}}
-Image(stage / "selection.png")
+figure = data.plot_selection(micrographs, selection)
+figure.savefig(folder / "selection.png")
+figure
 
 # %% mystnb={"figure": {"caption": "Training patches with their counts of whole particles (green), and background patches, three times brighter than they are (blue).", "name": "fig-patches"}, "image": {"alt": "Contact sheet of the chosen patches"}}
-Image(stage / "patches.png")
+figure = data.plot_patches(selection)
+figure.savefig(folder / "patches.png")
+figure
 
 # %% [markdown]
 # Look at the sheet before you go on: ten seconds here can save an hour of training. Is there a patch without
@@ -142,22 +146,22 @@ Image(stage / "patches.png")
 # The table says where each patch came from and why it was taken.
 
 # %%
-table = pd.read_csv(stage / "patches.csv")
-table.groupby("kind")[["whole_particles", "overlap"]].describe().T.round(2)
+selection.table.groupby("kind")[["whole_particles", "overlap"]].describe().T.round(2)
 
 # %%
-table.head()
+selection.table.head()
 
 # %% [markdown]
 # ## A first look at sizes
 #
 # The areas found give equivalent diameters: the diameter of the circle of the same area. Hidden parts of particles are
-# missing and touching ones may be merged, so take this as a plausibility check for the sizes that the next chapter
+# missing, and touching particles may be merged. So take this as a plausibility check of the sizes that the next chapter
 # puts into its layouts, not as a measurement.
 
 # %% mystnb={"figure": {"caption": "Equivalent diameters of the particles found in the training micrographs.", "name": "fig-found-sizes"}, "image": {"alt": "Histogram of diameters with one peak"}}
-scale, unit = (record["pixel_size_nm"], "nm") if record["pixel_size_nm"] else (1, "px")
-diameters = scale * pd.read_csv(stage / "particles.csv")["diameter_px"]
+pixel_size_nm = read_json(folder / "dataset.json")["pixel_size_nm"]
+scale, unit = (pixel_size_nm, "nm") if pixel_size_nm else (1, "px")
+diameters = scale * pd.read_csv(folder / "particles.csv")["diameter_px"]
 glue("median_diameter", f"{np.median(diameters):.0f} {unit}", display=False)
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.hist(diameters, bins=40, color="0.3")
@@ -176,24 +180,24 @@ legend = figure.legend(loc="outside upper right", frameon=False)
 #
 # ```{dropdown} Solutions
 # 1. Those with too few whole particles in every window, and those whose particles are darker than their
-#    surroundings: the search takes bright for particle. The figure shows what was found in each image.
-# 2. Fewer windows qualify, and they lie in dense regions. Single particles on an empty stage, which show the outline and
-#    the edge brightness best, would become rare.
+#    surroundings: the search takes what is bright for a particle. The plot shows what was found in each image.
+# 2. Fewer windows qualify, and they lie in dense regions. Single particles on an empty support, which show the outline
+#    and the edge brightness best, would become rare.
 # ```
 #
 # ## Quiz
 #
 # *Why must a training patch not show the same region as another one?* The discriminator would meet that region more
-# often and could learn it by heart instead of learning what particles look like.
+# often, and could learn it by heart instead of learning what particles look like.
 #
 # *May annotations of the training micrographs be used here?* They exist for `tio2_sem`, but a method that claims to
 # need none must not touch them, and the library reads none. To be honest about the search for particles: when it was
 # written, its rule for cutting agglomerates at dark gaps was checked against the training masks of `tio2_sem`, and kept
-# because it found more of the annotated particles. It has a say in which crops the GAN sees and in the sizes found below.
+# because it found more of the annotated particles. It has a say in which crops the GAN sees, and in the sizes above.
 #
 # ## Takeaways
 #
 # - The split is made first, by file, and nothing is learned from the test images.
-# - Pixel size and gray levels come from the file; whatever is doubtful is refused with a reason.
+# - Pixel size and gray levels come from the file; whatever is in doubt is refused with a reason.
 # - {glue:text}`n_train` training and {glue:text}`n_background` background patches were chosen without annotations, and
-#   the figure shows every choice. The median diameter found is {glue:text}`median_diameter`.
+#   the plot shows every choice. The median diameter found is {glue:text}`median_diameter`.

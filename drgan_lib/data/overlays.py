@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, ...]]:
-    """Rectangles of each of `images`, all of them absolute paths; `{}` if there is no file `table`.
+    """Rectangles of each of `images`, by absolute path; `{}` if there is no file `table`.
 
     Raises `DataError`, naming the row, for missing columns, a path that is none of `images`, and corners that span
     no rectangle of whole pixels: a mistake that went unnoticed would let the text in.
@@ -36,7 +36,7 @@ def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, 
     if not table.is_file():
         return {}
     rows = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
-    columns = ("path", *Box._fields)
+    columns = ["path", *Box._fields]
     if missing := [name for name in columns if name not in rows.columns]:
         raise DataError(
             f"{table}: columns {', '.join(missing)} are missing; expected {', '.join(columns)} with tabs between them, "
@@ -44,15 +44,15 @@ def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, 
         )
     known = {path.absolute() for path in images}
     boxes: dict[Path, tuple[Box, ...]] = {}
-    for line, row in enumerate(rows[list(columns)].itertuples(index=False), start=2):
-        image = (table.parent / row.path).absolute()
+    for line, (path, *corners) in enumerate(rows[columns].itertuples(index=False), start=2):
+        image = (table.parent / path).absolute()
         if image not in known:
-            raise DataError(f"{table}, line {line}: no image of this dataset is {row.path!r}; correct the path")
-        box = _box(row[1:])
-        if box is None:
+            raise DataError(f"{table}, line {line}: no image of this dataset is {path!r}; correct the path")
+        box = Box(*map(int, corners)) if all(corner.strip().isdecimal() for corner in corners) else None
+        if box is None or box.top >= box.bottom or box.left >= box.right:
             raise DataError(
                 f"{table}, line {line}: expected whole numbers with 0 <= top < bottom and 0 <= left < right, got "
-                f"{', '.join(f'{name} {value!r}' for name, value in zip(Box._fields, row[1:], strict=True))}"
+                f"{', '.join(f'{name} {value!r}' for name, value in zip(Box._fields, corners, strict=True))}"
             )
         boxes[image] = (*boxes.get(image, ()), box)
     return boxes
@@ -81,14 +81,5 @@ def covered(boxes: Sequence[Box], shape: tuple[int, int]) -> np.ndarray:
 
 def touches(boxes: Sequence[Box], row: int, column: int, size: int) -> bool:
     """Whether the square window of `size` px at (row, column) shares a pixel with one of `boxes`."""
-    return any(
-        row < bottom and top < row + size and column < right and left < column + size
-        for top, left, bottom, right in boxes
-    )
-
-
-def _box(corners: Sequence[str]) -> Box | None:
-    if not all(corner.strip().isdecimal() for corner in corners):
-        return None
-    box = Box(*map(int, corners))
-    return box if box.top < box.bottom and box.left < box.right else None
+    end, last = row + size, column + size
+    return any(row < bottom and top < end and column < right and left < last for top, left, bottom, right in boxes)

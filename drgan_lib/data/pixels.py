@@ -1,4 +1,4 @@
-"""What image files store: pixels of one channel, and their size, of TIFF and PNG files."""
+"""What TIFF and PNG files store: pixels of one channel, and the pixel size that a microscope wrote into its tags."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from drgan_lib.data.pixel_size import stored_pixel_size_nm
-
 SUFFIXES = (".tif", ".tiff", ".png")
+UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
+ZEISS_DISPLAY_PX = 1024  # columns of the screen that Zeiss gives the pixel size of, but for that of the image
 _BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
 
 
@@ -31,9 +31,8 @@ def read_pixels(path: Path, *, palette: bool = True) -> tuple[np.ndarray, tuple[
         raise DataError(f"{path}: no such file; check the path, or fetch the dataset again")
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
-    reader = _read_png if path.suffix.lower() == ".png" else _read_tiff
     try:
-        pixels, size_nm = reader(path, palette)
+        pixels, size_nm = (_read_png if path.suffix.lower() == ".png" else _read_tiff)(path, palette)
         return _single_channel(pixels, path), size_nm
     except DataError:
         raise
@@ -70,7 +69,27 @@ def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, tuple[float, floa
             pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
         elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
-        return pixels, stored_pixel_size_nm(tiff)
+        return pixels, _pixel_size_nm(tiff)
+
+
+def _pixel_size_nm(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Width and height of a pixel in nm, from Zeiss (one size for both), FEI or ImageJ tags, else None."""
+    zeiss, of_display = tiff.sem_metadata or {}, ZEISS_DISPLAY_PX / tiff.pages[0].imagewidth
+    for key, factor in (("ap_image_pixel_size", 1.0), ("ap_pixel_size", of_display)):
+        entry = zeiss.get(key, ())
+        if len(entry) == 3 and entry[2] in UNITS_NM and entry[1] > 0:
+            return (float(entry[1]) * UNITS_NM[entry[2]] * factor,) * 2
+    if len(zeiss.get("", ())) > 3 and zeiss[""][3] > 0:  # the nameless first block holds SI units
+        return (float(zeiss[""][3]) * 1e9 * of_display,) * 2
+    fei = (tiff.fei_metadata or {}).get("Scan", {})
+    if width := fei.get("PixelWidth"):
+        return float(width) * 1e9, float(fei.get("PixelHeight") or width) * 1e9
+    unit = (tiff.imagej_metadata or {}).get("unit", "").replace("\\u00B5", "µ")
+    along, down = (tiff.pages[0].tags.get(name) for name in ("XResolution", "YResolution"))
+    if unit in UNITS_NM and along is not None and along.value[0] > 0:
+        down = along if down is None or not down.value[0] else down
+        return tuple(tag.value[1] / tag.value[0] * UNITS_NM[unit] for tag in (along, down))
+    return None
 
 
 def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:

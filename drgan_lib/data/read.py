@@ -2,23 +2,25 @@
 
 How gray levels are scaled: 8-bit images by 255. Deeper images by the smallest of the usual detector depths
 (8, 10, 12, 14, 16 bit) that holds their brightest pixel, so that nothing clips, zero stays zero, and a 12-bit
-image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`read_micrographs`), and so
+image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`common_scale`), and so
 must be stored in one way: all in 8 bit, all deeper, or all in floating point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 from drgan_lib.data.pixels import DataError, read_pixels
+from drgan_lib.samples import Sample
 
 DEPTHS = (8, 10, 12, 14, 16)
 SQUARE = 0.01  # width and height of a pixel may differ by this share
+SAME_SIZE = 1.01  # largest factor between the pixel sizes of one dataset
 FEW_VALUES, MANY_PARTS = 8, 8  # so few values of a mask that fall into so many parts each are no ids
 
 
@@ -26,23 +28,8 @@ FEW_VALUES, MANY_PARTS = 8, 8  # so few values of a mask that fall into so many 
 class GrayLevels:
     """How a file stores gray: `kind` ("8-bit", "16-bit", ...), and `full_scale`, the stored level that becomes 1."""
 
-    kind: str = "8-bit"
-    full_scale: float = 255.0
-
-
-@dataclass(frozen=True)
-class Micrograph:
-    """One gray image: `image` float32 [h, w] in [0, 1] above the data bar, `pixel_size_nm` (None: unknown).
-
-    `overlays` are the rectangles (top, left, bottom, right, ends excluded) of burnt-in text, which is no sample.
-    """
-
-    name: str
-    image: np.ndarray
-    pixel_size_nm: float | None
-    path: Path
-    levels: GrayLevels = GrayLevels()
-    overlays: tuple[tuple[int, int, int, int], ...] = ()
+    kind: str
+    full_scale: float
 
 
 def read_micrograph(
@@ -51,46 +38,63 @@ def read_micrograph(
     sample_rows: int | None = None,
     pixel_size_nm: float | None = None,
     levels: GrayLevels | None = None,
-) -> Micrograph:
+) -> Sample:
     """Micrograph of a TIFF (8 or 16 bit, palette, Zeiss and FEI tags) or PNG file.
 
     `sample_rows` keeps the rows above a burnt-in data bar; `pixel_size_nm` overrides what the file says; `levels` is
-    the gray scale to use, that of the images which this one goes with (None: its own). Colour, alpha channels,
-    stacks, missing or damaged files, pixels that are not square, and gray levels that `levels` cannot hold raise
-    `DataError`.
+    the gray scale to use, that of the images which this one goes with (None: its own). `provenance` holds the path
+    "file" and the "gray_levels" used. Colour, alpha channels, stacks, missing or damaged files, pixels that are not
+    square, and gray levels that `levels` cannot hold raise `DataError`.
     """
     path = Path(path)
     pixels, stored_nm = read_pixels(path)
     pixel_size_nm = pixel_size_nm or _square(stored_nm, path)
     pixels = _crop(pixels, sample_rows, path)
-    own = GrayLevels(_kind(pixels), _full_scale(pixels, path))
+    own = _gray_levels(pixels, path)
     if levels is not None and (own.kind != levels.kind or own.full_scale > levels.full_scale):
         raise DataError(
             f"{path}: expected {levels.kind} gray levels up to {levels.full_scale:g}, as in the training images, got "
             f"{own.kind} up to {float(pixels.max()):g}; export all images of a dataset with one depth"
         )
-    levels = levels or own
-    image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(levels.full_scale)
-    return Micrograph(path.stem, image, pixel_size_nm, path, levels)
+    used = levels or own
+    image = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(used.full_scale)
+    return Sample(path.stem, image, pixel_size_nm, provenance={"file": str(path), "gray_levels": asdict(used)})
 
 
-def read_micrographs(
-    paths: Sequence[str | Path], *, sample_rows: int | None = None, pixel_size_nm: float | None = None
-) -> list[Micrograph]:
-    """Micrographs of one dataset, on one common gray scale (see the module's first lines).
+def common_scale(
+    paths: Sequence[Path], *, sample_rows: int | None = None, pixel_size_nm: float | None = None
+) -> tuple[GrayLevels, float | None]:
+    """Gray scale and pixel size in nm (None: no file tells) of all images of a dataset.
 
-    Raises `DataError` for what `read_micrograph` refuses, and for images that are not stored alike.
+    Every file is read, and no image kept. Raises `DataError` for what `read_micrograph` and `common_pixel_size` refuse,
+    and for images that are not stored alike.
     """
-    read = [read_micrograph(p, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm) for p in paths]
-    for m in read:
-        if m.levels.kind != read[0].levels.kind:
+    settings = {"sample_rows": sample_rows, "pixel_size_nm": pixel_size_nm}
+    read = [replace(read_micrograph(path, **settings), image=np.zeros((0, 0))) for path in paths]
+    levels = [GrayLevels(**micrograph.provenance["gray_levels"]) for micrograph in read]
+    for path, own in zip(paths, levels, strict=True):
+        if own.kind != levels[0].kind:
             raise DataError(
-                f"{read[0].path} has {read[0].levels.kind} gray levels, {m.path} {m.levels.kind}; gray levels of "
+                f"{paths[0]} has {levels[0].kind} gray levels, {path} {own.kind}; gray levels of "
                 "different depth cannot be compared: export all images of a dataset with one depth"
             )
-    common = max((m.levels for m in read), key=lambda levels: levels.full_scale, default=GrayLevels())
-    factors = [np.float32(m.levels.full_scale / common.full_scale) for m in read]
-    return [replace(m, image=m.image * factor, levels=common) for m, factor in zip(read, factors, strict=True)]
+    return max(levels, key=lambda own: own.full_scale), common_pixel_size(read)
+
+
+def common_pixel_size(micrographs: Iterable[Sample]) -> float | None:
+    """Pixel size in nm of micrographs that must share it within 1 %; None if no file tells."""
+    sizes = {
+        Path(m.provenance.get("file", m.name)).name: m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None
+    }
+    if not sizes:
+        return None
+    small, large = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
+    if sizes[large] > SAME_SIZE * sizes[small]:
+        raise DataError(
+            f"the micrographs differ in pixel size: {sizes[small]:g} nm in {small}, {sizes[large]:g} nm "
+            f"in {large}; use one magnification at a time, or set dataset.pixel_size_nm after resampling them"
+        )
+    return float(np.median(list(sizes.values())))
 
 
 def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray:
@@ -119,7 +123,7 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
 
 
 def _square(stored_nm: tuple[float, float] | None, path: Path) -> float | None:
-    """The size in nm of pixels that are square, which all lengths and areas take them for."""
+    """The size in nm of pixels that are square, as all lengths and areas assume."""
     if stored_nm is None:
         return None
     width, height = stored_nm
@@ -140,24 +144,16 @@ def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray
     return pixels[:sample_rows]
 
 
-def _kind(pixels: np.ndarray) -> str:
-    if np.issubdtype(pixels.dtype, np.floating):
-        return "floating-point"
+def _gray_levels(pixels: np.ndarray, path: Path) -> GrayLevels:
     if pixels.dtype == bool:
-        return "1-bit"
-    return "8-bit" if pixels.dtype == np.uint8 else "16-bit"
-
-
-def _full_scale(pixels: np.ndarray, path: Path) -> float:
-    if pixels.dtype == bool:
-        return 1.0
+        return GrayLevels("1-bit", 1.0)
     if pixels.dtype == np.uint8:
-        return 255.0
+        return GrayLevels("8-bit", 255.0)
     low, high = float(pixels.min()), float(pixels.max())
     if np.issubdtype(pixels.dtype, np.floating):
         if not (low >= 0 and high <= 1):
             raise DataError(f"{path}: expected a floating-point image in [0, 1], got {low:g} to {high:g}; rescale it")
-        return 1.0
+        return GrayLevels("floating-point", 1.0)
     if low < 0 or high > 65535:
         raise DataError(f"{path}: expected gray levels of 0 to 65535, got {low:g} to {high:g}; export it as 16 bit")
-    return float(next(2**depth - 1 for depth in DEPTHS if high < 2**depth))
+    return GrayLevels("16-bit", float(next(2**depth - 1 for depth in DEPTHS if high < 2**depth)))

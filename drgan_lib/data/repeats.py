@@ -20,34 +20,32 @@ class Repeats:
     def __init__(self, max_similarity: float, min_overlap: float):
         self.max_similarity, self.min_overlap = max_similarity, min_overlap
         self.refused = 0
-        self._spectra: list[np.ndarray] = []
-        self._sums: list[np.ndarray] = []
-        self._deviations: list[np.ndarray] = []
+        self._accepted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # spectra, sums, deviations
 
     def accept(self, patch: np.ndarray) -> bool:
-        """Whether `patch` (float [s, s]) repeats none of those accepted before; if so, it is one of them
-        now.
-        """
+        """Whether `patch` (float [s, s]) repeats none of those accepted before; if so, it is one of them now."""
         small = ndimage.uniform_filter(patch, COARSE)[COARSE // 2 :: COARSE, COARSE // 2 :: COARSE]
         small = (small - small.mean()) / max(float(small.std()), 1e-6)
         shape = [2 * n for n in small.shape]
-        spectrum, ones = fft.rfft2(small, shape), fft.rfft2(np.ones_like(small), shape)
-        common = fft.irfft2(np.conj(ones) * ones, shape)
-        shifts = common > self.min_overlap * small.size
-        n = common[shifts]
-        if self._spectra:
-            # sums of this patch over what it has in common with one shifted against it, at each shift
-            own = fft.irfft2(np.conj(ones) * spectrum, shape)[shifts]
-            own_squared = fft.irfft2(np.conj(ones) * fft.rfft2(small**2, shape), shape)[shifts]
-            own_deviation = np.sqrt(np.maximum(own_squared - own**2 / n, 1e-3 * n))
-            products = fft.irfft2(np.conj(np.stack(self._spectra)) * spectrum, shape)[:, shifts]
-            covariance = products - own * np.stack(self._sums) / n
-            if (covariance / (own_deviation * np.stack(self._deviations))).max() > self.max_similarity:
+        spectrum, squared, ones = (fft.rfft2(a, shape) for a in (small, small**2, np.ones_like(small)))
+        area = fft.irfft2(np.conj(ones) * ones, shape)
+        shifts = area > self.min_overlap * small.size
+        n = area[shifts]
+
+        def sums(fixed: np.ndarray, shifted: np.ndarray) -> np.ndarray:
+            """Sums of products over what the two have in common, at each shift."""
+            return fft.irfft2(np.conj(fixed) * shifted, shape)[..., shifts]
+
+        def deviation(of_values: np.ndarray, of_squares: np.ndarray) -> np.ndarray:
+            return np.sqrt(np.maximum(of_squares - of_values**2 / n, 1e-3 * n))
+
+        if self._accepted:
+            spectra, their_sums, their_deviations = map(np.stack, zip(*self._accepted, strict=True))
+            own = sums(ones, spectrum)
+            covariance = sums(spectra, spectrum) - own * their_sums / n
+            if (covariance / (deviation(own, sums(ones, squared)) * their_deviations)).max() > self.max_similarity:
                 self.refused += 1
                 return False
-        sums = fft.irfft2(np.conj(spectrum) * ones, shape)[shifts]
-        squared = fft.irfft2(np.conj(fft.rfft2(small**2, shape)) * ones, shape)[shifts]
-        self._spectra.append(spectrum)
-        self._sums.append(sums)
-        self._deviations.append(np.sqrt(np.maximum(squared - sums**2 / n, 1e-3 * n)))
+        theirs = sums(spectrum, ones)
+        self._accepted.append((spectrum, theirs, deviation(theirs, sums(squared, ones))))
         return True

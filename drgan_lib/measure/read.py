@@ -13,9 +13,10 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from drgan_lib.data import DataError, Micrograph, read_micrograph
+from drgan_lib.data import DataError, read_micrograph
 from drgan_lib.data.pixels import SUFFIXES
 from drgan_lib.digest import file_digest
+from drgan_lib.samples import Sample
 
 LARGEST_PX = 150_000_000
 OTHER_SCALE = 1.5  # a pixel size that differs from the training images' by more than this factor is warned of
@@ -134,7 +135,7 @@ def _check(path: Path, sample_rows: int | None, pixel_size_nm: float | None, log
     return Input(path, file_digest(path), micrograph.image.shape, micrograph.pixel_size_nm, sample_rows)
 
 
-def _read(path: Path, sample_rows: int | None, pixel_size_nm: float | None) -> Micrograph:
+def _read(path: Path, sample_rows: int | None, pixel_size_nm: float | None) -> Sample:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size has been looked at
         return read_micrograph(path, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm)

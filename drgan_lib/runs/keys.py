@@ -91,23 +91,21 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
     A twin's images follow from settings and the user's files, so these stand for them.
     """
     # Imported late: the package takes a second, and twins do not need it.
-    from drgan_lib.data import open_dataset, take_subset
-    from drgan_lib.data.fetch import read_registry
+    from drgan_lib.data import dataset_files, read_registry
 
     if split == "masks" and not exp.profile.segmentation.needs_masks:
         return []
     settings = exp.material.dataset
     if settings.path is not None:
-        dataset = open_dataset(settings, settings.path)
-        root = dataset.folder.absolute()
-        sources = dataset.test if split == "test" else dataset.train
-        files = [s.image for s in sources if split != "masks"]
-        files += [s.mask for s in sources if s.mask is not None and split != "train"]
-        boxes = [("overlays", str(s.overlays)) for s in sources if s.overlays and split == "train"]
-        return [(path.relative_to(root).as_posix(), file_digest(path)) for path in files] + boxes
+        table = dataset_files(settings, settings.path)
+        table = table[table["split"] == ("test" if split == "test" else "train")]
+        files = [] if split == "masks" else list(table["image"])
+        files += [] if split == "train" else [mask for mask in table["mask"] if mask]
+        boxes = [("overlays", str(boxes)) for boxes in table["overlays"] if boxes and split == "train"]
+        return [(name, file_digest(settings.path.expanduser() / name)) for name in files] + boxes
     if settings.registry is not None:
         registry = REGISTRIES / settings.registry / "registry.tsv"
-        table = take_subset(read_registry(registry), settings.subset, registry)
+        table = read_registry(registry, settings.subset)
         wanted = {"train": table["kind"] == "image", "masks": table["kind"] != "image", "test": True}
         rows = table[(table["split"] == ("test" if split == "test" else "train")) & wanted[split]]
         overlays = registry.with_name("overlays.tsv")

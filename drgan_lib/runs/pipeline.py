@@ -173,9 +173,10 @@ def _check_dataset(exp: Experiment) -> None:
         raise ConfigError(f"dataset.path: expected a folder of images, got {dataset.path}; correct the path")
     if dataset.path is not None and exp.profile.segmentation.needs_masks:
         # Imported late: it takes seconds.
-        from drgan_lib.data import open_dataset
+        from drgan_lib.data import dataset_files
 
-        if not any(source.mask for source in open_dataset(dataset, dataset.path).train):
+        files = dataset_files(dataset, dataset.path)
+        if not files.loc[files["split"] == "train", "mask"].notna().any():
             raise ConfigError(
                 f"segmentation.arms: 'real' learns from masks of training micrographs, but {dataset.path} has none in "
                 "its folder masks; put them there, or leave this arm out"

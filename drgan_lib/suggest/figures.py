@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
-from drgan_lib.data.figures import outlined
+from drgan_lib.data import outlined
 from drgan_lib.files import atomic_path
+from drgan_lib.samples import SampleSet
 from drgan_lib.suggest.observation import Window
 from drgan_lib.suggest.proposal import Proposal
 from drgan_lib.suggest.write import scale
@@ -23,11 +24,8 @@ LEVELS = {"background": "background", "particle_level": "particles", "noise": "n
 N_EXAMPLES = 6
 
 
-def plot_proposal(proposal: Proposal, images: Sequence[np.ndarray], windows: list[Window], path: str | Path) -> None:
-    """Histograms of sizes, coverage, counts and gray levels, and example patches with the outlines found, as a PNG.
-
-    `images` float [h, w] are the micrographs that the `windows` lie in.
-    """
+def plot_proposal(proposal: Proposal, micrographs: SampleSet, windows: list[Window], path: str | Path) -> None:
+    """Histograms of sizes, coverage, counts and gray levels, and example patches with the outlines found, as a PNG."""
     figure = Figure(figsize=(15, 11))
     grid = figure.add_gridspec(4, 12, height_ratios=(1.3, 1, 1, 1), hspace=0.45, wspace=1.8)
     _plot_sizes(figure.add_subplot(grid[0, :8]), proposal)

@@ -21,9 +21,9 @@ from drgan_lib.config import (
     load_experiment,
     readable_refusals,
 )
-from drgan_lib.data import DataError, Micrograph, open_dataset, select_patches, training_micrographs
-from drgan_lib.data.prepare import common_pixel_size
+from drgan_lib.data import DataError, common_pixel_size, open_micrographs, select_patches
 from drgan_lib.files import atomic_path
+from drgan_lib.samples import SampleSet
 from drgan_lib.suggest.figures import plot_proposal
 from drgan_lib.suggest.observation import Window, observe
 from drgan_lib.suggest.proposal import Proposal, propose
@@ -90,13 +90,13 @@ def suggest(
             bounds=BOUNDS,
         )
     _require_usable(out, figure, seed)
-    source = open_dataset(dataset, folder() if callable(folder) else folder)
-    micrographs = training_micrographs(source, dataset)
+    folder = folder() if callable(folder) else folder
+    micrographs = SampleSet.of(open_micrographs(dataset, folder))
     _require_contrast(micrographs)
     dataset = dataset.model_copy(update={"pixel_size_nm": dataset.pixel_size_nm or common_pixel_size(micrographs)})
     title = f"{name}, settings proposed from {len(micrographs)} micrographs"
     material = material.model_copy(update={"title": title, "dataset": dataset})
-    log(f"{len(micrographs)} training micrographs of {source.folder}")
+    log(f"{len(micrographs)} training micrographs of {folder}")
     selection = select_patches(micrographs, patches, seed=seed)
     number = {m.name: i for i, m in enumerate(micrographs)}
     chosen = selection.table[selection.table["kind"] == "train"]
@@ -126,9 +126,10 @@ def _require_usable(out: Path, figure: Path, seed: int) -> None:
             raise SuggestError(f"{path} exists and is not overwritten; move it away, or choose another name")
 
 
-def _require_contrast(micrographs: list[Micrograph]) -> None:
-    if all(m.image.max() == m.image.min() for m in micrographs):
+def _require_contrast(micrographs: SampleSet) -> None:
+    flat = [m for m in micrographs if m.image.max() == m.image.min()]
+    if len(flat) == len(micrographs):
         raise DataError(
-            f"all {len(micrographs)} training micrographs have a single gray level (first: {micrographs[0].path}); "
+            f"all {len(flat)} training micrographs have a single gray level (first: {flat[0].provenance['file']}); "
             "check the export of the images"
         )

@@ -12,11 +12,9 @@ import tifffile
 Paint = Callable[..., np.ndarray]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint() -> Paint:
-    """Function that paints bright discs at `centres` (row, column) on a noisy, tilted background; uint8 [h,
-    w].
-    """
+    """Function that paints bright discs at `centres` (row, column) on a noisy, tilted background; uint8 [h, w]."""
 
     def paint(centres, *, shape=(200, 240), radius=8, noise=0.02, seed=0):
         rng = np.random.default_rng(seed)
@@ -31,7 +29,7 @@ def paint() -> Paint:
 
 @pytest.fixture
 def user_folder(tmp_path: Path, paint: Paint) -> Path:
-    """A user's folder: six images without masks, and without a registry."""
+    """A user's folder: six images without masks, and without a registry; `sample_4` is for testing."""
     folder = tmp_path / "mine"
     folder.mkdir()
     for k in range(6):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drgan_lib.config import ROOT, DatasetSettings, PatchSettings, load_experiment
-from drgan_lib.data import DataError, fetch, open_dataset, read_registry, select_patches, training_micrographs
+from drgan_lib.data import DataError, open_micrographs, read_registry, select_patches
 from drgan_lib.data.overlays import covered, read_overlays, touches
 
 HEAD = "path\ttop\tleft\tbottom\tright\n"
@@ -55,14 +55,13 @@ def test_a_malformed_table_is_refused_with_its_line(tmp_path, text, message):
 
 
 def test_a_rectangle_beyond_the_image_is_refused(user_folder):
-    mine = DatasetSettings(path=user_folder)
     (user_folder / "overlays.tsv").write_text(HEAD + "sample_0.tif\t180\t0\t201\t9\n")
     with pytest.raises(DataError, match=r"sample_0\.tif: .* rows 180 to 201 .* 200 x 240 px"):
-        training_micrographs(open_dataset(mine, user_folder), mine)
+        open_micrographs(DatasetSettings(path=user_folder), user_folder)[0]
     cropped = DatasetSettings(path=user_folder, sample_rows=170)  # the rectangle lies in the data bar
-    read = training_micrographs(open_dataset(cropped, user_folder), cropped)
-    assert read[0].overlays == ((180, 0, 201, 9),)
-    assert not covered(read[0].overlays, read[0].image.shape).any()
+    read = open_micrographs(cropped, user_folder)[0]
+    assert read.provenance["overlays"] == [[180, 0, 201, 9]]
+    assert not covered(read.provenance["overlays"], read.image.shape).any()
 
 
 def test_bright_text_never_enters_a_patch(user_folder):
@@ -73,18 +72,20 @@ def test_bright_text_never_enters_a_patch(user_folder):
     choice = PatchSettings(size_px=64, stride_px=16, min_particles=1, max_train=60, n_background=60)
 
     def select():
-        mine = DatasetSettings(path=user_folder)
-        return select_patches(training_micrographs(open_dataset(mine, user_folder), mine), choice, seed=0)
+        return select_patches(open_micrographs(DatasetSettings(path=user_folder), user_folder), choice, seed=0)
+
+    def brightest(selection):
+        return max(patch.image.max() for patch in (*selection.train, *selection.background))
 
     before = select()
     assert before.counts["refused_for_overlays"] == 0
-    assert max(before.train.max(), before.background.max()) == 1
+    assert brightest(before) == 1
     rows = [f"sample_{k}.tif\t150\t20\t162\t60\n" for k in range(6)]
     (user_folder / "overlays.tsv").write_text(HEAD + "".join(rows))
     after = select()
     assert len(after.train) > 0
     assert len(after.background) > 0
-    assert max(after.train.max(), after.background.max()) < 1
+    assert brightest(after) < 1
     assert after.counts["windows"] == before.counts["windows"]
     n_rows, n_columns = (sum(low < s + 64 and s < high for s in g) for g, low, high in _grids(150, 162, 20, 60))
     assert after.counts["refused_for_overlays"] == 5 * n_rows * n_columns  # of the five training images
@@ -97,12 +98,11 @@ def _grids(top, bottom, left, right):
 
 
 @pytest.mark.parametrize("name", ["spheres_sem", "rods_sem"])
-def test_no_patch_of_emps_overlaps_burnt_in_text(name, use_mirror, tmp_path):
+def test_no_patch_of_emps_overlaps_burnt_in_text(name, datasets):
     material = load_experiment(name).material
-    folder = fetch("emps", folder=tmp_path / "emps", progress=False)
-    dataset = open_dataset(material.dataset, folder)
-    selection = select_patches(training_micrographs(dataset, material.dataset), material.patches, seed=0)
-    hidden = {source.image.stem: covered(source.overlays, (512, 800)) for source in dataset.train}
+    micrographs = open_micrographs(material.dataset, datasets / "emps")
+    selection = select_patches(micrographs, material.patches, seed=0)
+    hidden = {m.name: covered(m.provenance["overlays"], m.image.shape) for m in micrographs}
     assert sum(mask.any() for mask in hidden.values()) >= 5
     for row in selection.table.itertuples():
         assert not hidden[row.micrograph][row.row : row.row + 256, row.column : row.column + 256].any()

@@ -1,25 +1,24 @@
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from drgan_lib.config import PatchSettings
-from drgan_lib.data import (
-    DataError,
-    Micrograph,
-    detect_particles,
-    read_mask,
-    read_micrographs,
-    select_patches,
-)
+from drgan_lib.config import DatasetSettings, PatchSettings
+from drgan_lib.data import DataError, detect_particles, open_micrographs, select_patches
+from drgan_lib.samples import Sample, SampleSet
 
 SETTINGS = PatchSettings(size_px=96, stride_px=24, min_particles=3, max_train=20, n_background=20)
 CENTRES = [(25, 30), (25, 80), (70, 30), (70, 80), (45, 55)]
 
 
-def micrograph(pixels, name="a"):
-    return Micrograph(name, pixels.astype(np.float32) / 255, None, Path(f"{name}.tif"))
+def micrograph(pixels, name="a", size_nm=None):
+    return Sample(name, pixels / np.float32(255), size_nm, provenance={"file": f"images/{name}.tif"})
+
+
+def select(*micrographs, settings=SETTINGS, seed=0):
+    return select_patches(SampleSet.of(micrographs), settings, seed=seed)
+
+
+def of_kind(selection, kind):
+    return selection.table[selection.table["kind"] == kind]
 
 
 def test_all_particles_are_found_where_they_are(paint):
@@ -79,11 +78,13 @@ def test_a_particle_that_text_cuts_is_suspect_but_not_counted(paint):
 
 def test_training_patches_hold_whole_particles_and_background_none(paint):
     image = paint(CENTRES, shape=(200, 300))
-    selection = select_patches([micrograph(image)], SETTINGS, seed=0)
-    train = selection.table[selection.table["kind"] == "train"]
+    selection = select(micrograph(image, size_nm=2.5))
+    train = of_kind(selection, "train")
     assert len(train) == len(selection.train) > 0
     for patch, row in zip(selection.train, train.itertuples(), strict=True):
-        np.testing.assert_allclose(patch, image[row.row : row.row + 96, row.column : row.column + 96] / 255, 1e-6)
+        assert (patch.name, patch.pixel_size_nm) == (f"{row.index:03d}", 2.5)
+        expected = image[row.row : row.row + 96, row.column : row.column + 96] / 255
+        np.testing.assert_allclose(patch.image, expected, 1e-6)
         inside = [
             8 < r - row.row < 96 - 9 and 8 < c - row.column < 96 - 9  # the discs have a radius of 8 px
             for r, c in CENTRES
@@ -91,56 +92,55 @@ def test_training_patches_hold_whole_particles_and_background_none(paint):
         assert 3 <= row.whole_particles <= 5
         assert abs(sum(inside) - row.whole_particles) <= 1  # edges are blurred by a pixel
     assert len(selection.background) == selection.counts["background"] > 0
-    assert selection.background.max() < 0.5
+    assert selection.background.images().max() < 0.5
 
 
 def test_chosen_patches_do_not_repeat(paint):
     rng = np.random.default_rng(3)
     first = paint(rng.integers(15, 185, (25, 2)), shape=(200, 200))
-    alone = select_patches([micrograph(first)], SETTINGS, seed=0)
+    alone = select(micrograph(first))
     shifted = np.roll(first, (4, 3), axis=(0, 1))
     noisy = np.clip(shifted + rng.normal(0, 2, first.shape), 0, 255)
-    both = select_patches([micrograph(first), micrograph(noisy, "b")], SETTINGS, seed=0)
+    both = select(micrograph(first), micrograph(noisy, "b"))
     assert both.counts["refused_as_repeats"] > 0
     assert len(both.train) <= len(alone.train) + 2
-    assert (both.table[both.table["kind"] == "train"]["overlap"] <= 0.5).all()
-    for i, a in enumerate(both.train):
-        for b in both.train[:i]:
-            assert np.corrcoef(a.ravel(), b.ravel())[0, 1] <= SETTINGS.max_similarity
+    assert (of_kind(both, "train")["overlap"] <= 0.5).all()
+    correlations = np.corrcoef(both.train.images().reshape(len(both.train), -1))
+    assert np.tril(correlations, -1).max() <= SETTINGS.max_similarity
 
 
-def test_choice_is_spread_and_repeatable(paint):
+def test_the_choice_is_spread_and_repeatable(paint):
     rng = np.random.default_rng(0)
     images = [micrograph(paint(rng.integers(15, 185, (15, 2)), seed=k), f"m{k}") for k in range(4)]
     few = SETTINGS.model_copy(update={"max_train": 4})
-    selection, again = (select_patches(images, few, seed=5) for _ in range(2))
-    assert set(selection.table[selection.table["kind"] == "train"]["micrograph"]) == {"m0", "m1", "m2", "m3"}
-    np.testing.assert_array_equal(selection.train, again.train)
-    np.testing.assert_array_equal(selection.background, again.background)
+    selection, again = (select(*images, settings=few, seed=5) for _ in range(2))
+    assert set(of_kind(selection, "train")["micrograph"]) == {"m0", "m1", "m2", "m3"}
+    for kind in ("train", "background"):
+        np.testing.assert_array_equal(getattr(selection, kind).images(), getattr(again, kind).images())
 
 
-def test_no_particles_too_small_and_no_images_are_refused(paint):
+def test_micrographs_that_give_no_patches_are_refused(paint):
     with pytest.raises(DataError, match=r"0 particles were found in 1 micrographs.*\(best: 0\)"):
-        select_patches([micrograph(paint([]))], SETTINGS, seed=0)
-    small = replace(micrograph(paint(CENTRES)[:90]), path=Path("images/small.tif"))
-    with pytest.raises(DataError, match=r"small\.tif: the image is 90 x 240 px .* patch of 96 x 96 px"):
-        select_patches([small], SETTINGS, seed=0)
+        select(micrograph(paint([])))
+    with pytest.raises(DataError, match=r"images/small\.tif: the image is 90 x 240 px .* patch of 96 x 96 px"):
+        select(micrograph(paint(CENTRES)[:90], "small"))
     with pytest.raises(DataError, match="no micrographs"):
-        select_patches([], SETTINGS, seed=0)
+        select()
+    with pytest.raises(DataError, match=r"2 nm in a\.tif, 4 nm in b\.tif; use one magnification"):
+        select(*(micrograph(paint(CENTRES), name, size) for name, size in (("a", 2.0), ("b", 4.0))))
 
 
-def test_without_background_the_array_is_empty(paint):
+def test_there_may_be_no_background(paint):
     centres = [(r, c) for r in range(15, 200, 25) for c in range(15, 240, 25)]
-    selection = select_patches([micrograph(paint(centres))], SETTINGS, seed=0)
-    assert selection.background.shape == (0, 96, 96)
+    assert len(select(micrograph(paint(centres))).background) == 0
 
 
 def test_background_of_real_micrographs_holds_no_annotated_particle(datasets):
-    paths = sorted((datasets / "tio2_sem" / "images").glob("*.tif"))[:4]
-    micrographs = read_micrographs(paths, sample_rows=712)
-    selection = select_patches(micrographs, PatchSettings(n_background=30), seed=0)
-    masks = {p.stem: read_mask(p.parents[1] / "masks" / f"{p.stem}_m.tif", sample_rows=712) for p in paths}
-    background = selection.table[selection.table["kind"] == "background"]
+    settings = DatasetSettings(registry="tio2_sem", sample_rows=712)
+    micrographs = SampleSet.of(open_micrographs(settings, datasets / "tio2_sem", masks=True)[:4])
+    selection = select(*micrographs, settings=PatchSettings(n_background=30))
+    masks = {m.name: m.instances for m in micrographs}
+    background = of_kind(selection, "background")
     assert len(background) == 30
     for row in background.itertuples():
         assert masks[row.micrograph][row.row : row.row + 256, row.column : row.column + 256].max() == 0

@@ -14,6 +14,7 @@ from skimage.io import imsave
 from drgan_lib.classes import three_class
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.files import write_json
+from drgan_lib.samples import Sample, write_samples
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +72,9 @@ def fabricate(tmp_path: Path, folder: Path) -> Callable[..., Experiment]:
         (folder / "registry.tsv").write_text("\n".join(rows) + "\n")
         record = {"train": [{"image": "images/learned.png"}], "gray_levels": {"kind": "8-bit", "full_scale": 255.0}}
         write_json(exp.stage_dir("data") / "dataset.json", record)
-        patches = {"train": np.zeros((1, 64, 64), np.uint8), "background": np.full((2, 64, 64), 60, np.uint8)}
-        np.savez(exp.stage_dir("data") / "patches.npz", pixel_size_nm=np.nan, **patches)
+        for kind, level, n in (("train", 0, 1), ("background", 60, 2)):
+            patches = [Sample(f"{k:03d}", np.full((64, 64), level / 255)) for k in range(n)]
+            write_samples(exp.stage_dir("data") / kind, patches)
         synthetic, names = exp.stage_dir("synthetic"), [f"{number:05d}" for number in range(n_train)]
         for part in ("images", "instances", "labels"):
             (synthetic / part).mkdir(parents=True, exist_ok=True)

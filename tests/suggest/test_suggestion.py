@@ -123,7 +123,7 @@ def test_a_wrong_request_is_one_message_before_anything_is_read(where, words, me
     (tmp_path / "there.yaml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("drgan_lib.sources.dataset_folder", read)
-    monkeypatch.setattr("drgan_lib.suggest.suggestion.open_dataset", read)
+    monkeypatch.setattr("drgan_lib.suggest.suggestion.open_micrographs", read)
     assert cli.main(["suggest", where, "--shape", "cube", *words]) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -1,5 +1,4 @@
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
@@ -7,9 +6,7 @@ import pandas as pd
 import pooch
 import pytest
 
-from drgan_lib.data import DataError, default_folder, fetch, read_registry, registries
-
-fetch_module = sys.modules[fetch.__module__]  # the package shows the function under the module's name
+from drgan_lib.data import DataError, default_folder, download, fetch, read_registry, registries
 
 
 @pytest.fixture
@@ -28,7 +25,7 @@ def small(tmp_path, monkeypatch):
     registry.parent.mkdir(parents=True)
     table = pd.DataFrame(rows, columns=["path", "kind", "split", "bytes", "sha256", "url"])
     table.to_csv(registry, sep="\t", index=False)
-    monkeypatch.setattr(fetch_module, "REGISTRIES", tmp_path / "registries")
+    monkeypatch.setattr(download, "REGISTRIES", tmp_path / "registries")
     monkeypatch.setenv("DRGAN_MIRROR", str(tmp_path / "mirror"))
     return source
 
@@ -129,7 +126,7 @@ def test_failed_download_says_how_to_go_on(small, tmp_path, monkeypatch):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", no_network)
-    registry = fetch_module.REGISTRIES / "small" / "registry.tsv"
+    registry = download.REGISTRIES / "small" / "registry.tsv"
     registry.write_text(registry.read_text().replace("file://", "https://example.org"))
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     with pytest.raises(DataError, match=r"0 of 3 files are in .* run again to go on, or set DRGAN_MIRROR"):
@@ -153,21 +150,21 @@ def test_unknown_dataset_and_default_folder(monkeypatch, tmp_path):
 
 def test_registry_of_tio2_sem_holds_no_image_and_a_fixed_split():
     assert "tio2_sem" in registries()
-    table = read_registry(fetch_module.REGISTRIES / "tio2_sem" / "registry.tsv")
+    table = read_registry(download.REGISTRIES / "tio2_sem" / "registry.tsv")
     images = table[table["kind"] == "image"]
     assert images["split"].value_counts().to_dict() == {"train": 32, "test": 8}
     assert (images.sort_values("path")["split"].iloc[4::5] == "test").all()
 
 
 def test_the_table_of_burnt_in_text_comes_with_the_registry(small, tmp_path):
-    overlays = fetch_module.REGISTRIES / "small" / "overlays.tsv"
+    overlays = download.REGISTRIES / "small" / "overlays.tsv"
     overlays.write_text("path\ttop\tleft\tbottom\tright\n")
     folder = fetch("small", folder=tmp_path / "out", progress=False)
     assert (folder / "overlays.tsv").read_text() == overlays.read_text()
 
 
 def test_registry_of_emps_has_four_subsets_with_maps():
-    table = read_registry(fetch_module.REGISTRIES / "emps" / "registry.tsv")
+    table = read_registry(download.REGISTRIES / "emps" / "registry.tsv")
     counts = table.groupby(["material", "kind", "split"]).size().to_dict()
     assert counts == {
         (material, kind, split): n

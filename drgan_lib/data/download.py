@@ -25,13 +25,22 @@ def registries() -> list[str]:
     return sorted(path.parent.name for path in REGISTRIES.glob("*/registry.tsv"))
 
 
-def read_registry(path: str | Path) -> pd.DataFrame:
-    """Table of a `registry.tsv`; it must have the columns path, kind and split."""
+def read_registry(path: str | Path, subset: str | None = None) -> pd.DataFrame:
+    """Table of a `registry.tsv`, or its rows whose column material is `subset`.
+
+    It must have the columns path, kind (image, mask or instances) and split (train or test); else `DataError`, as for
+    an unknown subset.
+    """
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    missing = {"path", "kind", "split"} - set(table.columns)
-    if missing:
+    if missing := {"path", "kind", "split"} - set(table.columns):
         raise DataError(f"{path}: columns {', '.join(sorted(missing))} are missing; got {', '.join(table.columns)}")
-    return table
+    if subset is None:
+        return table
+    if "material" not in table:
+        raise DataError(f"{path}: has no column material to take dataset.subset {subset!r} by; remove dataset.subset")
+    if subset not in (known := sorted(set(table["material"]))):
+        raise DataError(f"{path}: unknown dataset.subset {subset!r}; expected one of {', '.join(known)}")
+    return table[table["material"] == subset]
 
 
 def default_folder(name: str) -> Path:
@@ -56,17 +65,19 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
     mirror = find_mirror(name)
     if progress:
         print(f"{name}: {_terms(name)}")
-    waiting = [row for row in table.itertuples() if not _is_there(folder / row.path, row.sha256)]
-    require_free_space(folder, sum(int(row.bytes) for row in waiting), f"fetching {name}")
+    hashes = [pooch.file_hash(str(folder / p)) if (folder / p).is_file() else None for p in table["path"]]
+    waiting = table[table["sha256"] != hashes]
+    require_free_space(folder, waiting["bytes"].astype(int).sum(), f"fetching {name}")
     pooch.get_logger().setLevel("ERROR")
     shop = pooch.create(
         path=folder,
         base_url="",
-        registry={row.path: f"sha256:{row.sha256}" for row in table.itertuples()},
-        urls={row.path: row.url for row in table.itertuples()},
+        registry=dict(zip(table["path"], "sha256:" + table["sha256"], strict=True)),
+        urls=dict(zip(table["path"], table["url"], strict=True)),
         retry_if_failed=0 if mirror else 2,
     )
-    for row in tqdm(waiting, desc=f"fetching {name}", unit="file", disable=not progress or not waiting):
+    rows, quiet = list(waiting.itertuples()), not progress or waiting.empty
+    for row in tqdm(rows, desc=f"fetching {name}", unit="file", disable=quiet):
         try:
             shop.fetch(row.path, downloader=_copy_from(mirror / row.path) if mirror else None)
         except DataError:
@@ -77,7 +88,7 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
             origin = mirror / row.path if mirror else row.url
             raise DataError(f"{origin}: not the file that the registry names, nothing was kept. {error}") from error
         except OSError as error:
-            done = sum((folder / r.path).is_file() for r in table.itertuples())
+            done = sum((folder / path).is_file() for path in table["path"])
             raise DataError(
                 f"{row.path} could not be fetched from {mirror or row.url} ({error}). {done} of "
                 f"{len(table)} files are in {folder} and are kept: run again to go on, or set DRGAN_MIRROR "
@@ -88,10 +99,6 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
             with atomic_path(folder / table_name) as temporary:
                 shutil.copyfile(source.parent / table_name, temporary)
     return folder
-
-
-def _is_there(path: Path, sha256: str) -> bool:
-    return path.is_file() and pooch.file_hash(str(path)) == sha256
 
 
 def find_mirror(name: str) -> Path | zipfile.Path | None:
@@ -130,8 +137,8 @@ def _copy_from(path: Path | zipfile.Path):
 
 def _terms(name: str) -> str:
     """Licence and citation, as written in the material that uses the dataset."""
-    for path in sorted(MATERIALS.glob("*.yaml")):
-        dataset = yaml.safe_load(path.read_text()).get("dataset", {})
+    materials = (yaml.safe_load(path.read_text()) for path in sorted(MATERIALS.glob("*.yaml")))
+    for dataset in (material.get("dataset", {}) for material in materials):
         if dataset.get("registry") == name:
             return f"licence {dataset.get('licence', 'unknown')}; cite {dataset.get('citation', 'its source')}"
     return "licence unknown; see data/README.md"
