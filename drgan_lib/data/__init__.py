@@ -1,9 +1,9 @@
 """Micrographs: fetched, read, split, and cut into the patches that the GAN learns from."""
 
 from drgan_lib.data.dataset import dataset_files, open_micrographs
-from drgan_lib.data.detect import Detection, detect_particles
+from drgan_lib.data.detect import detect_particles
 from drgan_lib.data.download import default_folder, fetch, find_mirror, read_registry, registries
-from drgan_lib.data.patches import PatchSelection, check_sizes, select_patches
+from drgan_lib.data.patches import PatchSelection, select_patches
 from drgan_lib.data.pixels import DataError
 from drgan_lib.data.plots import outlined, plot_patches, plot_selection
 from drgan_lib.data.read import GrayLevels, common_pixel_size, read_mask, read_micrograph
@@ -11,10 +11,8 @@ from drgan_lib.data.stage import check_split, load_patches, prepare
 
 __all__ = [
     "DataError",
-    "Detection",
     "GrayLevels",
     "PatchSelection",
-    "check_sizes",
     "check_split",
     "common_pixel_size",
     "dataset_files",

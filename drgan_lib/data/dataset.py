@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from drgan_lib.config import DatasetSettings
 from drgan_lib.data.download import read_registry
-from drgan_lib.data.overlays import TABLE, check_inside, read_overlays
+from drgan_lib.data.overlays import TABLE, read_overlays
 from drgan_lib.data.pixels import SUFFIXES, DataError
-from drgan_lib.data.read import common_scale, read_mask, read_micrograph
+from drgan_lib.data.read import GrayLevels, common_pixel_size, read_mask, read_micrograph
 from drgan_lib.samples import Sample, SampleSet
 
 TEST_EVERY = 5
@@ -32,24 +33,29 @@ def open_micrographs(
     Raises `DataError` for what `dataset_files` refuses, and when an image is read for what `read_micrograph` and
     `read_mask` refuse, training images that are not stored alike, and masks and overlays that do not fit the image.
     """
-    folder, rows = Path(folder).expanduser(), settings.sample_rows
-    files = dataset_files(settings, folder)
+    folder, files = Path(folder).expanduser(), dataset_files(settings, folder)
+    reading = {"sample_rows": settings.sample_rows, "pixel_size_nm": settings.pixel_size_nm}
     chosen = files[files["split"] == split].to_dict("records")
 
     @cache
-    def of_training():
-        paths = [folder / image for image in files.loc[files["split"] == "train", "image"]]
-        return common_scale(paths, sample_rows=rows, pixel_size_nm=settings.pixel_size_nm)
+    def of_training() -> tuple[GrayLevels, float | None]:
+        return _in_common([folder / image for image in files.loc[files["split"] == "train", "image"]], reading)
 
     def load(k: int) -> Sample:
         path, mask, overlays = folder / chosen[k]["image"], chosen[k]["mask"], chosen[k]["overlays"]
         levels, usual_nm = of_training()
-        sample = read_micrograph(path, sample_rows=rows, pixel_size_nm=settings.pixel_size_nm, levels=levels)
-        check_inside(overlays, path, sample.image.shape, cropped=rows is not None)
-        instances = read_mask(folder / mask, sample_rows=rows) if masks and mask else None
-        if instances is not None and instances.shape != sample.image.shape:
+        sample = read_micrograph(path, levels=levels, **reading)
+        height, width = sample.image.shape
+        for top, left, bottom, right in overlays:  # one beyond its image is one of another image
+            if right > width or (bottom > height and settings.sample_rows is None):
+                raise DataError(
+                    f"{path}: {TABLE} has a rectangle of rows {top} to {bottom} and columns {left} to {right}, but the "
+                    f"image has {height} x {width} px; correct the rectangle"
+                )
+        instances = read_mask(folder / mask, sample_rows=settings.sample_rows) if masks and mask else None
+        if instances is not None and instances.shape != (height, width):
             raise DataError(
-                f"{folder / mask}: expected a mask of the shape {sample.image.shape} of {path.name}, got "
+                f"{folder / mask}: expected a mask of the shape {(height, width)} of {path.name}, got "
                 f"{instances.shape}; give the mask of this image, or remove it"
             )
         about = {**sample.provenance, "overlays": [list(box) for box in overlays]}
@@ -57,6 +63,19 @@ def open_micrographs(
         return replace(sample, pixel_size_nm=size_nm, instances=instances, provenance=about)
 
     return SampleSet(len(chosen), load)
+
+
+def _in_common(paths: list[Path], reading: dict[str, Any]) -> tuple[GrayLevels, float | None]:
+    """Gray scale and pixel size in nm of images, which are read and not kept."""
+    read = [replace(read_micrograph(path, **reading), image=np.zeros((0, 0))) for path in paths]
+    levels = [GrayLevels(**sample.provenance["gray_levels"]) for sample in read]
+    for path, own in zip(paths, levels, strict=True):
+        if own.kind != levels[0].kind:
+            raise DataError(
+                f"{paths[0]} has {levels[0].kind} gray levels, {path} {own.kind}; gray levels of different depth "
+                "cannot be compared: export all images of a dataset with one depth"
+            )
+    return max(levels, key=lambda own: own.full_scale), common_pixel_size(read)
 
 
 def dataset_files(settings: DatasetSettings, folder: str | Path) -> pd.DataFrame:
@@ -114,8 +133,8 @@ def _files_of(folder: Path) -> pd.DataFrame:
     tested = images[TEST_EVERY - 1 :: TEST_EVERY] or images[-1:]
     rows = [(path, "image", "test" if path in tested else "train") for path in images]
     rows += [(path, "mask", "") for path in masks]
-    paths = ((path.relative_to(folder).as_posix(), *about) for path, *about in rows)
-    return pd.DataFrame(paths, columns=["path", "kind", "split"])
+    rows = [(path.relative_to(folder).as_posix(), *about) for path, *about in rows]
+    return pd.DataFrame(rows, columns=["path", "kind", "split"])
 
 
 def _images(place: Path) -> list[Path]:

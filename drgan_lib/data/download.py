@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -51,11 +52,10 @@ def default_folder(name: str) -> Path:
 def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:
     """Folder of the dataset `name`, complete and verified; `folder` defaults to `default_folder(name)`.
 
-    Files that are there with the right SHA-256 are kept, so that an interrupted download goes on where it
-    stopped; a file gets its final name only after verification. With `DRGAN_MIRROR` set, files come from there (see
-    `find_mirror`) and are verified alike. The registry, and the table of burnt-in text if there is one, are put beside
-    them. Raises `DataError` for an unknown name, a wrong mirror, a failed download or a wrong hash, and `OSError` if
-    the disk has too little space.
+    Files that are there with the right SHA-256 are kept, so that an interrupted download goes on where it stopped; a
+    file gets its final name only after verification. With `DRGAN_MIRROR` set, they come from there (`find_mirror`). The
+    registry, and the table of burnt-in text if there is one, are put beside them. Raises `DataError` for an unknown
+    name, a wrong mirror, a failed download or a wrong hash, and `OSError` if the disk has too little space.
     """
     source = REGISTRIES / name / "registry.tsv"
     if not source.is_file():
@@ -76,10 +76,10 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
         urls=dict(zip(table["path"], table["url"], strict=True)),
         retry_if_failed=0 if mirror else 2,
     )
-    rows, quiet = list(waiting.itertuples()), not progress or waiting.empty
-    for row in tqdm(rows, desc=f"fetching {name}", unit="file", disable=quiet):
+    rows = list(waiting.itertuples())
+    for row in tqdm(rows, desc=f"fetching {name}", unit="file", disable=not progress or not rows):
         try:
-            shop.fetch(row.path, downloader=_copy_from(mirror / row.path) if mirror else None)
+            shop.fetch(row.path, downloader=partial(_copy, mirror / row.path) if mirror else None)
         except DataError:
             raise
         except zipfile.BadZipFile as error:
@@ -88,11 +88,10 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
             origin = mirror / row.path if mirror else row.url
             raise DataError(f"{origin}: not the file that the registry names, nothing was kept. {error}") from error
         except OSError as error:
-            done = sum((folder / path).is_file() for path in table["path"])
+            done = f"{sum((folder / path).is_file() for path in table['path'])} of {len(table)}"
             raise DataError(
-                f"{row.path} could not be fetched from {mirror or row.url} ({error}). {done} of "
-                f"{len(table)} files are in {folder} and are kept: run again to go on, or set DRGAN_MIRROR "
-                f"to a folder that holds {name}/{row.path}"
+                f"{row.path} could not be fetched from {mirror or row.url} ({error}). {done} files are in {folder} and "
+                f"are kept: run again to go on, or set DRGAN_MIRROR to a folder that holds {name}/{row.path}"
             ) from error
     for table_name in (TABLE, "registry.tsv"):  # the registry last, so that it marks a complete dataset
         if (source.parent / table_name).is_file():
@@ -123,16 +122,12 @@ def find_mirror(name: str) -> Path | zipfile.Path | None:
         raise DataError(f"{archive}: expected a zip archive ({error}); copy it again, or unset DRGAN_MIRROR") from error
 
 
-def _copy_from(path: Path | zipfile.Path):
-    """A pooch downloader that copies `path` in place of downloading."""
-
-    def copy(url: str, output_file: str, shop: pooch.Pooch) -> None:
-        if not path.is_file():
-            raise DataError(f"the mirror has no {path}; expected {LAYOUT}; correct or unset DRGAN_MIRROR")
-        with path.open("rb") as source, Path(output_file).open("wb") as target:
-            shutil.copyfileobj(source, target)
-
-    return copy
+def _copy(path: Path | zipfile.Path, url: str, output_file: str, shop: pooch.Pooch) -> None:
+    """Copies `path`, where pooch would download."""
+    if not path.is_file():
+        raise DataError(f"the mirror has no {path}; expected {LAYOUT}; correct or unset DRGAN_MIRROR")
+    with path.open("rb") as source, Path(output_file).open("wb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def _terms(name: str) -> str:

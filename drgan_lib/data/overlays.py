@@ -58,19 +58,6 @@ def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, 
     return boxes
 
 
-def check_inside(boxes: Sequence[Box], image: Path, shape: tuple[int, int], *, cropped: bool) -> None:
-    """Raises `DataError` for a rectangle that reaches beyond its `image`, which makes it one of another image.
-
-    `shape` is that of the rows above the data bar; if rows were `cropped` below, a rectangle may reach there.
-    """
-    for top, left, bottom, right in boxes:
-        if right > shape[1] or (bottom > shape[0] and not cropped):
-            raise DataError(
-                f"{image}: {TABLE} has a rectangle of rows {top} to {bottom} and columns {left} to {right}, but the "
-                f"image has {shape[0]} x {shape[1]} px; correct the rectangle"
-            )
-
-
 def covered(boxes: Sequence[Box], shape: tuple[int, int]) -> np.ndarray:
     """bool [h, w]: pixels inside one of `boxes`."""
     mask = np.zeros(shape, bool)

@@ -1,8 +1,7 @@
 """Which crops of the micrographs to learn from, chosen without annotations.
 
-Training patches hold at least `min_particles` whole particles (none of them cut by the patch's border) and do
-not repeat each other. Background patches hold no particle and nothing that might be one. Neither touches text that is
-burnt into a micrograph.
+Training patches hold at least `min_particles` whole particles, which their border does not cut, and do not repeat each
+other. Background patches hold no particle and nothing that might be one. Neither touches text burnt into a micrograph.
 """
 
 from __future__ import annotations
@@ -65,10 +64,10 @@ class _Window:
 def select_patches(micrographs: SampleSet, settings: PatchSettings, *, seed: int) -> PatchSelection:
     """Training and background patches of `settings.size_px` squared, found without annotations.
 
-    Training patches are taken from the micrographs in turn, each time the window that shows most particles
-    not seen yet, skipping windows that share more than half of their area with a chosen one or correlate with
-    one, at any shift, above `max_similarity`. Fewer than asked for are returned where there are no more; none
-    at all is a `DataError`, as are micrographs that differ in pixel size or are smaller than a patch.
+    Training patches are taken from the micrographs in turn, each time the window that shows most particles not seen
+    yet. Windows are skipped that share more than half of their area with a chosen one, or correlate with one, at any
+    shift, above `max_similarity`. There may be fewer than asked for. Raises `DataError` if there are none, and for
+    micrographs that differ in pixel size or are smaller than a patch.
     """
     size, rng, held = settings.size_px, np.random.default_rng(seed), list(micrographs)
     if not held:
@@ -125,9 +124,10 @@ def check_sizes(micrographs: Iterable[Sample], size_px: int) -> None:
     for micrograph in micrographs:
         height, width = micrograph.image.shape
         if min(height, width) < size_px:
+            file = micrograph.provenance.get("file", micrograph.name)
             raise DataError(
-                f"{micrograph.provenance['file']}: the image is {height} x {width} px (above the data bar), smaller "
-                f"than a patch of {size_px} x {size_px} px; use larger images or lower patches.size_px"
+                f"{file}: the image is {height} x {width} px (above the data bar), smaller than a patch of {size_px} x "
+                f"{size_px} px; use larger images or lower patches.size_px"
             )
 
 

@@ -61,7 +61,9 @@ def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, tuple[float, floa
             raise DataError(
                 f"{path}: expected one image, got a stack of shape {tiff.series[0].shape}; save its images one by one"
             )
-        _require_whole(page, path.stat().st_size)
+        ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+        if (expected := max(ends, default=0)) > (n_bytes := path.stat().st_size):  # tifffile would fill up with zeros
+            raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
         pixels = page.asarray()
         if page.extrasamples:
             raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
@@ -92,45 +94,31 @@ def _pixel_size_nm(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
     return None
 
 
-def _require_whole(page: tifffile.TiffPage, n_bytes: int) -> None:
-    """Raises `ValueError` if the file ends before the pixels do (tifffile would fill the rest with zeros)."""
-    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-    if (expected := max(ends, default=0)) > n_bytes:
-        raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
-
-
 def _resolve_palette(pixels: np.ndarray, colours: np.ndarray, path: Path) -> np.ndarray:
     """Gray levels of a palette image; `colours` [3, n] in 0..255.
 
-    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of
-    them white). The scanned image avoids them, but should a pixel hold one, it gets the level that the
-    neighbouring entries on the ramp imply.
+    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of them
+    white). The image avoids them, but a pixel that holds one gets the level that its neighbours on the ramp imply.
     """
-    n = colours.shape[1]
-    index = np.arange(n)
+    index = np.arange(n := colours.shape[1])
     on_ramp = (colours == colours[0]).all(axis=0)
     if on_ramp.sum() < 0.75 * n:
-        raise DataError(
-            f"{path}: expected a gray palette, got one with {n - on_ramp.sum()} coloured entries of {n}; "
-            "save it in gray"
-        )
+        got = f"{n - on_ramp.sum()} coloured entries of {n}"
+        raise DataError(f"{path}: expected a gray palette, got one with {got}; save it in gray")
     levels = colours[0].astype(float)
     gray, smooth = index[on_ramp], ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
     kept = np.abs(levels[gray] - smooth) <= 4
-    ramp = np.interp(index, gray[kept], levels[gray[kept]])
-    return np.rint(ramp).astype(np.uint8)[pixels]
+    return np.rint(np.interp(index, gray[kept], levels[gray[kept]])).astype(np.uint8)[pixels]
 
 
 def _single_channel(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        raise DataError(f"{path}: expected a gray image, got shape {pixels.shape} with an alpha channel; remove it")
-    if pixels.ndim == 3 and pixels.shape[2] == 3:
+    got, channels = f"shape {pixels.shape}", pixels.shape[2] if pixels.ndim == 3 else 0
+    if channels == 3:
         if (pixels == pixels[..., :1]).all():
             return pixels[..., 0]
-        raise DataError(
-            f"{path}: expected a gray image, got colour of shape {pixels.shape}; micrographs have one "
-            "channel: export without overlays or false colour"
-        )
-    raise DataError(f"{path}: expected a 2-D gray image, got shape {pixels.shape}")
+        got = f"colour of {got}; micrographs have one channel: export without overlays or false colour"
+    elif channels in (2, 4):
+        got += " with an alpha channel; remove it"
+    raise DataError(f"{path}: expected a gray image, got {got}")

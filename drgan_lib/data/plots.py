@@ -23,7 +23,7 @@ def plot_selection(micrographs: SampleSet, selection: PatchSelection) -> Figure:
     rows, (height, width) = -(-len(micrographs) // columns), selection.detections[0].labels.shape
     figure = Figure(figsize=(4 * columns, (4 * height / width + 0.3) * rows + 0.5), dpi=110, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    size, title = selection.train[0].image.shape[0], "Training patches (green), background patches (blue), "
+    size = selection.train[0].image.shape[0]
     for ax, micrograph, detection in zip(axes, micrographs, selection.detections, strict=False):
         boxes = selection.table[selection.table["micrograph"] == micrograph.name]
         ax.imshow(outlined(micrograph.image, detection.labels))
@@ -37,7 +37,8 @@ def plot_selection(micrographs: SampleSet, selection: PatchSelection) -> Figure:
         ax.set_title(f"{micrograph.name}: {len(detection.boxes)} particles found, {patches}", size=8, pad=3)
     for ax in axes:
         ax.axis("off")
-    figure.suptitle(f"{title}particles found (yellow), burnt-in text (red)", size=11)
+    words = "Training patches (green), background patches (blue), particles found (yellow), burnt-in text (red)"
+    figure.suptitle(words, size=11)
     return figure
 
 

@@ -1,15 +1,14 @@
 """Micrographs and masks from files: gray levels in [0, 1], pixel sizes in nm, instance labels.
 
-How gray levels are scaled: 8-bit images by 255. Deeper images by the smallest of the usual detector depths
-(8, 10, 12, 14, 16 bit) that holds their brightest pixel, so that nothing clips, zero stays zero, and a 12-bit
-image stored in 16 bits is not nearly black. Images of one dataset get one common scale (`common_scale`), and so
-must be stored in one way: all in 8 bit, all deeper, or all in floating point.
+Gray levels of 8-bit images are divided by 255, those of deeper ones by the smallest of the usual detector depths (8,
+10, 12, 14, 16 bit) that holds their brightest pixel: nothing clips, zero stays zero, and a 12-bit image stored in 16
+bits is not nearly black. Images of a dataset get one scale, and so must all be 8-bit, all deeper, or all floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,13 @@ def read_micrograph(
     """
     path = Path(path)
     pixels, stored_nm = read_pixels(path)
-    pixel_size_nm = pixel_size_nm or _square(stored_nm, path)
+    if pixel_size_nm is None and stored_nm is not None:
+        pixel_size_nm, height = stored_nm
+        if abs(pixel_size_nm / height - 1) > SQUARE:
+            raise DataError(
+                f"{path}: expected square pixels, got {pixel_size_nm:g} nm x {height:g} nm; resample the image, or "
+                "give the pixel size if these tags are wrong"
+            )
     pixels = _crop(pixels, sample_rows, path)
     own = _gray_levels(pixels, path)
     if levels is not None and (own.kind != levels.kind or own.full_scale > levels.full_scale):
@@ -61,54 +66,32 @@ def read_micrograph(
     return Sample(path.stem, image, pixel_size_nm, provenance={"file": str(path), "gray_levels": asdict(used)})
 
 
-def common_scale(
-    paths: Sequence[Path], *, sample_rows: int | None = None, pixel_size_nm: float | None = None
-) -> tuple[GrayLevels, float | None]:
-    """Gray scale and pixel size in nm (None: no file tells) of all images of a dataset.
-
-    Every file is read, and no image kept. Raises `DataError` for what `read_micrograph` and `common_pixel_size` refuse,
-    and for images that are not stored alike.
-    """
-    settings = {"sample_rows": sample_rows, "pixel_size_nm": pixel_size_nm}
-    read = [replace(read_micrograph(path, **settings), image=np.zeros((0, 0))) for path in paths]
-    levels = [GrayLevels(**micrograph.provenance["gray_levels"]) for micrograph in read]
-    for path, own in zip(paths, levels, strict=True):
-        if own.kind != levels[0].kind:
-            raise DataError(
-                f"{paths[0]} has {levels[0].kind} gray levels, {path} {own.kind}; gray levels of "
-                "different depth cannot be compared: export all images of a dataset with one depth"
-            )
-    return max(levels, key=lambda own: own.full_scale), common_pixel_size(read)
-
-
 def common_pixel_size(micrographs: Iterable[Sample]) -> float | None:
     """Pixel size in nm of micrographs that must share it within 1 %; None if no file tells."""
-    sizes = {
-        Path(m.provenance.get("file", m.name)).name: m.pixel_size_nm for m in micrographs if m.pixel_size_nm is not None
-    }
+    known = (m for m in micrographs if m.pixel_size_nm is not None)
+    sizes = sorted((m.pixel_size_nm, m.provenance.get("file", m.name)) for m in known)
     if not sizes:
         return None
-    small, large = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
-    if sizes[large] > SAME_SIZE * sizes[small]:
+    (least, small), (most, large) = sizes[0], sizes[-1]
+    if most > SAME_SIZE * least:
         raise DataError(
-            f"the micrographs differ in pixel size: {sizes[small]:g} nm in {small}, {sizes[large]:g} nm "
-            f"in {large}; use one magnification at a time, or set dataset.pixel_size_nm after resampling them"
+            f"the micrographs differ in pixel size: {least:g} nm in {small}, {most:g} nm in {large}; use one "
+            "magnification at a time, or set dataset.pixel_size_nm after resampling them"
         )
-    return float(np.median(list(sizes.values())))
+    return float(np.median([size for size, _ in sizes]))
 
 
 def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray:
     """Instance labels int32 [h, w], 0 background: ids are kept, binary masks labelled with 4-connectivity.
 
-    Two values count as binary, except in a 16-bit map, which is taken as one instance (unless the value is
-    65535). A few values that each fall into many parts are no ids but gray levels, and refused.
+    Two values count as binary, except in a 16-bit map, which is taken as one instance (unless the value is 65535). A
+    few values that each fall into many parts are no ids but gray levels, and refused.
     """
     path = Path(path)
     pixels = _crop(read_pixels(path, palette=False)[0], sample_rows, path)
     if not np.issubdtype(pixels.dtype, np.integer) and pixels.dtype != bool:
         raise DataError(f"{path}: expected a mask of integers, got {pixels.dtype}; save it as 8- or 16-bit TIFF or PNG")
-    values = np.unique(pixels)
-    foreground = values[values != 0]
+    foreground = np.unique(pixels[pixels != 0])
     instance_map = pixels.dtype.itemsize > 1 and foreground.size == 1 and foreground[0] != 65535
     if foreground.size <= 1 and not instance_map:
         return ndimage.label(pixels)[0].astype(np.int32)
@@ -120,19 +103,6 @@ def read_mask(path: str | Path, *, sample_rows: int | None = None) -> np.ndarray
                 f"{parts} separate parts; threshold the mask, or number its particles"
             )
     return pixels.astype(np.int32)
-
-
-def _square(stored_nm: tuple[float, float] | None, path: Path) -> float | None:
-    """The size in nm of pixels that are square, as all lengths and areas assume."""
-    if stored_nm is None:
-        return None
-    width, height = stored_nm
-    if abs(width / height - 1) > SQUARE:
-        raise DataError(
-            f"{path}: expected square pixels, got {width:g} nm x {height:g} nm; resample the image, or give the pixel "
-            "size if these tags are wrong"
-        )
-    return width
 
 
 def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray:
