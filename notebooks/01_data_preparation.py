@@ -42,14 +42,14 @@ import pandas as pd
 from myst_nb import glue
 
 from drgan_lib import data
-from drgan_lib.config import load_experiment
 from drgan_lib.files import read_json
+from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.samples import SampleSet
 from drgan_lib.sources import dataset_folder
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-settings = exp.material.dataset
-source, folder = dataset_folder(exp), exp.stage_dir("data")
+chapter = open_chapter("data", material, profile, overrides, seed=seed, runs=runs)
+exp, folder = chapter.exp, chapter.folder
+settings, source = exp.material.dataset, dataset_folder(exp)
 files = data.dataset_files(settings, source)
 print(f"{exp.material.title}: {files['split'].value_counts().to_dict()}")
 print(f"licence: {settings.licence}" + (f"; cite {settings.citation}" if settings.citation else ""))

@@ -36,10 +36,10 @@ from drgan_lib.sources import dataset_folder
 
 chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
-patches = load_patches(exp)
+patches, _ = load_patches(chapter.earlier("data"))
 layouts = load_layouts(chapter.earlier("scene"))
 renderer = make_renderer(exp, stage="gan")
-glue("n_real_patches", len(patches.train), display=False)
+glue("n_real_patches", len(patches), display=False)
 glue("n_layouts", len(layouts), display=False)
 glue("renderer_name", exp.profile.gan.renderer, display=False)
 glue("renderer_variant", renderer.variant, display=False)
@@ -86,7 +86,7 @@ bounds
 # renderer's threads add up in no fixed order.
 
 # %%
-history = gan.train(exp, patches.train, renderer, layouts, folder, store=chapter.store)
+history = gan.train(exp, patches.images(), renderer, layouts, folder, store=chapter.store)
 selected = gan.select_epoch(folder)
 print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)
@@ -142,7 +142,7 @@ pd.DataFrame(selected["candidates"]).set_index("epoch")
 
 # %% mystnb={"figure": {"name": "fig-gan-samples", "caption": "Real training patches (above) and synthetic images of the selected epoch (below), on the same grey scale."}, "image": {"alt": "A row of real patches above a row of synthetic images"}}
 generator = gan.load_generator(exp, folder)
-real = patches.train[:: -(-len(patches.train) // 8)]
+real = patches.train[:: -(-len(patches) // 8)]
 samples = (generator.sample(renderer, layouts[k % len(layouts)], seed=k) for k in range(len(real)))
 synthetic = [image[0, 0].detach().cpu() for image, parameters in samples]
 gan.plot_rows({"real": real, "synthetic": synthetic}).savefig(folder / "samples.png", dpi=120)

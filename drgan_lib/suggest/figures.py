@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ def plot_proposal(proposal: Proposal, micrographs: SampleSet, windows: list[Wind
     _compare(figure.add_subplot(grid[1, 4:8]), real.views.clusters, seen.views.clusters, "clusters found per patch")
     _plot_levels(figure.add_subplot(grid[1, 8:]), proposal)
     chosen = [windows[k] for k in np.unique(np.linspace(0, len(windows) - 1, N_EXAMPLES).round().astype(int))]
-    above = [(images[w.image][w.crop], real.labels[w.image][w.crop]) for w in chosen]
+    above = [(micrographs[w.image].image[w.crop], real.labels[w.image][w.crop]) for w in chosen]
     below = list(zip(proposal.renders.images, seen.labels, strict=True))[:N_EXAMPLES]
     for row, pairs, title, colour in ((2, above, "real", REAL), (3, below, "rendered with the setting", RENDERED)):
         for column, (image, labels) in enumerate(pairs):
