@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
-from skimage.io import imread
+
+from drgan_lib.synthesis import load_synthetic
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text()) if (GOLDEN / "expected.json").is_file() else {}
@@ -35,14 +36,17 @@ TABLES = {  # and the columns that name a row
 def read_instances(run: Path) -> dict[str, np.ndarray]:
     """Instance maps int32 [h, w] of the twin's micrographs and of the synthetic images, by name."""
     truths = {path.stem: tifffile.imread(path) for path in sorted(micrographs(run).glob("masks/*.tif"))}
-    made = {f"synthetic_{path.stem}": imread(path) for path in sorted(run.glob("synthetic/instances/*.png"))}
+    made = {f"synthetic_{sample.name}": sample.instances for sample in load_synthetic(run / "synthetic")}
     return {name: ids.astype(np.int32) for name, ids in (truths | made).items()}
 
 
 def read_images(run: Path) -> dict[str, np.ndarray]:
     """Images uint8 [h, w]: the first micrograph of the twin, and all synthetic ones."""
     first = sorted(micrographs(run).glob("images/*.tif"))[0]
-    made = {f"synthetic_{path.stem}": imread(path) for path in sorted(run.glob("synthetic/images/*.png"))}
+    made = {
+        f"synthetic_{sample.name}": np.rint(sample.image * 255).astype(np.uint8)
+        for sample in load_synthetic(run / "synthetic")
+    }
     return {first.stem: tifffile.imread(first)} | made
 
 

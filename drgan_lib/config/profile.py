@@ -38,12 +38,16 @@ class GanSettings(Section):
 
 
 class SynthesisSettings(Section):
-    """The annotated set; an image is kept if the particles are `min_contrast` brighter than the background."""
+    """The annotated set; an image is kept if the particles are `min_contrast` brighter than the background.
+
+    With `textures`, networks learn from images with textures of the support laid over them, and from bare supports.
+    """
 
     n_images: int = Field(1000, ge=1)
     min_contrast: float = Field(0.15, ge=0)
     max_attempts_per_image: int = Field(20, ge=1)
     spp: int | None = Field(None, ge=1)
+    textures: bool = True
 
 
 COMPACT_ONLY = ("iterations", "batch_size", "patch_px", "features", "stages")
@@ -153,7 +157,7 @@ PROFILES = {
     "demo": Profile(
         name="demo",
         gan=GanSettings(epochs=12, n_layouts=48, spp=36),
-        synthesis=SynthesisSettings(n_images=60, spp=16),
+        synthesis=SynthesisSettings(n_images=60, spp=16, textures=True),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=500, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),
@@ -162,7 +166,7 @@ PROFILES = {
     "laptop": Profile(
         name="laptop",
         gan=GanSettings(epochs=20, n_layouts=124, spp=64),
-        synthesis=SynthesisSettings(n_images=1000, spp=25),
+        synthesis=SynthesisSettings(n_images=1000, spp=25, textures=True),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),

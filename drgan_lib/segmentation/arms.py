@@ -1,14 +1,13 @@
 """What the models to compare learn from: an arm is a set of parts, joined by + in its name.
 
-A further source of annotated images is a further part: a function of the experiment and the dataset's folder in
-`PARTS`, what it is in `WORDS`, and its name in `drgan_lib.config.PARTS`. A further method without training goes into
-`CLASSICAL` likewise.
+Sources of annotated images are in `drgan_lib.synthesis.sources`. A further method without training goes into
+`CLASSICAL`, what it is into `WORDS`, and its name into `drgan_lib.config.CLASSICAL`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,47 +16,55 @@ from skimage.segmentation import relabel_sequential
 
 from drgan_lib.classes import LABELS, SEAM_LABELS, three_class, with_seams
 from drgan_lib.config import Experiment
-from drgan_lib.data import load_patches
+from drgan_lib.data import load_patches, open_dataset, read_mask, training_micrographs
 from drgan_lib.files import atomic_path
 from drgan_lib.nnunet_dataset import Case, write_nnunet
+from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.segmentation.checks import SegmentationError
 from drgan_lib.segmentation.classical import otsu_watershed
 from drgan_lib.segmentation.predictions import ClassMap
-from drgan_lib.segmentation.real import annotated_patches
-from drgan_lib.segmentation.texture import bare_support, lay_texture
 
 # Images set aside from each training set to tune the border-core instances on; fewer than the least mislead (a choice
 # made on 5 synthetic images was worse on others than the defaults).
 N_TUNING, LEAST_TUNING = 32, 10
-BARE_EVERY = 3  # synthetic images for one bare support
 
 # Name, image [h, w] in [0, 1] and instances, int [h, w].
 Annotated = tuple[str, np.ndarray, np.ndarray]
 
 
-def synthetic_images(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
-    """The annotated set of the synthesis stage with textures of the support, and a third as many bare supports."""
+def samples_of(exp: Experiment, folder: str | Path, arm: str) -> SampleSet:
+    """What `arm` learns from, with the dataset in `folder`; opens nothing that it does not use."""
     # Imported late: the renderer comes with it.
-    from drgan_lib.synthesis import load_synthetic
+    from drgan_lib.synthesis import Origin, load_synthetic, training_samples
 
-    made, generator = load_synthetic(exp), np.random.default_rng(exp.seed)
-    for number, name in enumerate(made.table["image"]):
-        image, instances = made.images[number] / np.float32(255), made.instances[number]
-        yield name, lay_texture(image, generator=generator), instances
-        if number % BARE_EVERY == 0:
-            yield f"bare_{name}", bare_support(image, instances, generator=generator), np.zeros_like(instances)
-
-
-def background_patches(exp: Experiment, folder: str | Path) -> Iterator[Annotated]:
-    """Patches of training micrographs in which nothing was found (chapter 01), as free of particles."""
-    for number, patch in enumerate(load_patches(exp).background):
-        yield f"{number:03d}", patch, np.zeros(patch.shape, np.int32)
+    parts, nothing = arm.split("+"), SampleSet.of([])
+    background = load_patches(exp).background if "background" in parts else ()
+    origin = Origin(
+        exp,
+        micrographs=masked_micrographs(exp, folder) if "real" in parts else nothing,
+        background=SampleSet.of(Sample(f"{number:03d}", patch) for number, patch in enumerate(background)),
+        synthetic=load_synthetic(exp.stage_dir("synthetic")) if "synthetic" in parts else nothing,
+    )
+    return training_samples(arm, origin)
 
 
-PARTS: dict[str, Callable[[Experiment, str | Path], Iterator[Annotated]]] = {
-    "real": annotated_patches,
-    "synthetic": synthetic_images,
-    "background": background_patches,
-}
+def masked_micrographs(exp: Experiment, folder: str | Path) -> SampleSet:
+    """The training micrographs of the dataset in `folder` with their masks; `SegmentationError` for other shapes."""
+    settings = exp.material.dataset
+    dataset = open_dataset(settings, folder)
+    samples = []
+    for source, micrograph in zip(dataset.train, training_micrographs(dataset, settings), strict=True):
+        mask = source.mask and read_mask(source.mask, sample_rows=settings.sample_rows)
+        if mask is not None and mask.shape != micrograph.image.shape:
+            raise SegmentationError(
+                f"{source.mask}: expected a mask of the shape {micrograph.image.shape} of {source.image.name}, got "
+                f"{mask.shape}; give the mask of this image, or remove it"
+            )
+        provenance = {"overlays": [list(box) for box in micrograph.overlays]}
+        samples.append(Sample(micrograph.name, micrograph.image, micrograph.pixel_size_nm, mask, provenance=provenance))
+    return SampleSet.of(samples)
+
+
 CLASSICAL: dict[str, Callable[[np.ndarray], ClassMap]] = {"otsu": otsu_watershed}
 WORDS = {
     "real": "training micrographs with their masks",
@@ -81,9 +88,8 @@ def write_training_set(exp: Experiment, folder: str | Path, arm: str, place: Pat
     `N_TUNING` may come out. Returns the raw dataset's folder.
     """
     annotated = [
-        (f"{part}_{name}", np.rint(image * 255).astype(np.uint8), _in_16_bits(instances))
-        for part in arm.split("+")
-        for name, image, instances in PARTS[part](exp, folder)
+        (sample.name, np.rint(sample.image * 255).astype(np.uint8), _in_16_bits(sample.instances))
+        for sample in samples_of(exp, folder, arm)
     ]
     aside = _set_aside(annotated)
     shutil.rmtree(place / "tuning", ignore_errors=True)

@@ -1,18 +1,18 @@
-"""Stage 04: annotated images out of a trained generator, with a table, a COCO file, an nnU-Net dataset."""
+"""Chapter 04: annotated images out of a trained generator, and what segmentation networks learn from."""
 
-from drgan_lib.synthesis.export import nnunet_raw, to_coco, to_nnunet
-from drgan_lib.synthesis.sample import AnnotatedImage, SynthesisError, annotate, contrast, synthesize
-from drgan_lib.synthesis.store import SyntheticSet, load_synthetic
+from drgan_lib.synthesis.attempt import annotate, contrast
+from drgan_lib.synthesis.grow import SynthesisError, synthesize
+from drgan_lib.synthesis.sources import Origin, SampleSource, training_samples
+from drgan_lib.synthesis.summary import load_synthetic, write_summary
 
 __all__ = [
-    "AnnotatedImage",
+    "Origin",
+    "SampleSource",
     "SynthesisError",
-    "SyntheticSet",
     "annotate",
     "contrast",
     "load_synthetic",
-    "nnunet_raw",
     "synthesize",
-    "to_coco",
-    "to_nnunet",
+    "training_samples",
+    "write_summary",
 ]

@@ -108,6 +108,13 @@ def test_a_damaged_shard_is_found(tmp_path):
     assert missing_ranges(tmp_path / "none", 4) == [range(0, 4)]
 
 
+def test_a_lost_file_is_found_and_an_empty_image_is_none(tmp_path):
+    write_samples(tmp_path, [Sample("black", np.zeros((6, 8)), instances=np.zeros((6, 8), int))])
+    assert missing_ranges(tmp_path, 1) == []
+    next((tmp_path / "0000000.zarr" / "instances").rglob("c/*/*/*")).unlink()
+    assert missing_ranges(tmp_path, 1) == [range(0, 1)]
+
+
 def test_sets_are_lazy_sequences():
     loaded = []
 

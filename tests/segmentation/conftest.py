@@ -11,10 +11,9 @@ import torch
 from scipy import ndimage
 from skimage.io import imsave
 
-from drgan_lib.classes import three_class
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.files import write_json
-from drgan_lib.samples import Sample, write_samples
+from drgan_lib.samples import Sample, write_samples, write_shard
 
 
 @pytest.fixture(autouse=True)
@@ -75,15 +74,12 @@ def fabricate(tmp_path: Path, folder: Path) -> Callable[..., Experiment]:
         for kind, level, n in (("train", 0, 1), ("background", 60, 2)):
             patches = [Sample(f"{k:03d}", np.full((64, 64), level / 255)) for k in range(n)]
             write_samples(exp.stage_dir("data") / kind, patches)
-        synthetic, names = exp.stage_dir("synthetic"), [f"{number:05d}" for number in range(n_train)]
-        for part in ("images", "instances", "labels"):
-            (synthetic / part).mkdir(parents=True, exist_ok=True)
-        for name in names:
+        made = []
+        for number in range(n_train):
             image, instances = disks(64, 6, rng)
-            parts = {"images": image, "instances": instances.astype(np.uint16), "labels": three_class(instances, 1)}
-            for part, array in parts.items():
-                imsave(synthetic / part / f"{name}.png", array, check_contrast=False)
-        (synthetic / "parameters.csv").write_text("\n".join(["image", *names]) + "\n")
+            made.append(Sample(f"{number:05d}", image / np.float32(255), instances=instances))
+        write_shard(exp.stage_dir("synthetic") / "samples", 0, made)
+        write_json(exp.stage_dir("synthetic") / "acceptance.json", {"accepted": n_train})
         return exp
 
     return make

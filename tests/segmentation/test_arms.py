@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from skimage.io import imread, imsave
 from skimage.segmentation import relabel_sequential
 
@@ -15,9 +11,10 @@ from drgan_lib import config
 from drgan_lib.classes import three_class
 from drgan_lib.config import ConfigError, load_experiment
 from drgan_lib.files import read_json
+from drgan_lib.samples import Sample
 from drgan_lib.segmentation import SegmentationError, arms
 from drgan_lib.segmentation.checks import check_raw
-from drgan_lib.segmentation.real import annotated_patches, even_starts
+from drgan_lib.synthesis import SynthesisError, load_synthetic
 
 
 def cases(raw) -> list[str]:
@@ -27,7 +24,6 @@ def cases(raw) -> list[str]:
 
 
 def test_every_name_that_the_settings_know_is_there():
-    assert tuple(arms.PARTS) == config.PARTS
     assert tuple(arms.CLASSICAL) == config.CLASSICAL
     assert set(arms.WORDS) == {*config.PARTS, *config.CLASSICAL}
 
@@ -56,13 +52,12 @@ def test_a_sixth_is_set_aside_and_not_learned_from(fabricate, folder, tmp_path):
     assert (aside[0], aside[-1]) == ("synthetic_00000", "synthetic_00064")
     assert not set(aside) & set(cases(raw))
     for name in aside:
-        rendered = imread(exp.stage_dir("synthetic") / "images" / f"{name[-5:]}.png").astype(float)
+        made = load_synthetic(exp.stage_dir("synthetic"))[int(name[-5:])]
         image = imread(tmp_path / "arm/tuning/images" / f"{name}.png") / 257
         assert image.max() <= 255
-        assert np.corrcoef(image.ravel(), rendered.ravel())[0, 1] > 0.9, "texture hides no particle"
-        instances = imread(exp.stage_dir("synthetic") / "instances" / f"{name[-5:]}.png")
+        assert np.corrcoef(image.ravel(), made.image.ravel())[0, 1] > 0.9, "texture hides no particle"
         kept = imread(tmp_path / "arm/tuning/instances" / f"{name}.png")
-        np.testing.assert_array_equal(kept, relabel_sequential(instances)[0])
+        np.testing.assert_array_equal(kept, relabel_sequential(made.instances)[0])
 
 
 def test_patches_of_a_micrograph_are_set_aside_together():
@@ -90,7 +85,8 @@ def test_a_few_micrographs_are_still_enough_to_tune_on():
 def test_large_ids_do_not_become_one_another(fabricate, folder, tmp_path, monkeypatch):
     instances = np.zeros((64, 64), np.int32)
     instances[5:20, 5:20], instances[30:50, 5:20], instances[5:20, 30:50] = 1, 65536, 65537
-    monkeypatch.setitem(arms.PARTS, "real", lambda *_: [("sem_0000_0000", np.zeros((64, 64)), instances)])
+    patch = Sample("real_sem_0000_0000", np.zeros((64, 64)), None, instances)
+    monkeypatch.setattr(arms, "samples_of", lambda *_: [patch])
     raw = arms.write_training_set(fabricate(), folder, "real", tmp_path / "arm")
     label = imread(raw / "labelsTr" / "real_sem_0000_0000.png")
     np.testing.assert_array_equal(label, three_class(instances, fabricate().material.contour_px))
@@ -100,7 +96,8 @@ def test_large_ids_do_not_become_one_another(fabricate, folder, tmp_path, monkey
 def test_seams_have_classes_of_their_own_where_asked(fabricate, folder, tmp_path, monkeypatch, seam_px, values):
     instances = np.zeros((64, 64), np.int32)
     instances[5:20, 5:20], instances[5:20, 20:50] = 1, 2
-    monkeypatch.setitem(arms.PARTS, "real", lambda *_: [("sem_0000_0000", np.zeros((64, 64)), instances)])
+    patch = Sample("real_sem_0000_0000", np.zeros((64, 64)), None, instances)
+    monkeypatch.setattr(arms, "samples_of", lambda *_: [patch])
     exp = fabricate(segmentation__seam_px=seam_px)
     raw = arms.write_training_set(exp, folder, "real", tmp_path / "arm")
     label = imread(raw / "labelsTr" / "real_sem_0000_0000.png")
@@ -120,12 +117,13 @@ def test_real_patches_cover_the_training_micrograph_and_their_contour_spares_the
     micrograph = imread(folder / "images" / "learned.png")[:72]
     truth = imread(folder / "masks" / "learned.png")[:72] > 0
     seen = np.zeros((72, 80), bool)
-    for name, image, instances in annotated_patches(exp, folder):
-        row, column = (int(text) for text in name.split("_")[-2:])
+    for sample in arms.samples_of(exp, folder, "real"):
+        instances = sample.instances
+        row, column = (int(text) for text in sample.name.split("_")[-2:])
         window = np.s_[row : row + 64, column : column + 64]
-        np.testing.assert_allclose(image * 255, micrograph[window], atol=1e-4)
+        np.testing.assert_allclose(sample.image * 255, micrograph[window], atol=1e-4)
         np.testing.assert_array_equal(instances > 0, truth[window])
-        label = imread(raw / "labelsTr" / f"real_{name}.png")
+        label = imread(raw / "labelsTr" / f"{sample.name}.png")
         np.testing.assert_array_equal(label, three_class(instances, exp.material.contour_px))
         np.testing.assert_array_equal(label == 1, truth[window])
         seen[window] = True
@@ -135,12 +133,12 @@ def test_real_patches_cover_the_training_micrograph_and_their_contour_spares_the
 def test_burnt_in_text_is_no_training_patch(fabricate, folder):
     exp = fabricate()
     (folder / "overlays.tsv").write_text("path\ttop\tleft\tbottom\tright\nimages/learned.png\t0\t0\t5\t5\n")
-    names = [name for name, _, _ in annotated_patches(exp, folder)]
-    assert names == ["learned_0000_0016", "learned_0008_0000", "learned_0008_0016"]
+    names = [sample.name for sample in arms.samples_of(exp, folder, "real")]
+    assert names == ["real_learned_0000_0016", "real_learned_0008_0000", "real_learned_0008_0016"]
 
 
 def test_masks_that_are_missing_or_of_another_image_are_refused(fabricate, folder, tmp_path):
-    with pytest.raises(SegmentationError, match="masks of training micrographs for the arm 'real', found none"):
+    with pytest.raises(SynthesisError, match="masks of training micrographs for the arm 'real', found none"):
         arms.write_training_set(fabricate(with_masks=False), folder, "real", tmp_path / "arm")
     exp = fabricate()
     imsave(folder / "masks" / "learned.png", np.full((80, 81), 255, np.uint8), check_contrast=False)
@@ -154,15 +152,6 @@ def test_no_other_arm_opens_a_mask(fabricate, folder, tmp_path):
         path.write_bytes(b"no image")
     raw = arms.write_training_set(exp, folder, "synthetic+background", tmp_path / "arm")
     assert len(cases(raw)) == 8
-
-
-@given(st.integers(1, 300), st.integers(0, 3000))
-def test_windows_cover_with_the_fewest(size, more):
-    length = size + more
-    starts = even_starts(length, size)
-    assert (starts[0], starts[-1]) == (0, length - size)
-    assert len(starts) == -(-length // size)
-    assert all(0 < b - a <= size for a, b in pairwise(starts))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,20 @@
 """Stand-ins for renderer and generator, so that the stage is tested in seconds and without ray tracing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 
-from drgan_lib.config import load_experiment
+from drgan_lib.config import Experiment, load_experiment
+from drgan_lib.samples import SampleSet
+from drgan_lib.store import Store
+from drgan_lib.synthesis import synthesize
+from drgan_lib.synthesis.grow import identity
 
 SIZE = 48
 
@@ -19,6 +26,7 @@ class DiskRenderer:
 
     def __init__(self, material):
         self.names, self.scale, self.calls = material.parameters, SIZE / 7.3, 0
+        self.meshes = [trimesh.creation.icosahedron(), trimesh.creation.box()]
 
     def instance_ids(self, layout):
         rows, columns = np.mgrid[:SIZE, :SIZE] - SIZE / 2
@@ -56,40 +64,45 @@ class FlatGenerator:
 
 @dataclass
 class Stage:
-    """What `synthesize` takes, in its order."""
+    """What `synthesize` takes."""
 
-    exp: object
+    exp: Experiment
     generator: FlatGenerator
     renderer: DiskRenderer
-    meshes: list
-    background: np.ndarray
+    store: Store
 
     @property
-    def arguments(self):
-        return self.exp, self.generator, self.renderer, self.meshes, self.background
+    def place(self) -> Path:
+        """Where the annotated set lies."""
+        return self.store.folder("synthetic", identity(self.exp, self.generator, self.renderer.meshes))
 
-    @property
-    def folder(self):
-        return self.exp.stage_dir("synthetic")
+    def synthesize(self, folder: Path | None = None) -> SampleSet:
+        arguments = self.exp, self.generator, self.renderer, self.store
+        return synthesize(*arguments, folder=folder, log=lambda line: None)
+
+
+def _stage(store: Path, *, seed: int = 0, overrides: Mapping = MappingProxyType({}), **generator) -> Stage:
+    settings = {
+        "scene.size_px": SIZE,
+        "patches.size_px": SIZE,
+        "scene.stage_half_extent": 50.0,  # for the images of the twin, which are ten times as wide
+        "layout.n_particles": [3, 8],
+        "segmentation.stages": 4,
+        "synthesis.n_images": 4,
+    }
+    exp = load_experiment("twin", "demo", settings | dict(overrides), seed=seed)
+    return Stage(exp, FlatGenerator(exp.material.parameters, **generator), DiskRenderer(exp.material), Store(store))
 
 
 @pytest.fixture
 def make_stage(tmp_path):
-    """Makes a small stage; other keyword arguments are those of the stand-in generator."""
+    """Makes a small stage, by default all on one store; other keyword arguments are those of the generator."""
+    return lambda store="store", **arguments: _stage(tmp_path / store, **arguments)
 
-    def make(runs="runs", *, overrides=None, seed=0, **generator):
-        settings = {
-            "scene.size_px": SIZE,
-            "patches.size_px": SIZE,
-            "scene.stage_half_extent": 50.0,  # for the images of the twin, which are ten times as wide
-            "layout.n_particles": [3, 8],
-            "segmentation.stages": 4,
-        }
-        settings |= {"synthesis.n_images": 4} | (overrides or {})
-        exp = load_experiment("twin", "demo", settings, seed=seed, runs=tmp_path / runs)
-        background = np.random.default_rng(1).uniform(0, 1, (3, SIZE, SIZE)).astype(np.float32)
-        names = exp.material.parameters
-        meshes = [trimesh.creation.icosahedron(), trimesh.creation.box()]
-        return Stage(exp, FlatGenerator(names, **generator), DiskRenderer(exp.material), meshes, background)
 
-    return make
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory) -> Stage:
+    """A stage whose set of four is made; to look at, not to change."""
+    made = _stage(tmp_path_factory.mktemp("made"))
+    made.synthesize()
+    return made

@@ -1,6 +1,6 @@
 """What renders lack: the texture of the support, laid over synthetic images before a network learns from them.
 
-A rendered stage is flat and its noise white. Real supports have grain, the fine bright outlines of pits and residue,
+A rendered support is flat and its noise white. Real supports have grain, the fine bright outlines of pits and residue,
 and slow shading, and a network that never saw any takes them for the bright rims of particles. The textures are random
 fields whose lengths, directions and strengths are drawn anew for each image, over wide ranges (domain randomisation,
 Tobin et al., IROS 2017). The ranges were chosen to hold what patches of background look like; no mask was used.

@@ -1,0 +1,108 @@
+"""The annotated set in the store: found there, made where it is missing, and grown when more images are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drgan_lib.config import Experiment, user_files
+from drgan_lib.digest import code_digest, file_digest, imported_files
+from drgan_lib.files import require_free_space
+from drgan_lib.samples import Sample, SampleSet, missing_ranges, open_samples, write_shard
+from drgan_lib.scene.meshes import meshes_digest
+from drgan_lib.store import Store, point
+from drgan_lib.synthesis.attempt import annotate
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SHARD = 16  # images
+
+
+class SynthesisError(RuntimeError):
+    """The annotated set cannot be made or used; the message says what was found and what to do."""
+
+
+def synthesize(
+    exp: Experiment, generator, renderer, store: Store, *, folder: Path | None = None, log: Callable = print
+) -> SampleSet:
+    """The `synthesis.n_images` annotated images of `generator`, of which those that `store` lacks are made.
+
+    The set is named by all that its images depend on, see `identity`; asking for more of the same goes on from those
+    that are there, and a damaged shard is made again. Samples are those of `annotate`; their `provenance` has
+    `rejected`, the number of rejected attempts by reason. `folder`, a folder of results, gets the link `samples` to the
+    set, by which `load_synthetic` finds it.
+
+    Raises `SynthesisError` if more than `synthesis.max_attempts_per_image` attempts per image are needed (on average:
+    what one image leaves, later ones may use), `OSError` before any work if the disk is full.
+    """
+    n_images = exp.profile.synthesis.n_images
+    place = store.folder("synthetic", identity(exp, generator, renderer.meshes))
+    require_free_space(place, 3 * exp.material.scene.size_px**2 * n_images, "the annotated set")
+    for missing in missing_ranges(place, n_images):
+        rejected = rejections(open_samples(place)[: missing.start])
+        for start in range(missing.start, missing.stop, SHARD):
+            made: list[Sample] = []
+            try:
+                for index in range(start, min(start + SHARD, missing.stop)):
+                    made.append(_make(exp, generator, renderer, index, rejected))
+                    if (index + 1) % max(1, n_images // 10) == 0:
+                        rate = (index + 1) / (index + 1 + rejected.total())
+                        log(f"{index + 1} of {n_images} images, {rate:.0%} of the attempts accepted")
+            finally:  # an interruption loses one image, not a shard
+                if made:
+                    write_shard(place, start, made)
+    if folder is not None:
+        point(folder / "samples", place)
+    return open_samples(place)[:n_images]
+
+
+def rejections(samples: SampleSet) -> Counter[str]:
+    """How many attempts at `samples` were rejected, by reason."""
+    return sum((Counter(sample.provenance["rejected"]) for sample in samples), Counter())
+
+
+def identity(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
+    """What the images depend on, besides their number: settings, seed, and digests of the rest.
+
+    Of the code counts what it says, without comments, and only what an image passes through.
+    """
+    weights = hashlib.sha256()
+    for name, tensor in generator.state_dict().items():
+        weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    starts = ("gan/networks.py", "scene/render.py", "scene/detector.py", "synthesis/attempt.py")
+    files = {path for start in starts for path in imported_files(PACKAGE / start, within=(PACKAGE / start).parent)}
+    shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm"}}
+    return {
+        "seed": exp.seed,
+        "material": exp.material.model_dump(mode="json", include=shown, exclude={"layout": {"sizes": {"table"}}}),
+        "profile": exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}}),
+        "generator": weights.hexdigest(),
+        "meshes": meshes_digest(meshes),
+        "code": code_digest(files, root=PACKAGE),
+        "files": [file_digest(path) for path in user_files(exp.material)],
+    }
+
+
+def _make(exp: Experiment, generator, renderer, index: int, rejected: Counter[str]) -> Sample:
+    """Image `index`, of the first attempt that is accepted; counts the others into `rejected`, that of all before."""
+    settings, own = exp.profile.synthesis, Counter()
+    while index + rejected.total() < settings.max_attempts_per_image * (index + 1):
+        sample, reason = annotate(exp, generator, renderer, index=index, attempt=own.total())
+        if sample is not None:
+            return replace(sample, provenance={"rejected": dict(own)})
+        own[reason] += 1
+        rejected[reason] += 1
+    attempts = index + rejected.total()
+    raise SynthesisError(
+        f"only {index} of {settings.n_images} images were accepted in {attempts} attempts "
+        f"({index / attempts:.1%}); the limit is {settings.max_attempts_per_image} attempts per image. "
+        f"Rejected for: {', '.join(f'{reason} ({count})' for reason, count in rejected.items())}. "
+        "Against low contrast train the GAN longer or lower synthesis.min_contrast; against no particle in "
+        "view raise layout.n_particles or lower layout.field_margin. Or raise synthesis.max_attempts_per_image, or "
+        "lower synthesis.n_images: with these two the next run goes on from the accepted images"
+    )
