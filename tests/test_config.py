@@ -58,6 +58,7 @@ def test_the_paper_profile_is_the_paper():
     assert (scene.top_y, scene.top_half_extent, scene.top_radiance) == (8.0, 10.0, 0.1)
     assert exp.material.bounds["base_color"] == (0.01, 5.0)
     assert exp.profile.synthesis.n_images == 1000
+    assert not exp.profile.synthesis.textures
     assert exp.profile.segmentation.trainer == "default"
 
 

@@ -47,7 +47,7 @@ class SynthesisSettings(Section):
     min_contrast: float = Field(0.15, ge=0)
     max_attempts_per_image: int = Field(20, ge=1)
     spp: int | None = Field(None, ge=1)
-    textures: bool = True
+    textures: bool = False
 
 
 COMPACT_ONLY = ("iterations", "batch_size", "patch_px", "features", "stages")
