@@ -40,21 +40,19 @@ overrides = {}
 import pandas as pd
 from myst_nb import glue
 
-from drgan_lib.config import load_experiment
 from drgan_lib.data import load_patches
 from drgan_lib.files import atomic_path, read_json
 from drgan_lib.gan import load_generator
-from drgan_lib.samples import Sample, SampleSet, write_coco, write_png
+from drgan_lib.runs.chapter import open_chapter
+from drgan_lib.samples import write_coco, write_png
 from drgan_lib.scene import make_renderer
-from drgan_lib.store import Store
 from drgan_lib.synthesis import plots, synthesize, write_summary
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = exp.stage_dir("synthetic")
-store = Store(exp.runs / "store")
-generator = load_generator(exp, exp.stage_dir("gan"))
+chapter = open_chapter("synthesis", material, profile, overrides, seed=seed, runs=runs)
+exp, folder = chapter.exp, chapter.folder
+generator = load_generator(exp, chapter.earlier("gan"))
 renderer = make_renderer(exp, stage="synthesis")
-train = SampleSet.of(Sample(str(k), image) for k, image in enumerate(load_patches(exp).train))
+train, _ = load_patches(chapter.earlier("data"))
 
 # %% [markdown]
 # ## One call
@@ -68,7 +66,7 @@ train = SampleSet.of(Sample(str(k), image) for k, image in enumerate(load_patche
 # the store under the name of all that they depend on, so if you ask for 1,000 after 60, only 940 are rendered.
 
 # %%
-samples = synthesize(exp, generator, renderer, store, folder=folder)
+samples = synthesize(exp, generator, renderer, chapter.store, folder=folder)
 write_summary(samples, folder, exp)
 acceptance = read_json(folder / "acceptance.json")
 glue("n_synthetic", acceptance["accepted"], display=False)
