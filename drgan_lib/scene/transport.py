@@ -14,7 +14,7 @@ import trimesh
 from torch import Tensor
 
 from drgan_lib.config import PARTICLE_PARAMETERS, Material
-from drgan_lib.digest import code_digest, digest, imported_files
+from drgan_lib.digest import code_behind, digest
 from drgan_lib.files import require_free_space
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.cache import BasisCache
@@ -130,8 +130,7 @@ class TransportRenderer(Renderer):
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
-        here = Path(__file__).parent
-        code = code_digest(imported_files(here / "trace.py", within=here), root=here)
+        code = code_behind(Path(__file__).with_name("trace.py"))
         scene = self.material.scene.model_dump_json(exclude={"spp"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)

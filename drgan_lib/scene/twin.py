@@ -21,7 +21,7 @@ from scipy.stats import truncnorm
 from tqdm import tqdm
 
 from drgan_lib.config import ConfigError, Material, twin_settings, user_files
-from drgan_lib.digest import code_digest, digest, file_digest, imported_files
+from drgan_lib.digest import code_behind, digest, file_digest
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.backend import dr
 from drgan_lib.scene.detector import blur_std_px, film_std_px
@@ -103,9 +103,7 @@ def recipe(material: Material) -> str:
     """Name of the twin's folder: a digest of all that its images depend on, settings, the user's files and code."""
     settings = json.dumps(twin_settings(material), sort_keys=True)
     files = [file_digest(path) for path in user_files(material)]
-    here = Path(__file__)
-    code = code_digest(imported_files(here, within=here.parent), root=here.parent)
-    return digest(settings + "".join(files) + code)
+    return digest(f"{settings} {files} {code_behind(__file__)}")
 
 
 def make_twin(material: Material, folder: Path) -> Path:

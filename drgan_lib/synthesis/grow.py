@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from drgan_lib.config import Experiment, user_files
-from drgan_lib.digest import code_digest, file_digest, imported_files
+from drgan_lib.digest import PACKAGE, code_behind, file_digest
 from drgan_lib.files import require_free_space
 from drgan_lib.samples import Sample, SampleSet, missing_ranges, open_samples, write_shard
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.store import Store, point
 from drgan_lib.synthesis.attempt import annotate
 
-PACKAGE = Path(__file__).resolve().parents[1]
 SHARD = 16  # images
 
 
@@ -75,7 +74,6 @@ def identity(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     starts = ("gan/networks.py", "scene/render.py", "scene/detector.py", "synthesis/attempt.py")
-    files = {path for start in starts for path in imported_files(PACKAGE / start, within=(PACKAGE / start).parent)}
     shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm"}}
     return {
         "seed": exp.seed,
@@ -83,7 +81,7 @@ def identity(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
         "profile": exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}}),
         "generator": weights.hexdigest(),
         "meshes": meshes_digest(meshes),
-        "code": code_digest(files, root=PACKAGE),
+        "code": code_behind(*(PACKAGE / start for start in starts)),
         "files": [file_digest(path) for path in user_files(exp.material)],
     }
 
