@@ -16,8 +16,6 @@ from drgan_lib.config.layout import (
 from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
 from drgan_lib.config.overrides import parse_overrides
 from drgan_lib.config.profile import (
-    CLASSICAL,
-    PARTS,
     PROFILES,
     GanSettings,
     Profile,
@@ -40,13 +38,11 @@ from drgan_lib.config.shapes import (
 from drgan_lib.config.twin import twin_settings, twin_source, user_files
 
 __all__ = [
-    "CLASSICAL",
     "ELONGATED",
     "MATERIALS",
     "PACKAGE",
     "PARAMETERS",
     "PARTICLE_PARAMETERS",
-    "PARTS",
     "PROFILES",
     "REGISTRIES",
     "ROOT",

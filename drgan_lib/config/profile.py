@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from drgan_lib.config.base import Section
+from drgan_lib.registry import SEGMENTERS, split_arm
 
 
 class GanSettings(Section):
@@ -51,20 +52,17 @@ class SynthesisSettings(Section):
 
 
 COMPACT_ONLY = ("iterations", "batch_size", "patch_px", "features", "stages")
-PARTS = ("real", "synthetic", "background")  # of a training set
-CLASSICAL = ("otsu",)  # ways to segment without training
 
 
 class SegmentationSettings(Section):
     """nnU-Net v2: its own defaults (`nnUNetTrainer`) or the CPU-sized trainer of this library.
 
-    `arms` are the models to compare, with the number of seeds of each: names in `CLASSICAL`, or the `PARTS` of a
-    training set joined by +. `real:3,otsu` says the same as `{"real": 3, "otsu": 1}`; the figures of a run are
-    those of the first. `iterations`, `batch_size`, `patch_px` (at most, and by default, that of the images),
-    `features` and `stages` are those of the compact trainer; nnU-Net plans its own, with `planner`. `fold` is one
-    of nnU-Net's five splits of the training set, all of it, or `five` for five networks whose predictions are
-    averaged. `seam_px` is how far from where two particles meet pixels have classes of their own
-    (`drgan_lib.classes.with_seams`); 0 are the paper's three classes.
+    `arms` are the models to compare (see `drgan_lib.registry`), with the number of seeds of each. `real:3,otsu` says
+    the same as `{"real": 3, "otsu": 1}`; the metrics of a run are those of the first. `iterations`, `batch_size`,
+    `patch_px` (at most, and by default, that of the images), `features` and `stages` are those of the compact trainer;
+    nnU-Net plans its own, with `planner`. `fold` is one of nnU-Net's five splits of the training set, all of it, or
+    `five` for five networks whose predictions are averaged. `seam_px` is how far from where two particles meet pixels
+    have classes of their own (`drgan_lib.classes.with_seams`); 0 are the paper's three classes.
     """
 
     arms: dict[str, int] = Field({"synthetic+background": 1}, min_length=1)
@@ -84,7 +82,7 @@ class SegmentationSettings(Section):
     @property
     def needs_masks(self) -> bool:
         """Whether an arm learns from the masks of training micrographs."""
-        return any("real" in arm.split("+") for arm in self.arms)
+        return any("real" in split_arm(arm)[0] for arm in self.arms)
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -102,28 +100,20 @@ class SegmentationSettings(Section):
 
     @field_serializer("arms", when_used="json")
     def _in_order(self, arms: dict[str, int]) -> list[tuple[str, int]]:
-        """Pairs, since the first arm gives the figures of the run: what sorts keys must not lose the order."""
+        """Pairs, since the first arm gives the metrics of the run: what sorts keys must not lose the order."""
         return list(arms.items())
 
     @field_validator("arms")
     @classmethod
     def _known_arms(cls, arms: dict[str, int]) -> dict[str, int]:
         for name, seeds in arms.items():
-            parts = name.split("+")
-            if name not in CLASSICAL and (not set(parts) <= set(PARTS) or len(set(parts)) < len(parts)):
-                raise ValueError(
-                    f"unknown arm {name!r}; expected one of {', '.join(CLASSICAL)}, or different ones of "
-                    f"{', '.join(PARTS)} joined by +"
-                )
-            if name == "background":
+            sources, segmenter = split_arm(name)
+            if sources == ("background",):
                 raise ValueError("the arm 'background' has no particles to learn from; add real or synthetic to it")
-            if name not in CLASSICAL and parts != sorted(parts, key=PARTS.index):
-                raise ValueError(f"expected the parts of {name!r} in the order {', '.join(PARTS)}; write it like that")
-            if seeds < 1 or (name in CLASSICAL and seeds > 1):
-                raise ValueError(
-                    f"{name}: expected {'1 seed, nothing is drawn there' if name in CLASSICAL else 'at least 1 seed'}, "
-                    f"got {seeds}"
-                )
+            drawn = SEGMENTERS[segmenter].trained
+            if seeds < 1 or (seeds > 1 and not drawn):
+                wanted = "at least 1 seed" if drawn else "1 seed, nothing is drawn there"
+                raise ValueError(f"{name}: expected {wanted}, got {seeds}")
         return arms
 
     @model_validator(mode="after")

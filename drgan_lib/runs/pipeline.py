@@ -19,7 +19,7 @@ from drgan_lib.config import (
 )
 from drgan_lib.files import read_json, require_free_space, write_json
 from drgan_lib.metric import Metric, read_metrics
-from drgan_lib.registry import SEGMENTERS, split_arm
+from drgan_lib.registry import split_arm
 from drgan_lib.runs import execute
 from drgan_lib.runs.chapter import (
     begin,
@@ -123,8 +123,7 @@ def expected_bytes(exp: Experiment) -> int:
     checkpoints = 50 * 2**20 + exp.profile.gan.epochs * 2**20
     images = exp.profile.synthesis.n_images * pixels * 24  # image, labels, nnU-Net's preprocessed copies
     network = 2**30 if exp.profile.segmentation.trainer == "default" else 150 * 2**20
-    arms = exp.profile.segmentation.arms.items()
-    n_networks = sum(seeds for arm, seeds in arms if SEGMENTERS[split_arm(arm)[1]].trained)
+    n_networks = sum(seeds for arm, seeds in exp.profile.segmentation.arms.items() if split_arm(arm)[0])
     return checkpoints + images + n_networks * network
 
 

@@ -1,51 +1,59 @@
-"""Segmentation: networks trained on synthetic and on real images, judged on real micrographs::
+"""Segmentation: segmenters that learn from samples, judged on real micrographs::
 
-    arms --write_training_set--> nnU-Net's raw dataset --nnunet.train--> network --predict--> ClassMap
-    ClassMap --plain, border_core--> instances --score--> figures, summarise--> tables
+    samples --Segmenter.fit--> segmenter --segment--> instances --score--> metrics, summarise--> tables
+                                         --class_map--> ClassMap --plain, border_core--> instances
 
-No network and no setting sees a mask of a test micrograph: `load_predictions` and `evaluate` open them, to judge (and
-`drgan_lib.data`, to see that they fit their images). Those of training micrographs are opened by the arm `real` alone.
+No network and no setting sees a mask of a test micrograph: `segment` copies them, `evaluate` opens them, to judge.
 """
 
-from drgan_lib.segmentation.checks import SegmentationError
-from drgan_lib.segmentation.curves import training_curves
+from drgan_lib.segmentation.class_map import ClassMap
 from drgan_lib.segmentation.evaluate import (
-    Prediction,
     comparison,
     differences,
     evaluate,
-    figures_of_sets,
-    load_predictions,
+    metrics_of_sets,
+    published,
     scores_of_images,
 )
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.log import read_training, training_logs
 from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
-from drgan_lib.segmentation.model import Model, load_model, predict
-from drgan_lib.segmentation.predictions import ClassMap, read_class_map
-from drgan_lib.segmentation.segment import model_folders, segment
+from drgan_lib.segmentation.model import Model, list_models, load_model, load_predictions, read_models
+from drgan_lib.segmentation.nnunet import NnUNet
+from drgan_lib.segmentation.plots import gallery, overlays, plot_table, plot_training
+from drgan_lib.segmentation.segment import segment
+from drgan_lib.segmentation.segmenter import SegmentationError, Segmenter
+from drgan_lib.segmentation.summary import summarise
 
 __all__ = [
     "BorderCore",
     "ClassMap",
     "Model",
-    "Prediction",
+    "NnUNet",
     "SegmentationError",
+    "Segmenter",
     "border_core",
     "coco_ap",
     "comparison",
     "differences",
     "evaluate",
-    "figures_of_sets",
+    "gallery",
+    "list_models",
     "load_model",
     "load_predictions",
     "match",
-    "model_folders",
+    "metrics_of_sets",
+    "overlays",
     "plain",
+    "plot_table",
+    "plot_training",
     "pooled",
-    "predict",
-    "read_class_map",
+    "published",
+    "read_models",
+    "read_training",
     "score",
     "scores_of_images",
     "segment",
-    "training_curves",
+    "summarise",
+    "training_logs",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
@@ -9,10 +11,28 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from drgan_lib.classes import BACKGROUND, CONTOUR, PARTICLE
-from drgan_lib.segmentation.predictions import ClassMap
+from drgan_lib.samples import SampleSet
+from drgan_lib.segmentation.class_map import ClassMap
+from drgan_lib.segmentation.instances import plain
+from drgan_lib.segmentation.segmenter import ClassSegmenter
 
 SMOOTHING_PX = 1.0  # standard deviation of the Gaussian: below the size of any particle, above that of a pixel's noise
 NECK_PX = 0.5  # tolerance of ImageJ's watershed of binary images
+
+
+class Otsu(ClassSegmenter):
+    """`otsu_watershed` as a segmenter, which learns nothing."""
+
+    identity = "otsu"
+    rules = {"plain": lambda class_map: plain(class_map.classes)}  # noqa: RUF012
+
+    def fit(self, samples: SampleSet, *, seed: int, log: Callable[[str], None] = print) -> Otsu:
+        """Nothing is learned: returns itself."""
+        return self
+
+    def class_map(self, image: np.ndarray) -> ClassMap:
+        """See `otsu_watershed`."""
+        return otsu_watershed(image)
 
 
 def otsu_watershed(image: np.ndarray, *, smoothing_px: float = SMOOTHING_PX, neck_px: float = NECK_PX) -> ClassMap:

@@ -11,7 +11,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
 from drgan_lib.classes import CONTOUR, PARTICLE
-from drgan_lib.segmentation.predictions import ClassMap
+from drgan_lib.segmentation.class_map import ClassMap
 
 _FOUR, _EIGHT = ndimage.generate_binary_structure(2, 1), ndimage.generate_binary_structure(2, 2)
 
@@ -20,7 +20,7 @@ def plain(classes: np.ndarray) -> np.ndarray:
     """The 4-connected components of class 1, as in the paper: int32 [h, w] from class labels [h, w].
 
     Background (0) and contour (2) are 0. Where the predicted contour has a gap, neighbours merge: with a
-    contour of one pixel the figures that count instances stay low (see `drgan_lib.segmentation.metrics`).
+    contour of one pixel the metrics that count instances stay low (see `drgan_lib.segmentation.metrics`).
     """
     if classes.ndim != 2:
         raise ValueError(f"expected class labels of shape [h, w], got {classes.shape}")

@@ -1,37 +1,83 @@
-"""The trained networks of a run, ready to segment further images."""
+"""What a run has made: its trained networks, ready to segment further images, and its predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from drgan_lib.config import Experiment
+from drgan_lib.digest import file_digest
 from drgan_lib.files import read_json, write_json
-from drgan_lib.segmentation import nnunet
-from drgan_lib.segmentation.checks import SegmentationError
+from drgan_lib.samples import SampleSet, open_samples
 from drgan_lib.segmentation.instances import BorderCore
+from drgan_lib.segmentation.network import Network
+from drgan_lib.segmentation.segmenter import SegmentationError
+
+RULES = ("plain", "border_core")
 
 
 @dataclass(frozen=True)
 class Model:
-    """One trained network: its `folder`, arm and seed, and how its classes become instances.
+    """One trained `network` of a run, and of what it is.
 
-    `pixel_size_nm` (None: unknown) is that of the micrographs it was trained for, `patch_px` the side of its patches,
-    `shape` the kind of particles, of which those below `min_area_px` do not count.
+    `pixel_size_nm` (None: unknown) is that of the micrographs it was trained for, `shape` the kind of particles, of
+    which those below `min_area_px` do not count.
     """
 
-    folder: Path
+    network: Network
     arm: str
     seed: int
-    border_core: BorderCore
     pixel_size_nm: float | None
-    patch_px: int
     shape: str
     min_area_px: int
 
-    def save(self) -> None:
-        """Writes model.json into the folder."""
-        write_json(self.folder / "model.json", {k: v for k, v in asdict(self).items() if k != "folder"})
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
+        return self.network.segment(image)
+
+    def describe(self) -> dict[str, Any]:
+        """All that its results depend on, with digests of its weights, as JSON can hold it."""
+        words = {name: getattr(self, name) for name in ("arm", "seed", "pixel_size_nm", "shape", "min_area_px")}
+        weights = sorted(self.network.folder.rglob("checkpoint_final.pth"))
+        return words | {
+            "border_core": asdict(self.network.border_core),
+            "weights": [file_digest(path) for path in weights],
+        }
+
+    def save(self, place: Path) -> None:
+        """Writes model.json into `place`, with the way from there to the network."""
+        record = self.describe() | {"network": os.path.relpath(self.network.folder.resolve(), place.resolve())}
+        write_json(place / "model.json", record)
+
+
+def list_models(folder: str | Path) -> list[tuple[str, int]]:
+    """Arm and seed of every model in the folder of a segmentation stage, in their order; of networks and others."""
+    path = Path(folder) / "models.json"
+    return [(arm, seed) for arm, seed in read_json(path)] if path.is_file() else []
+
+
+def models_of(exp: Experiment) -> list[tuple[str, int]]:
+    """Arm and seed of every model that the experiment asks for, in the order of `segmentation.arms`.
+
+    The seeds count from that of the run, which all of them share with the images that they were trained on.
+    """
+    arms = exp.profile.segmentation.arms
+    return [(arm, seed) for arm, n_seeds in arms.items() for seed in range(exp.seed, exp.seed + n_seeds)]
+
+
+def place_of(folder: str | Path, part: str, arm: str, seed: int) -> Path:
+    """Where the `part` of a model lies in the folder of a segmentation stage."""
+    return Path(folder) / part / arm / f"seed{seed}"
+
+
+def read_models(folder: str | Path) -> list[Model]:
+    """The trained networks in the folder of a segmentation stage."""
+    places = [place_of(folder, "models", arm, seed) for arm, seed in list_models(folder)]
+    return [_read(place) for place in places if (place / "model.json").is_file()]
 
 
 def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = None) -> Model:
@@ -39,9 +85,7 @@ def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = No
 
     `SegmentationError` where there is none, with those that there are.
     """
-    place = Path(run) / "segmentation"
-    folders = read_json(place / "models.json") if (place / "models.json").is_file() else []
-    models = [_read(place / folder) for folder in folders if (place / folder / "model.json").is_file()]
+    models = read_models(Path(run) / "segmentation")
     if not models:
         raise SegmentationError(
             f"expected the folder runs/<material>/<profile> of a run with a trained network, found none in {run}; "
@@ -55,11 +99,24 @@ def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = No
     raise SegmentationError(f"{run} has no network of {asked}; expected one of {known}")
 
 
-def predict(model: Model, images: Path, out: Path, log_file: Path, *, log: Callable[[str], None] = print) -> None:
-    """Class maps, in `out`, of all PNG files in `images`, uint16 gray [h, w]; see `drgan_lib.segmentation.nnunet`."""
-    nnunet.predict(model.folder, [(images, out)], log_file, log=log)
+def load_predictions(folder: str | Path, arm: str | None = None, seed: int | None = None) -> dict[str, SampleSet]:
+    """The test micrographs as the model of `arm` and `seed` sees them, by the rule that made the instances.
+
+    `folder` is that of a segmentation stage. By default, the first model counts. The rules are `plain` and, where the
+    model has it, `border_core`. Raises `SegmentationError` where there is no prediction.
+    """
+    for model in list_models(folder):
+        if arm in (None, model[0]) and seed in (None, model[1]):
+            place = place_of(folder, "predictions", *model)
+            if found := {rule: s for rule in RULES if len(s := open_samples(place / rule))}:
+                return found
+    raise SegmentationError(
+        f"expected predictions of {arm or 'a model'}, seed {seed}, in {folder}, found none; run segment first"
+    )
 
 
-def _read(folder: Path) -> Model:
-    stored = read_json(folder / "model.json")
-    return Model(folder=folder, **stored | {"border_core": BorderCore(**stored["border_core"])})
+def _read(place: Path) -> Model:
+    record = read_json(place / "model.json")
+    network = Network((place / record.pop("network")).resolve(), BorderCore(**record.pop("border_core")))
+    del record["weights"]
+    return Model(network, **record)

@@ -1,218 +1,190 @@
-"""Drives nnU-Net v2: plans, trains and predicts in a process of its own.
+"""nnU-Net v2 as a segmenter: trained in a process of its own, predicting in this one.
 
-Isensee et al., Nature Methods 18, 203 (2021). nnU-Net's own plan and trainer are the `default`; `compact` is
-the same method with a smaller network and a fixed number of iterations
-(`drgan_lib.segmentation.trainers`).
-
-A network lies in a folder: `nnUNet_results` in nnU-Net's layout, `nnunet.log`, and `trained_on.json`, a digest of what
-made it.
+Isensee et al., Nature Methods 18, 203 (2021). nnU-Net's own plan and trainer are the `default`; `compact` is the same
+method with a smaller network and a fixed number of iterations (`drgan_lib.segmentation.trainers`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from drgan_lib.config import Experiment
-from drgan_lib.digest import code_digest
-from drgan_lib.files import read_json, require_free_space, write_json
-from drgan_lib.segmentation.checks import SegmentationError, check_raw
-from drgan_lib.segmentation.predictions import predicted_names
+from drgan_lib.config import Experiment, SegmentationSettings
+from drgan_lib.digest import code_digest, imported_files
+from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+from drgan_lib.samples import SampleSet
+from drgan_lib.segmentation.instances import BorderCore
+from drgan_lib.segmentation.network import Network
+from drgan_lib.segmentation.raw import content, write_raw
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
+from drgan_lib.segmentation.training import TRAINERS, run_worker
+from drgan_lib.segmentation.training_set import check, set_aside
+from drgan_lib.segmentation.tune import tune_border_core
+from drgan_lib.store import Store
 
+DATASET = "Dataset001_particles"
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
 HERE = Path(__file__).parent
-# The code that networks and that predictions come from.
-TRAINERS, TRAIN, PREDICT = HERE / "trainers", HERE / "worker" / "train.py", HERE / "worker" / "predict.py"
-NO_MEMORY = (
-    "6 feet under",
-    "no longer alive",
-    "can't allocate memory",
-    "out of memory",
-    "MemoryError",
-    "std::bad_alloc",
-)
+MAKES_NETWORKS = [HERE.parent / "classes.py", HERE / "raw.py", HERE / "worker.py", *TRAINERS.glob("*.py")]
 
 
-def train(exp: Experiment, raw: Path, folder: Path, *, seed: int, log: Callable[[str], None] = print) -> None:
-    """Trains the network `folder` on the raw dataset `raw` from `seed`, unless that has been done.
+class NnUNet(Network):
+    """A network of nnU-Net, with border-core instances tuned on images of its own kind.
 
-    nnU-Net's output goes to `nnunet.log`. An interrupted training resumes; other settings, another training set or
-    other code that trains start anew. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or
-    is killed.
+    Parameters
+    ----------
+    settings : SegmentationSettings
+    store : Store
+        Where trained networks lie: `nnUNet_results` in nnU-Net's layout, and `nnunet.log`.
+    patch_px : int
+        Side of the patches that the compact network sees at once.
+    contour_px : int
+        Width of the contour around particles that it learns.
+    channel : str
+        The microscope, as nnU-Net shall name the channel.
+    min_area_px : int
+        Instances below this area do not count in tuning.
+
+    Fitted, it is a `Network` in a folder of the store.
     """
-    n_images = check_raw(raw, patch_px=exp.network_px)
-    _start_anew_if_changed(exp, folder, raw, seed)
-    if is_trained(folder):
-        return
-    require_free_space(folder, n_images * exp.material.patches.size_px**2 * 6 + 2**30, "preprocessing and training")
-    preprocessed = folder / "nnUNet_preprocessed"
-    request = _request(exp, folder, raw, seed)
-    _log_start(request, n_images, log)
-    run_worker(request, _environment(folder, raw.parent, preprocessed), folder / "nnunet.log", log=log)
-    write_json(folder / "trained_on.json", read_json(folder / "trained_on.json") | {"complete": True})
-    shutil.rmtree(preprocessed)
 
+    def __init__(
+        self,
+        settings: SegmentationSettings,
+        store: Store,
+        *,
+        patch_px: int,
+        contour_px: int = 1,
+        channel: str = "sem",
+        min_area_px: int = 0,
+    ):
+        super().__init__(folder=None)
+        self.settings, self.store, self.patch_px = settings, store, patch_px
+        self.contour_px, self.channel, self.min_area_px = contour_px, channel, min_area_px
 
-def predict(
-    folder: Path, places: Sequence[tuple[Path, Path]], log_file: Path, *, log: Callable[[str], None] = print
-) -> None:
-    """Segments with the network `folder` all images of each (images, out) in `places`; nnU-Net's output: `log_file`.
-
-    images/NAME.png, gray [h, w], gives what `drgan_lib.segmentation.predictions` reads in `out`. For parts of a larger
-    image, images/levels.json may hold the levels of that under each NAME, `mean`, `std`, `min` and `max`: nnU-Net would
-    else stretch an empty part until its noise looks like particles. Needs some 60 bytes of memory per pixel of the
-    largest image. Raises `SegmentationError` where the network is not trained, and when nnU-Net fails.
-    """
-    if not is_trained(folder):
-        raise SegmentationError(f"expected a trained network in {folder}, found none; run the segmentation stage first")
-    pairs = [{"images": str(images.resolve()), "out": str(out.resolve())} for images, out in places]
-    request = {"results": str(folder / "nnUNet_results"), "predict": pairs}
-    run_worker(request, _environment(folder, folder, folder), log_file, log=log)
-    for images, out in places:
-        if missing := unpredicted(images, out):
-            raise SegmentationError(f"nnU-Net left no prediction for {missing}; see {log_file}")
-
-
-def unpredicted(images: Path, out: Path) -> list[str]:
-    """Names of those PNG files in `images` that have no whole prediction in `out`."""
-    return sorted({path.stem for path in images.glob("*.png")} - predicted_names(out))
-
-
-def is_trained(folder: Path) -> bool:
-    """Whether the training of the network `folder` came to its end."""
-    mark = folder / "trained_on.json"
-    return mark.is_file() and read_json(mark).get("complete", False)
-
-
-def _environment(folder: Path, raw: Path, preprocessed: Path) -> dict[str, str]:
-    """Environment of the nnU-Net process: its folders and our trainers' place; the worker adds what the machine has."""
-    variables = {
-        "nnUNet_raw": str(raw.resolve()),
-        "nnUNet_preprocessed": str(preprocessed.resolve()),
-        "nnUNet_results": str((folder / "nnUNet_results").resolve()),
-        "nnUNet_extTrainer": str(TRAINERS),
-        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads leave shared cores to others
-        "PYTHONUNBUFFERED": "1",
-        "MPLBACKEND": "agg",
-    }
-    return {**os.environ, **variables}
-
-
-def run_worker(
-    request: dict[str, Any], variables: dict[str, str], log_file: Path, *, log: Callable[[str], None]
-) -> None:
-    """Runs the worker on `request`; its output goes to the end of `log_file`, a summary to `log`."""
-    command = [sys.executable, "-m", "drgan_lib.segmentation.worker"]
-    report, last = Reporter(request.get("epochs", 1), log), []
-    with log_file.open("a") as output, tempfile.TemporaryFile("w+") as asked:
-        json.dump(request, asked)
-        asked.seek(0)
-        process = subprocess.Popen(
-            command,
-            env=variables,
-            text=True,
-            errors="replace",
-            stdin=asked,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+    @classmethod
+    def of_experiment(cls, exp: Experiment, store: Store) -> NnUNet:
+        """With the settings of the experiment."""
+        return cls(
+            exp.profile.segmentation,
+            store,
+            patch_px=exp.network_px,
+            contour_px=exp.material.contour_px,
+            channel=exp.material.dataset.modality,
+            min_area_px=exp.material.min_area_px,
         )
-        try:
-            for line in process.stdout:
-                output.write(line)
-                last = [*last[-7:], line]
-                report(line)
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and any(sign in "".join(last) for sign in NO_MEMORY)):
-        raise SegmentationError(
-            "nnU-Net ended for lack of memory, most likely; close other programs, or, with the compact trainer, lower "
-            "segmentation.batch_size or segmentation.features, and run again: what is complete is kept. Its log is "
-            f"{log_file}"
-        )
-    if code:
-        raise SegmentationError(f"nnU-Net failed (exit status {code}); its log is {log_file}:\n{''.join(last)}")
+
+    def fit(self, samples: SampleSet, *, seed: int, log: Callable[[str], None] = print) -> NnUNet:
+        """Trains from `seed`, unless that has been done, and tunes; returns itself.
+
+        nnU-Net's output goes to `nnunet.log` in the network's folder. An interrupted training resumes. With the compact
+        trainer, more iterations go on from the longest shorter training that there is; their learning rate follows the
+        schedule of the new length from there on, so that the network is not quite that of one uninterrupted training.
+        Other settings, samples, or code that trains make another network. Some samples are set aside to tune on (see
+        `set_aside`); without them the defaults hold. Raises `SegmentationError` for samples that cannot be learned
+        from, and when nnU-Net fails or is killed.
+        """
+        learned, aside = set_aside(samples)
+        check(learned, patch_px=self.patch_px)
+        folder = self.store.folder("network", self._identity(learned, seed)) / str(self.settings.iterations)
+        if not (folder / "trained.json").is_file():
+            self._train(folder, learned, seed, log)
+        super().__init__(folder)
+        self._tune(aside, log)
+        return self
+
+    def _identity(self, samples: SampleSet, seed: int) -> dict[str, Any]:
+        """What makes the network, but for the iterations of the compact trainer."""
+        return {
+            "settings": self.settings.model_dump(mode="json", exclude={"arms", "iterations"}),
+            "seed": seed,
+            "patch_px": self.patch_px,
+            "contour_px": self.contour_px,
+            "channel": self.channel,
+            "samples": content(samples),
+            "code": code_digest(MAKES_NETWORKS, root=HERE.parent),
+        }
+
+    def _train(self, folder: Path, samples: SampleSet, seed: int, log: Callable[[str], None]) -> None:
+        settings = self.settings
+        raw, preprocessed, results = (folder / f"nnUNet_{part}" for part in ("raw", "preprocessed", "results"))
+        n_px = sum(sample.image.size for sample in samples)
+        require_free_space(folder, n_px * 6 + 2**30, "preprocessing and training")
+        if not (raw / DATASET).is_dir():
+            given = settings.normalization != "zscore"
+            channel = settings.normalization if given else self.channel
+            write_raw(raw / DATASET, samples, contour_px=self.contour_px, seam_px=settings.seam_px, channel=channel)
+        if settings.trainer == "compact":
+            _go_on_from_shorter(folder)
+        request = request_of(settings, patch_px=self.patch_px, seed=seed)
+        log(f"nnU-Net: {len(samples)} training images, {_in_words(settings)}")
+        folders = {"preprocessed": str(preprocessed.resolve()), "results": str(results.resolve())}
+        variables = {"nnUNet_raw": str(raw.resolve())} | {f"nnUNet_{name}": place for name, place in folders.items()}
+        run_worker(request | folders, variables, folder / "nnunet.log", log=log)
+        write_json(folder / "trained.json", {"iterations": settings.iterations})
+        for part in (raw, preprocessed):
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _tune(self, aside: SampleSet, log: Callable[[str], None]) -> None:
+        """Chooses the settings of the border-core instances on the samples set aside, unless that has been done."""
+        if not len(aside):
+            log("border-core instances: too few images to set any aside for tuning, so the defaults hold")
+            return
+        code = code_digest(imported_files(HERE / "nnunet.py", within=HERE), root=HERE)
+        made_from = {"samples": content(aside), "min_area_px": self.min_area_px, "code": code}
+        path = self.folder / "border_core.json"
+        if not path.is_file() or read_json(path)["made_from"] != made_from:
+            maps = [self.class_map(sample.image) for sample in aside]
+            chosen, table = tune_border_core(maps, [s.instances for s in aside], min_area=self.min_area_px)
+            with atomic_path(path.with_suffix(".csv")) as temporary:
+                table.to_csv(temporary, index=False)
+            write_json(path, {"made_from": made_from, "chosen": asdict(chosen)})
+        self.border_core = BorderCore(**read_json(path)["chosen"])
+        log(f"border-core instances, tuned on {len(aside)} images set aside from the training set: {self.border_core}")
 
 
-class Reporter:
-    """Turns nnU-Net's output into a few lines."""
-
-    def __init__(self, epochs: int, log: Callable[[str], None]):
-        self.epochs, self.log, self.epoch = epochs, log, 0
-        self.every = max(1, epochs // 20)
-
-    def __call__(self, line: str) -> None:
-        if line.startswith("STAGE "):
-            self.log(f"nnU-Net: {line.removeprefix('STAGE ').strip()}")
-        elif found := re.search(r": Epoch (\d+)\s*$", line):
-            self.epoch = int(found[1]) + 1
-        elif (found := re.search(r": train_loss (\S+)", line)) and (
-            self.epoch % self.every == 0 or self.epoch == self.epochs
-        ):
-            self.log(f"nnU-Net: epoch {self.epoch}/{self.epochs}, training loss {float(found[1]):.3f}")
-
-
-def _request(exp: Experiment, folder: Path, raw: Path, seed: int) -> dict[str, Any]:
-    settings = exp.profile.segmentation
+def request_of(settings: SegmentationSettings, *, patch_px: int, seed: int) -> dict[str, Any]:
+    """What the worker is asked to train, but for its folders."""
     compact = settings.trainer == "compact"
     configuration = {
         "name": "2d_compact",
-        "patch_px": exp.network_px,
+        "patch_px": patch_px,
         "seed": seed,
         **settings.model_dump(include={"iterations", "batch_size", "features", "stages"}),
     }
     return {
-        "dataset": raw.name,
+        "dataset": DATASET,
         "planner": settings.planner,
         "trainer": "CompactTrainer" if compact else "AtomicTrainer",
         "configuration": configuration if compact else {"name": "2d"},
         "epochs": -(-settings.iterations // COMPACT_EPOCH) if compact else DEFAULT_EPOCHS,
         "folds": [str(k) for k in range(5)] if settings.fold == "five" else [settings.fold],
-        "preprocessed": str((folder / "nnUNet_preprocessed").resolve()),
-        "results": str((folder / "nnUNet_results").resolve()),
     }
 
 
-def _start_anew_if_changed(exp: Experiment, folder: Path, raw: Path, seed: int) -> None:
-    """Removes what was trained with other settings, on another training set or by other code."""
-    settings = exp.profile.segmentation.model_dump(mode="json", exclude={"arms"})
-    about = {name: value for name, value in read_json(raw / "dataset.json").items() if name != "description"}
-    digest = hashlib.sha256(f"{settings} {seed} {exp.network_px} {about}".encode())
-    for path in sorted(raw.glob("*Tr/*.png")):
-        digest.update(path.name.encode() + path.read_bytes())
-    digest.update(code_digest([*TRAINERS.glob("*.py"), TRAIN], root=TRAINERS.parent).encode())
-    mark, key = folder / "trained_on.json", digest.hexdigest()
-    if not mark.is_file() or read_json(mark)["sha256"] != key:
-        mark.unlink(missing_ok=True)  # first: half a network must not be taken for a trained one
-        shutil.rmtree(folder, ignore_errors=True)
-        write_json(mark, {"sha256": key})
+def _go_on_from_shorter(folder: Path) -> None:
+    """Copies the checkpoints and the log of the longest shorter training beside `folder`, where it has none yet."""
+    lengths = [int(path.parent.name) for path in folder.parent.glob("*/trained.json")]
+    if not (shorter := [length for length in lengths if length < int(folder.name)]):
+        return
+    source = folder.with_name(str(max(shorter)))
+    for final in source.rglob("checkpoint_final.pth"):
+        target = (folder / final.relative_to(source)).with_name("checkpoint_latest.pth")
+        if not list(target.parent.glob("checkpoint_*.pth")):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(final, temporary)
+    if not (folder / "nnunet.log").is_file():
+        shutil.copyfile(source / "nnunet.log", folder / "nnunet.log")
 
 
-def _log_start(request: dict[str, Any], n_images: int, log: Callable[[str], None]) -> None:
-    configuration = request["configuration"]
-    if request["trainer"] == "CompactTrainer":
+def _in_words(settings: SegmentationSettings) -> str:
+    if settings.trainer == "compact":
         how = (
-            f"compact trainer, {configuration['iterations']} iterations, "
-            f"{configuration['features']} features, {configuration['stages']} stages"
+            f"compact trainer, {settings.iterations} iterations, {settings.features} features, {settings.stages} stages"
         )
     else:
         how = "default trainer (nnU-Net's own plan; iterations, batch_size, features and stages do not apply)"
-    if len(request["folds"]) > 1:
-        how += f", {len(request['folds'])} folds one after the other"
-    log(f"nnU-Net: {n_images} training images, {how}")
+    return how + (", 5 folds one after the other" if settings.fold == "five" else "")

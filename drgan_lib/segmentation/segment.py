@@ -2,118 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from skimage.io import imread, imsave
+from typing import TYPE_CHECKING
 
 from drgan_lib.config import Experiment
-from drgan_lib.data import held_out_sources, read_held_out
-from drgan_lib.digest import code_digest, digest, file_digest
-from drgan_lib.files import atomic_path, read_json, write_json
-from drgan_lib.segmentation import nnunet, predictions
-from drgan_lib.segmentation.arms import CLASSICAL, write_training_set
-from drgan_lib.segmentation.instances import BorderCore
-from drgan_lib.segmentation.model import Model
-from drgan_lib.segmentation.predictions import read_class_map, write_class_map
-from drgan_lib.segmentation.tune import tune_border_core
+from drgan_lib.digest import code_digest, imported_files
+from drgan_lib.files import read_json, write_json
+from drgan_lib.registry import split_arm
+from drgan_lib.samples import SampleSet, write_samples
+from drgan_lib.segmentation.model import Model, models_of, place_of
+from drgan_lib.segmentation.network import Network
+from drgan_lib.segmentation.segmenter import Segmenter, make_segmenter, segment_by_rules
+from drgan_lib.store import Store
+
+if TYPE_CHECKING:
+    from drgan_lib.synthesis.sources import Origin
+
+HERE = Path(__file__).parent
 
 
-def model_folders(exp: Experiment) -> Iterator[tuple[str, int, Path]]:
-    """Arm, seed and folder of every model of the run, in the order of `segmentation.arms`.
+def segment(
+    exp: Experiment,
+    truth: SampleSet,
+    origin: Origin,
+    folder: str | Path,
+    store: Store,
+    *,
+    log: Callable[[str], None] = print,
+) -> Path:
+    """Makes every model of `segmentation.arms` and segments the test micrographs `truth`; returns `folder`.
 
-    The seeds count from that of the run, which all of them share with the images that they were trained on.
+    Networks lie in the `store`. Written to `folder` are `truth` (with instances, where there is a mask) and, for each
+    model, `predictions/ARM/seedN/RULE`, both sample sets of 16 bits, and `models/ARM/seedN/model.json` of each network.
+    The instances of `truth` are copied, and nothing else is made of them. What an interrupted call finished stands.
+    Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed.
     """
-    for arm, n_seeds in exp.profile.segmentation.arms.items():
-        for seed in range(exp.seed, exp.seed + n_seeds):
-            yield arm, seed, exp.stage_dir("segmentation") / "arms" / arm / f"seed{seed}"
+    # Imported late: the renderer comes with it.
+    from drgan_lib.synthesis.sources import training_samples
 
-
-def segment(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> Path:
-    """Makes every model of `segmentation.arms` and segments the test micrographs of the dataset in `folder`.
-
-    Each lies in segmentation/arms/ARM/seedN: the network (see `drgan_lib.segmentation.nnunet`), model.json with the
-    instance method tuned for it, border_core.csv with all that was tried, and its `predictions`. What an interrupted
-    call finished stands. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed,
-    `DataError` for unusable test micrographs. Returns the stage's folder.
-    """
-    stage = exp.stage_dir("segmentation")
-    images = write_test_images(exp, folder)
-    models = list(model_folders(exp))
-    write_json(stage / "models.json", [str(place.relative_to(stage)) for _, _, place in models])
-    for _, _, place in models:
-        (place / "model.json").unlink(missing_ok=True)  # until it is known to be that of these settings
-    for number, (arm, seed, place) in enumerate(models, 1):
+    folder = Path(folder)
+    shutil.rmtree(folder / "truth", ignore_errors=True)
+    truth = write_samples(folder / "truth", truth, bits=16)
+    models = models_of(exp)
+    write_json(folder / "models.json", models)
+    shutil.rmtree(folder / "models", ignore_errors=True)  # until they are known to be those of these settings
+    trained_nm = exp.material.dataset.pixel_size_nm
+    if trained_nm is None and len(origin.micrographs):
+        trained_nm = origin.micrographs[0].pixel_size_nm
+    samples: dict[str, SampleSet] = {}
+    for number, (arm, seed) in enumerate(models, 1):
         log(f"model {number} of {len(models)}: {arm}, seed {seed}")
-        if arm in CLASSICAL:
-            for path in sorted(images.glob("*.png")):
-                write_class_map(place / "predictions", path.stem, CLASSICAL[arm](imread(path) / 65535))
-        else:
-            if seed == exp.seed:
-                raw = write_training_set(exp, folder, arm, place.parent)
-            nnunet.train(exp, raw, place, seed=seed, log=log)
-            _predict(exp, images, place, log)
-            _tune(exp, arm, seed, place, log)
-    return stage
+        if arm not in samples:
+            samples = {arm: training_samples(arm, origin)}
+        segmenter = make_segmenter(split_arm(arm)[1], exp, store).fit(samples[arm], seed=seed, log=log)
+        _predict(segmenter, truth, place_of(folder, "predictions", arm, seed))
+        if isinstance(segmenter, Network):
+            network, shape = Network(segmenter.folder, segmenter.border_core), exp.material.meshes.shape
+            model = Model(network, arm, seed, trained_nm, shape, exp.material.min_area_px)
+            model.save(place_of(folder, "models", arm, seed))
+    return folder
 
 
-def write_test_images(exp: Experiment, folder: str | Path) -> Path:
-    """Test micrographs of the dataset in `folder` as 16-bit PNG in segmentation/images, whose path is returned.
-
-    They are cropped to the sample rows and have the gray scale of the training micrographs.
-    """
-    images = exp.stage_dir("segmentation") / "images"
-    shutil.rmtree(images, ignore_errors=True)
-    for source in held_out_sources(exp, folder):
-        micrograph = read_held_out(exp, source)
-        with atomic_path(images / f"{micrograph.name}.png") as temporary:
-            imsave(temporary, np.round(micrograph.image * 65535).astype(np.uint16), check_contrast=False)
-    return images
-
-
-def _predict(exp: Experiment, images: Path, place: Path, log: Callable[[str], None]) -> None:
-    """Segments the test images, and those set aside for tuning, unless the network and they are those of last time."""
-    aside = place.parent / "tuning" / "images"
-    files = [*sorted(images.glob("*.png")), *sorted(aside.glob("*.png"))]
-    trained = read_json(place / "trained_on.json")["sha256"]
-    code = code_digest([nnunet.PREDICT, Path(predictions.__file__)], root=nnunet.HERE)
-    key = {"sha256": digest(trained + code + "".join(path.name + file_digest(path) for path in files))}
-    mark = place / "predicted.json"
-    targets = {images: place / "predictions"} | ({aside: place / "tuning"} if aside.is_dir() else {})
-    missing = any(nnunet.unpredicted(*target) for target in targets.items())
-    if not missing and mark.is_file() and read_json(mark) == key:
+def _predict(segmenter: Segmenter, truth: SampleSet, place: Path) -> None:
+    """Segments all images of `truth`, unless segmenter, images and code are known to be those of last time."""
+    identity, mark = getattr(segmenter, "identity", None), place / "made_from.json"
+    images = hashlib.sha256()
+    for sample in truth:
+        images.update(f"{sample.name} {sample.image.shape} {sample.pixel_size_nm}".encode() + sample.image.tobytes())
+    code = code_digest(imported_files(HERE / "segment.py", within=HERE), root=HERE)
+    made_from = {"segmenter": identity, "images": images.hexdigest(), "code": code}
+    if identity is not None and mark.is_file() and read_json(mark) == made_from:
         return
-    mark.unlink(missing_ok=True)
-    for out in targets.values():
-        shutil.rmtree(out, ignore_errors=True)
-    nnunet.predict(place, list(targets.items()), place / "nnunet.log", log=log)
-    write_json(mark, key)
-
-
-def _tune(exp: Experiment, arm: str, seed: int, place: Path, log: Callable[[str], None]) -> None:
-    """Chooses the settings of the border-core instances on the images set aside, and completes the model."""
-    material, aside = exp.material, place.parent / "tuning" / "instances"
-    model = Model(
-        folder=place,
-        arm=arm,
-        seed=seed,
-        border_core=BorderCore(),
-        pixel_size_nm=read_json(exp.stage_dir("data") / "dataset.json").get("pixel_size_nm"),
-        patch_px=exp.network_px,
-        shape=material.meshes.shape,
-        min_area_px=material.min_area_px,
-    )
-    truths = {path.stem: imread(path).astype(np.int32) for path in sorted(aside.glob("*.png"))}
-    if truths:
-        maps = [read_class_map(place / "tuning", name) for name in truths]
-        chosen, table = tune_border_core(maps, list(truths.values()), min_area=material.min_area_px)
-        model = replace(model, border_core=chosen)
-        with atomic_path(place / "border_core.csv") as temporary:
-            table.to_csv(temporary, index=False)
-        log(f"border-core instances, tuned on {len(truths)} images set aside from the training set: {chosen}")
-    else:
-        log("border-core instances: too few images to set any aside for tuning, so the defaults hold")
-    model.save()
+    shutil.rmtree(place, ignore_errors=True)
+    for sample in truth:
+        for rule, (labels, confidence) in segment_by_rules(segmenter, sample.image).items():
+            write_samples(place / rule, [replace(sample, instances=labels, confidence=confidence)], bits=16)
+    write_json(mark, made_from)

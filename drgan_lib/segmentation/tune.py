@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from drgan_lib.segmentation.class_map import ClassMap
 from drgan_lib.segmentation.instances import BorderCore, border_core
 from drgan_lib.segmentation.metrics import match, remove_small
-from drgan_lib.segmentation.predictions import ClassMap
 
 LEVELS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95)
 NECKS = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)

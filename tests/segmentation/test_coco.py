@@ -26,9 +26,7 @@ def test_one_confident_image_agrees_with_a_hand_made_curve(true: np.ndarray, pre
     assume(no_tie(true, predicted))
     assume(len(ids(true)) and len(ids(predicted)))
     rank = np.random.default_rng(0).permutation(8)[: len(ids(predicted))]
-    confidence = np.zeros(true.shape)
-    for position, label in zip(rank, ids(predicted), strict=True):
-        confidence[predicted == label] = 1 - position / 10
+    confidence = 1 - rank / 10
     order = ids(predicted)[np.argsort(rank)]
     table = iou_table(true, predicted)
     areas = []
@@ -52,6 +50,7 @@ def called_by_hand(coco, evaluation, pairs: list, confidence: list) -> tuple[flo
     truth, found = [], []
     for image, pair in enumerate(pairs):
         for labels, items in zip(pair, (truth, found), strict=True):
+            before = len(items)
             for label in ids(labels):
                 code = rle.encode(np.asfortranarray(labels == label, dtype=np.uint8))
                 items.append(
@@ -63,7 +62,7 @@ def called_by_hand(coco, evaluation, pairs: list, confidence: list) -> tuple[flo
                         "area": float(rle.area(code)),
                         "iscrowd": 0,
                         "bbox": rle.toBbox(code).tolist(),
-                        "score": float(confidence[image][labels == label].mean()),
+                        "score": float(confidence[image][len(items) - before]) if items is found else 1.0,
                     }
                 )
     with redirect_stdout(io.StringIO()):
@@ -80,7 +79,7 @@ def called_by_hand(coco, evaluation, pairs: list, confidence: list) -> tuple[flo
 @pytest.mark.parametrize("library", [(COCO, COCOeval), FASTER])
 def test_libraries_called_by_hand_give_the_same(library: tuple):
     pairs = [random_pair(seed) for seed in range(3)]
-    confidence = [1 / (1 + predicted + image / 10) for image, (_, predicted) in enumerate(pairs)]
+    confidence = [1 / (1 + ids(predicted) + image / 10) for image, (_, predicted) in enumerate(pairs)]
     ours = coco_ap([t for t, _ in pairs], [p for _, p in pairs], confidence)
     assert 0 < ours["coco_ap50_95"] < ours["coco_ap50"] < 1
     assert (ours["coco_ap50_95"], ours["coco_ap50"]) == pytest.approx(
@@ -92,7 +91,7 @@ def test_agrees_with_faster_coco_eval_on_200_pairs():
     figures = []
     for seed in range(200):
         true, predicted = adversarial_pair(seed)
-        confidence = 1 / (1 + predicted)
+        confidence = 1 / (1 + ids(predicted))
         ours = coco_ap([true], [predicted], [confidence])
         if true.any() and predicted.any():  # the library leaves the others undefined
             theirs = called_by_hand(*FASTER, [(true, predicted)], [confidence])
@@ -113,7 +112,8 @@ def test_more_detections_than_cocos_limit_count():
     ("predicted", "confidence", "message"),
     [
         ([np.ones((4, 4), int)], None, r"got \[2, 1\]"),
-        ([np.ones((4, 4), int)] * 2, [np.ones((4, 4))], r"got \[2, 2, 1\]"),
+        ([np.ones((4, 4), int)] * 2, [[1.0]], r"got \[2, 2, 1\]"),
+        ([np.ones((4, 4), int)] * 2, [[1.0], [1.0, 0.5]], "each of 1 instances, got 2"),
         ([np.ones((4, 4), int), np.ones((4, 5), int)], None, r"got \[\(4, 4\), \(4, 5\)\]"),
     ],
 )

@@ -1,87 +1,122 @@
-"""Checks before training, the child process and its failures; one small training is marked slow."""
+"""nnU-Net: what stands and what goes on, its process and its failures, and one small training in earnest."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
+from functools import partial
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
-from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
-    RescaleTo01Normalization,
-    ZScoreNormalization,
-)
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from skimage.io import imread, imsave
 
-from drgan_lib.config import load_experiment
-from drgan_lib.files import read_json, write_json
-from drgan_lib.segmentation import SegmentationError, evaluate, load_model, nnunet, segment
-from drgan_lib.segmentation.arms import write_training_set
-from drgan_lib.segmentation.checks import check_raw
-from drgan_lib.segmentation.predictions import read_class_map
-from drgan_lib.segmentation.trainers.atomic import AtomicTrainer
-from drgan_lib.segmentation.trainers.compact import CompactTrainer
-from drgan_lib.segmentation.worker.predict import normalised_by
+from drgan_lib.config import SegmentationSettings, load_experiment
+from drgan_lib.files import read_json
+from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.segmentation import NnUNet, SegmentationError, nnunet, plain, read_training, score
+from drgan_lib.segmentation import network as prediction
+from drgan_lib.segmentation.instances import BorderCore
+from drgan_lib.segmentation.nnunet import request_of
+from drgan_lib.segmentation.tiles import apply_windows
+from drgan_lib.segmentation.trainers.compact import AtomicTrainer, CompactTrainer
+from drgan_lib.segmentation.training import Reporter, run_worker
+from drgan_lib.store import Store
+from tests.segmentation.conftest import micrographs
+
+
+def compact(**changes) -> SegmentationSettings:
+    return SegmentationSettings(trainer="compact", **{"iterations": 100, "features": 4, "stages": 3} | changes)
 
 
 @pytest.fixture
-def raw(fabricate, folder) -> Path:
-    """Training set of nnU-Net of four fabricated synthetic images."""
-    exp = fabricate()
-    return write_training_set(exp, folder, "synthetic", exp.run_dir / "arm")
+def fit(tmp_path, calls):
+    """Function that fits a network whose trainings and predictions are played; what was asked for since is `calls`."""
+
+    def fitted(samples=None, *, seed: int = 0, min_area_px: int = 20, contour_px: int = 1, **changes) -> NnUNet:
+        calls.clear()
+        segmenter = NnUNet(
+            compact(**changes), Store(tmp_path), patch_px=64, min_area_px=min_area_px, contour_px=contour_px
+        )
+        return segmenter.fit(micrographs(4) if samples is None else samples, seed=seed, log=[].append)
+
+    return fitted
 
 
-def test_a_good_training_set_passes(raw):
-    assert check_raw(raw, patch_px=64) == 6
+def test_a_training_stands_until_its_samples_its_seed_or_its_settings_change(fit, calls):
+    first = fit()
+    assert calls == ["train 4 images, seed 0"]
+    assert not list(first.folder.glob("nnUNet_raw")), "what nothing needs any more is removed"
+    assert fit(arms="synthetic:3,otsu").folder == first.folder
+    assert fit(min_area_px=50).folder == first.folder
+    assert calls == []
+    moved = micrographs(4).map(lambda s: Sample(s.name, s.image, instances=np.roll(s.instances, 1)))
+    for changed in (
+        partial(fit, moved),
+        partial(fit, seed=1),
+        partial(fit, contour_px=2),
+        partial(fit, seam_px=2),
+        partial(fit, normalization="rescale_to_0_1"),
+    ):
+        assert changed().folder.parent != first.folder.parent
+        assert len(calls) == 1
+    assert fit().folder == first.folder
+    assert calls == [], "a setting that is changed back finds its network again"
 
 
-def test_a_missing_training_set_names_what_writes_it(tmp_path):
-    with pytest.raises(SegmentationError, match="write it with write_training_set first"):
-        check_raw(tmp_path / "nothing", patch_px=64)
+def test_other_code_that_trains_makes_another_network(fit, calls, tmp_path, monkeypatch):
+    code = tmp_path / "compact.py"
+    monkeypatch.setattr(nnunet, "MAKES_NETWORKS", [code])
+    monkeypatch.setattr(nnunet, "HERE", tmp_path / "segmentation")
+    folders = []
+    for text in ("value = 1\n", "value = 1  # a comment\n", "value = 2\n"):
+        code.write_text(text)
+        folders.append(fit().folder)
+    assert folders[0] == folders[1] != folders[2]
 
 
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        (np.zeros((64, 64), np.uint8), "holds a particle"),
-        (np.full((64, 64), 255, np.uint8), r"got values \[255\]"),
-        (np.ones((64, 32), np.uint8), r"one 2-D shape, got \(64, 64\), \(64, 32\)"),
-    ],
-)
-def test_labels_that_cannot_be_learned_are_refused_before_the_start(fabricate, folder, monkeypatch, label, message):
-    monkeypatch.setattr(nnunet, "run_worker", lambda *_, **__: pytest.fail("started"))
-    exp = fabricate(n_train=1)
-    raw = write_training_set(exp, folder, "synthetic", exp.run_dir / "arm")
-    imsave(raw / "labelsTr" / "synthetic_00000.png", label, check_contrast=False)
-    with pytest.raises(SegmentationError, match=message):
-        nnunet.train(exp, raw, exp.run_dir / "network", seed=0)
+def test_more_iterations_go_on_from_the_longest_shorter_training(fit, calls):
+    weights = [next(fit(iterations=n).folder.rglob("checkpoint_final.pth")).read_text() for n in (100, 50, 300, 70)]
+    assert weights == ["100", "50", "100 + 300", "50 + 70"]
+    grown = fit(iterations=300)
+    assert calls == []
+    assert (grown.folder / "nnunet.log").read_text() == "trained 100\ntrained 300\n"
 
 
-def test_image_without_label_is_refused(raw):
-    (raw / "labelsTr" / "synthetic_00002.png").unlink()
-    with pytest.raises(SegmentationError, match="'synthetic_00002'"):
-        check_raw(raw, patch_px=64)
+def test_instances_are_tuned_once_on_images_set_aside(fit, calls):
+    samples = micrographs(60, n_discs=3)
+    first = fit(samples)
+    assert calls == ["train 50 images, seed 0"] + 10 * ["predict"]
+    assert len((first.folder / "border_core.csv").read_text().splitlines()) == 43
+    again = fit(samples)
+    assert calls == []
+    assert again.border_core == first.border_core
+    fit(samples, min_area_px=50)
+    assert calls == 10 * ["predict"]
+    assert fit().border_core == BorderCore(), "too few images to tune on"
 
 
-def test_images_smaller_than_a_patch_are_refused(raw):
-    with pytest.raises(SegmentationError, match="at least 128 x 128"):
-        check_raw(raw, patch_px=128)
-
-
-def test_environment_stays_below_the_network(tmp_path):
-    before, variables = dict(os.environ), nnunet._environment(tmp_path, tmp_path / "raw", tmp_path / "pre")
-    assert dict(os.environ) == before
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        assert Path(variables[name]).is_relative_to(tmp_path.resolve())
-    assert (Path(variables["nnUNet_extTrainer"]) / "compact.py").is_file()
+def test_an_unusable_training_set_is_refused_before_the_start(fit, calls):
+    with pytest.raises(SegmentationError, match="at least 64 x 64"):
+        fit(micrographs(2, 32))
+    assert calls == []
 
 
 def test_a_network_that_is_not_trained_is_not_asked(tmp_path):
-    with pytest.raises(SegmentationError, match="run the segmentation stage first"):
-        nnunet.predict(tmp_path, [(tmp_path, tmp_path / "out")], tmp_path / "nnunet.log")
+    segmenter = NnUNet(compact(), Store(tmp_path), patch_px=64)
+    with pytest.raises(SegmentationError, match="expected a trained network in None, found none; call fit"):
+        segmenter.segment(np.zeros((64, 64), np.float32))
+
+
+def test_both_trainers_save_without_half_written_checkpoints_and_five_folds_are_five_networks():
+    paper = load_experiment("tio2_sem", "paper").profile.segmentation
+    trainers = [request_of(settings, patch_px=64, seed=0)["trainer"] for settings in (compact(), paper)]
+    assert trainers == ["CompactTrainer", "AtomicTrainer"]
+    folds = [request_of(compact(fold=fold), patch_px=64, seed=0)["folds"] for fold in ("all", "five")]
+    assert folds == [["all"], ["0", "1", "2", "3", "4"]]
 
 
 @pytest.mark.parametrize(
@@ -93,51 +128,17 @@ def test_a_network_that_is_not_trained_is_not_asked(tmp_path):
         ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "lack of memory"),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "lack of memory"),
         ("raise ValueError('the reason')", "ValueError: the reason"),
+        ("import os; raise ValueError(os.environ['nnUNet_raw'] + os.environ['nnUNet_extTrainer'])", "/raw/.*trainers"),
     ],
 )
 def test_a_failing_process_is_explained(tmp_path, monkeypatch, program, message):
-    script = tmp_path / "python"
-    script.write_text(f"#!{nnunet.sys.executable}\n{program}\n")
+    script, before = tmp_path / "python", dict(os.environ)
+    script.write_text(f"#!{os.sys.executable}\n{program}\n")
     script.chmod(0o755)
-    monkeypatch.setattr(nnunet.sys, "executable", str(script))
+    monkeypatch.setattr(os.sys, "executable", str(script))
     with pytest.raises(SegmentationError, match=message):
-        nnunet.run_worker({}, dict(os.environ), tmp_path / "nnunet.log", log=print)
-
-
-def test_a_training_stands_until_its_labels_its_seed_or_its_code_change(fabricate, raw, tmp_path, monkeypatch):
-    exp, trainers, network = fabricate(), tmp_path / "code" / "trainers", tmp_path / "network"
-    trainers.mkdir(parents=True)
-    code = trainers / "compact.py", trainers.parent / "train.py"
-    for path in code:
-        path.write_text("value = 1\n")
-    monkeypatch.setattr(nnunet, "TRAINERS", trainers)
-    monkeypatch.setattr(nnunet, "TRAIN", code[1])
-    trained = network / "nnUNet_results" / "checkpoint_final.pth"
-
-    def stands(exp=exp, seed=0) -> bool:
-        nnunet._start_anew_if_changed(exp, network, raw, seed)
-        stood = trained.is_file()
-        trained.parent.mkdir(exist_ok=True)
-        trained.touch()
-        return stood
-
-    assert not stands()
-    assert stands()
-    assert stands(exp=fabricate(segmentation__arms="synthetic:3,otsu"))
-    assert not stands(exp=fabricate(segmentation__iterations=7))
-    assert not stands(seed=1)
-    assert not stands()
-    code[0].write_text("value = 1  # a comment\n")
-    assert stands()
-    about = raw / "dataset.json"
-    write_json(about, read_json(about) | {"description": "in other words"})
-    assert stands()
-    write_json(about, read_json(about) | {"channel_names": {"0": "rescale_to_0_1"}})
-    assert not stands()
-    for path in (*code, raw / "labelsTr" / "synthetic_00000.png"):
-        path.write_bytes(path.read_bytes() + b"more = 1\n")
-        assert not stands()
-        assert stands()
+        run_worker({}, {"nnUNet_raw": "/raw/"}, tmp_path / "nnunet.log")
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("trainer", [AtomicTrainer, CompactTrainer])
@@ -162,33 +163,9 @@ def test_an_interrupted_save_leaves_the_last_checkpoint_whole(tmp_path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_both_trainers_save_without_half_written_checkpoints(fabricate, tmp_path):
-    compact = fabricate()
-    default = load_experiment("tio2_sem", "paper", runs=tmp_path)
-    names = [nnunet._request(exp, tmp_path, tmp_path, 0)["trainer"] for exp in (compact, default)]
-    assert names == ["CompactTrainer", "AtomicTrainer"]
-
-
-def test_a_part_is_normalised_as_the_image_that_it_is_of():
-    scheme = ZScoreNormalization(use_mask_for_norm=False, intensityproperties={}, target_dtype=np.float32)
-    part = np.array([[1.0, 5.0]], np.float32)
-    to_01 = RescaleTo01Normalization(use_mask_for_norm=False, intensityproperties={}, target_dtype=np.float32)
-    with normalised_by({"mean": 2.0, "std": 4.0, "min": 0.0, "max": 10.0}):
-        np.testing.assert_allclose(scheme.run(part.copy()), [[-0.25, 0.75]])
-        np.testing.assert_allclose(to_01.run(part.copy()), [[0.1, 0.5]])
-    with normalised_by(None):
-        np.testing.assert_allclose(scheme.run(part.copy()), [[-1, 1]])
-        np.testing.assert_allclose(to_01.run(part.copy()), [[0, 1]])
-
-
-def test_five_folds_are_five_networks(fabricate, tmp_path):
-    folds = [nnunet._request(fabricate(segmentation__fold=f), tmp_path, tmp_path, 0)["folds"] for f in ("all", "five")]
-    assert folds == [["all"], ["0", "1", "2", "3", "4"]]
-
-
 def test_progress_is_a_few_lines():
     lines = []
-    report = nnunet.Reporter(40, lines.append)
+    report = Reporter(40, lines.append)
     for epoch in range(40):
         report(f"2026-01-01: Epoch {epoch}\n")
         report("2026-01-01: noise\n")
@@ -199,41 +176,73 @@ def test_progress_is_a_few_lines():
 
 
 @pytest.mark.slow
-def test_trains_resumes_predicts_and_scores(fabricate, folder):
-    """Three epochs, cut off in the second; the next call goes on there and finishes; a third has nothing to do."""
-    exp = fabricate(n_train=60, segmentation__iterations=120, segmentation__arms="synthetic+background,otsu")
-    with pytest.raises(KeyboardInterrupt):
-        segment(exp, folder, log=_interrupt_at("epoch 2/3"))
-    network, lines = exp.stage_dir("segmentation") / "arms" / "synthetic+background" / "seed0", []
-    assert len(list(network.rglob("checkpoint_latest.pth"))) == 1
-    segment(exp, folder, log=lines.append)
-    assert not [line for line in lines if "epoch 1/3" in line]
-    assert [line for line in lines if "epoch 3/3" in line]
-    for name in ("sem0", "sem1"):
-        found = read_class_map(network / "predictions", name)
-        assert (found.classes.shape, found.particle.dtype) == ((72, 80), np.float32)
+def test_an_interrupted_training_resumes_and_learns(trained):
+    assert not [line for line in trained.lines if "epoch 1/2" in line]
+    assert [line for line in trained.lines if "epoch 2/2" in line]
+    assert read_training(trained.folder / "nnunet.log")["epoch"].tolist() == [0, 1]
+    plans = json.loads(next(trained.folder.rglob("plans.json")).read_text())["configurations"]["2d_compact"]
+    assert plans["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16]
+    assert (plans["patch_size"], plans["batch_size"]) == ([32, 32], 2)
+
+
+@pytest.mark.slow
+def test_it_predicts_in_this_process_quietly_and_is_loaded_once(trained, capsys, monkeypatch):
+    backend = matplotlib.get_backend()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    for sample in micrographs(2, 80, n_discs=8, seed=5):
+        found = trained.class_map(sample.image)
+        assert (found.classes.shape, found.particle.dtype) == ((80, 80), np.float32)
         assert (found.classes == 1)[found.particle > 0.5].all()
         assert (found.particle > 1 / 3 - 1e-4)[found.classes == 1].all()
-        truth = imread(folder / "masks" / f"{name}.png")[:72] > 0
-        for edge, true in ((found.classes[0], truth[0]), (found.classes[:, -1], truth[:, -1])):
-            assert not true.any() or (edge == 1)[true].mean() > 0.5, "particles reach the border"
-    model = load_model(exp.run_dir)
-    assert (model.arm, model.seed, model.patch_px, model.folder) == ("synthetic+background", 0, 64, network)
-    figures = evaluate(exp, folder, log=lines.append)
-    assert figures["dsc"]["value"] > 0.6
-    assert figures["border_core_pq"]["value"] > 0.1
-    plans = json.loads(next(network.rglob("plans.json")).read_text())
-    compact = plans["configurations"]["2d_compact"]
-    assert compact["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16]
-    assert (compact["patch_size"], compact["batch_size"]) == ([64, 64], 2)
-    before = (network / "nnunet.log").read_bytes()
-    segment(exp, folder, log=lines.append)
-    assert (network / "nnunet.log").read_bytes() == before
+        true = sample.instances > 0
+        for edge, inside in ((found.classes[0], true[0]), (found.classes[:, -1], true[:, -1])):
+            assert not inside.any() or (edge == 1)[inside].mean() > 0.5, "particles reach the border"
+        assert score(sample.instances, plain(found.classes), min_area=20)["dsc"] > 0.6
+        assert score(sample.instances, trained.segment(sample.image), min_area=20)["pq"] > 0.1
+        monkeypatch.setattr(prediction, "read_json", lambda path: pytest.fail("loaded again"))
+    assert capsys.readouterr().out == ""
+    assert matplotlib.get_backend() == backend
 
 
-def _interrupt_at(text: str):
-    def log(line: str) -> None:
-        if text in line:
-            raise KeyboardInterrupt
+@pytest.mark.slow
+def test_gray_levels_are_those_of_the_whole_image_but_for_black_margins(trained):
+    (sample,) = micrographs(1, 96, n_discs=12, seed=6)
+    found = trained.class_map(sample.image)
+    dark, framed = trained.class_map(sample.image / 2), trained.class_map(np.pad(sample.image, 50))
+    assert (dark.classes == found.classes).mean() > 0.99
+    inner = np.s_[20:-20, 20:-20]
+    assert (framed.classes[50:-50, 50:-50][inner] == found.classes[inner]).mean() > 0.97
+    assert not framed.classes[:50].any()
+    assert trained.class_map(np.zeros((20, 30), np.float32)).particle.shape == (20, 30)
 
-    return log
+
+@pytest.mark.slow
+def test_large_images_in_windows_come_out_as_a_whole(trained, monkeypatch):
+    """An empty window must not be stretched until its noise looks like particles."""
+    (left,) = micrographs(1, 160, n_discs=25, seed=7)
+    right = np.random.default_rng(0).normal(60 / 255, 10 / 255, (160, 400))
+    image = np.hstack([left.image, right]).astype(np.float32)
+    whole = trained.class_map(image)
+    monkeypatch.setattr(prediction, "apply_windows", partial(apply_windows, side_px=290))
+    parts = trained.class_map(image)
+    assert (parts.classes == whole.classes).mean() > 0.98
+    assert (parts.classes[:, 200:] == 1).mean() < 0.01
+    assert (parts.classes[:, :160] == 1).mean() > 0.1
+
+
+@pytest.mark.slow
+def test_more_iterations_go_on_from_the_checkpoint_that_is_there(trained):
+    """70 iterations are an epoch of 50 and one of 20: the next 20 complete the second before a third begins."""
+    settings = trained.settings.model_copy(update={"iterations": 110})
+    lines: list[str] = []
+    grown = NnUNet(settings, trained.store, patch_px=32, min_area_px=20)
+    grown.fit(micrographs(48), seed=0, log=lines.append)
+    assert grown.folder.parent == trained.folder.parent
+    assert [line for line in lines if "epoch" in line and "1/3" in line] == []
+    table = read_training(grown.folder / "nnunet.log")
+    assert table["epoch"].tolist() == [0, 1, 2]
+    assert table["learning_rate"].is_monotonic_decreasing
+    assert read_json(grown.folder / "trained.json") == {"iterations": 110}
+    assert grown.identity != trained.identity
+    sample = SampleSet.of(micrographs(1, 80, n_discs=8, seed=5))[0]
+    assert score(sample.instances, plain(grown.class_map(sample.image).classes))["dsc"] > 0.6

@@ -1,4 +1,4 @@
-"""The models of a run, one after the other, with a network that is played by Otsu's threshold."""
+"""The models of a run, one after the other, with toys, and with a network that is played by Otsu's threshold."""
 
 from __future__ import annotations
 
@@ -6,104 +6,112 @@ import shutil
 
 import numpy as np
 import pytest
-from skimage.io import imread
 
-from drgan_lib.files import read_json, write_json
-from drgan_lib.segmentation import SegmentationError, load_model, nnunet, segment
-from drgan_lib.segmentation.classical import otsu_watershed
-from drgan_lib.segmentation.predictions import predicted_names, write_class_map
-from drgan_lib.segmentation.segment import model_folders, write_test_images
+from drgan_lib.files import read_json
+from drgan_lib.samples import Sample, SampleSet, open_samples
+from drgan_lib.segmentation import SegmentationError, evaluate, list_models, load_model, load_predictions, segment
+from drgan_lib.store import Store
+from drgan_lib.synthesis.sources import Origin
+from tests.segmentation.conftest import micrographs
+
+NOTHING = SampleSet.of([])
 
 
 @pytest.fixture
-def calls(monkeypatch) -> list[str]:
-    """What nnU-Net was asked for: it "trains" at once, and predicts by a threshold."""
-    asked = []
+def make(tmp_path):
+    """Function that runs the stage of an experiment on two micrographs, or others, in `tmp_path/segmentation`."""
 
-    def train(exp, raw, folder, *, seed, log):
-        if not nnunet.is_trained(folder):
-            asked.append(f"train {folder.parent.name} {seed} {len(list((raw / 'imagesTr').iterdir()))}")
-        write_json(folder / "trained_on.json", {"sha256": f"{seed}", "complete": True})
+    def made(exp, truth=None, log=[].append):
+        origin = Origin(exp, micrographs(1, name="train"), NOTHING, NOTHING)
+        truth = micrographs(2, 80, seed=1) if truth is None else truth
+        return segment(exp, truth, origin, tmp_path / "segmentation", Store(tmp_path / "store"), log=log)
 
-    def predict(folder, places, log_file, *, log):
-        asked.append(f"predict {folder.parent.name} {folder.name}")
-        for images, out in places:
-            for path in images.glob("*.png"):
-                write_class_map(out, path.stem, otsu_watershed(imread(path) / 65535))
-
-    monkeypatch.setattr(nnunet, "train", train)
-    monkeypatch.setattr(nnunet, "predict", predict)
-    return asked
+    return made
 
 
-def test_test_images_are_cropped_to_the_sample_rows(fabricate, folder):
-    images = write_test_images(fabricate(), folder)
-    assert sorted(path.name for path in images.iterdir()) == ["sem0.png", "sem1.png"]
-    image = imread(images / "sem0.png")
-    assert (image.shape, image.dtype) == ((72, 80), np.uint16)
+def test_a_toy_source_and_a_toy_segmenter_are_an_arm(experiment, make):
+    """Both are a line of the registry: the source a function, the segmenter a class with `fit` and `segment`."""
+    exp = experiment("discs@threshold")
+    stage = make(exp)
+    metrics = evaluate(exp, stage, log=[].append)
+    assert metrics["dsc"].value > 0.9
+    assert metrics["pq"].value > 0.8
+    (predicted,) = load_predictions(stage).values()
+    assert [sample.confidence for sample in predicted] == [None, None]
+    with pytest.raises(SegmentationError, match="found none in"):
+        load_model(stage.parent)
 
 
-def test_every_model_is_made_tuned_and_shown_the_test_images_once(fabricate, folder, calls):
-    exp, lines = fabricate(n_train=60, segmentation__arms="synthetic:2,otsu,real", seed=5), []
-    stage = segment(exp, folder, log=lines.append)
+def test_truth_and_predictions_are_kept_with_their_pixel_sizes(experiment, make):
+    given = SampleSet.of([*micrographs(1, 80, seed=1), Sample("a", np.full((30, 40), 0.123456, np.float32))])
+    stage = make(experiment("otsu"), given)
+    truth, predicted = open_samples(stage / "truth"), load_predictions(stage, "otsu", 0)["plain"]
+    for samples in (truth, predicted):
+        assert [(s.name, s.pixel_size_nm, s.image.shape) for s in samples] == [
+            ("sem0", 2, (80, 80)),
+            ("a", None, (30, 40)),
+        ]
+        assert np.abs(samples[1].image - given[1].image).max() < 1 / 65535
+    np.testing.assert_array_equal(truth[0].instances, given[0].instances)
+    assert truth[1].instances is None
+    assert len(predicted[0].confidence) == predicted[0].n_particles > 3
+    assert (predicted[0].confidence == 1).all()
+
+
+def test_every_model_is_made_tuned_and_shown_the_test_images_once(experiment, make, calls):
+    lines = []
+    exp = experiment("discs:2,otsu", seed=5)
+    stage = make(exp, log=lines.append)
+    tuned = 10 * ["predict"]
     assert calls == [
-        "train synthetic 5 70",
-        "predict synthetic seed5",
-        "train synthetic 6 70",
-        "predict synthetic seed6",
-        "train real 5 4",
-        "predict real seed5",
+        *("train 50 images, seed 5", *tuned, "predict", "predict"),
+        *("train 50 images, seed 6", *tuned, "predict", "predict"),
     ]
-    assert [(arm, seed) for arm, seed, _ in model_folders(exp)] == [
-        ("synthetic", 5),
-        ("synthetic", 6),
-        ("otsu", 5),
-        ("real", 5),
-    ]
-    for _, _, place in model_folders(exp):
-        assert predicted_names(place / "predictions") == {"sem0", "sem1"}
-    tuned = stage / "arms" / "synthetic" / "seed5"
-    assert (tuned / "border_core.csv").is_file()
-    assert len(predicted_names(tuned / "tuning")) == 10
-    assert not (stage / "arms" / "real" / "seed5" / "border_core.csv").exists()
-    assert "too few images" in lines[-1]
+    assert list_models(stage) == [("discs", 5), ("discs", 6), ("otsu", 5)]
+    assert {rule: len(found) for rule, found in load_predictions(stage).items()} == {"plain": 2, "border_core": 2}
+    assert list(load_predictions(stage, "otsu")) == ["plain"]
+    with pytest.raises(SegmentationError, match="run segment first"):
+        load_predictions(stage, "otsu", 6)
     calls.clear()
-    segment(exp, folder, log=lines.append)
-    assert calls == []
-    (tuned / "trained_on.json").unlink()
-    segment(exp, folder, log=lines.append)
-    assert calls == ["train synthetic 5 70"]
+    make(exp)
+    assert calls == [], "what was made stands"
+    shutil.rmtree(stage / "predictions" / "discs" / "seed6")
+    make(exp)
+    assert calls == ["predict", "predict"]
+    calls.clear()
+    make(exp, micrographs(2, 80, seed=2))
+    assert calls == 4 * ["predict"], "of other test images"
 
 
-@pytest.mark.parametrize("part", ["predictions", "tuning"])
-def test_predictions_that_were_removed_are_made_again(fabricate, folder, calls, part):
-    exp = fabricate(n_train=60, segmentation__arms="synthetic")
-    place = segment(exp, folder, log=print) / "arms" / "synthetic" / "seed0"
-    shutil.rmtree(place / part / "particle")
-    segment(exp, folder, log=print)
-    assert calls == ["train synthetic 0 70", "predict synthetic seed0", "predict synthetic seed0"]
-    assert predicted_names(place / part)
-
-
-def test_other_test_images_are_predicted_again(fabricate, folder, calls):
-    exp = fabricate(segmentation__arms="synthetic")
-    segment(exp, folder, log=print)
-    image = folder / "images" / "sem1.png"
-    image.write_bytes((folder / "images" / "sem0.png").read_bytes())
-    segment(exp, folder, log=print)
-    assert calls == ["train synthetic 0 6", "predict synthetic seed0", "predict synthetic seed0"]
-
-
-def test_a_model_is_found_by_its_arm_and_seed(fabricate, folder, calls):
-    exp = fabricate(n_train=60, segmentation__arms="otsu,synthetic:2,real")
-    segment(exp, folder, log=print)
-    first = load_model(exp.run_dir)
-    assert (first.arm, first.seed, first.patch_px, first.shape) == ("synthetic", 0, 64, "cube")
-    assert first.border_core == load_model(exp.run_dir, seed=0).border_core
-    assert load_model(exp.run_dir, arm="real").folder == exp.run_dir / "segmentation/arms/real/seed0"
-    assert load_model(exp.run_dir, seed=1).arm == "synthetic"
-    with pytest.raises(SegmentationError, match="no network of arm real and seed 1; expected one of synthetic with"):
-        load_model(exp.run_dir, arm="real", seed=1)
+def test_a_model_is_found_by_its_arm_and_seed_and_is_what_was_trained(experiment, make, calls, tmp_path):
+    make(experiment("otsu,discs:2"))
+    (tmp_path / "segmentation").rename(tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    for part in ("run", "store"):
+        shutil.move(tmp_path / part, tmp_path / "elsewhere" / part)
+    run = tmp_path / "elsewhere"
+    (run / "run").rename(run / "segmentation")
+    first = load_model(run)
+    assert (first.arm, first.seed, first.pixel_size_nm, first.shape, first.min_area_px) == ("discs", 0, 2, "cube", 20)
+    assert load_model(run, seed=1).seed == 1
+    (image,) = micrographs(1, 80, seed=1)
+    found = load_predictions(run / "segmentation", "discs", 0)["border_core"]
+    np.testing.assert_array_equal(first.segment(image.image), found[0].instances)
+    assert len(first.describe()["weights"]) == 1
+    with pytest.raises(SegmentationError, match="no network of arm real and seed 1; expected one of discs with seed 0"):
+        load_model(run, arm="real", seed=1)
     with pytest.raises(SegmentationError, match=r"found none in .*make one with `drgan run"):
-        load_model(exp.run_dir.parent)
-    assert read_json(first.folder / "model.json")["pixel_size_nm"] is None
+        load_model(run.parent)
+
+
+def test_an_interrupted_stage_offers_no_model_of_other_settings(experiment, make, calls):
+    stage = make(experiment("discs"))
+
+    def cut(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(experiment("discs", min_area_px=50), log=cut)
+    assert read_json(stage / "models.json") == [["discs", 0]]
+    with pytest.raises(SegmentationError, match="found none"):
+        load_model(stage.parent)

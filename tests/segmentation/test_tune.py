@@ -5,9 +5,9 @@ import pytest
 
 from drgan_lib.classes import three_class
 from drgan_lib.segmentation import tune
+from drgan_lib.segmentation.class_map import ClassMap
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
 from drgan_lib.segmentation.metrics import score
-from drgan_lib.segmentation.predictions import ClassMap
 from drgan_lib.segmentation.tune import GRID, tune_border_core
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 
-from drgan_lib.segmentation.metrics.counts import Outlines
+from drgan_lib.segmentation.metrics.counts import f1
 
 TOLERANCE_PX = 2.0
 
@@ -19,24 +19,16 @@ def boundary_f1(true: np.ndarray, predicted: np.ndarray, *, tolerance_px: float 
     at most `tolerance_px` away, recall the converse. Two images without outlines agree: 1; if one alone has none, 0.
     Raises `ValueError` for differing shapes.
     """
-    return count_outlines(true, predicted, tolerance_px=tolerance_px).f1
+    return f1(*count_outlines(true, predicted, tolerance_px=tolerance_px).tolist())
 
 
-def count_outlines(true: np.ndarray, predicted: np.ndarray, *, tolerance_px: float = TOLERANCE_PX) -> Outlines:
-    """Outline pixels of two label images, as `boundary_f1` defines them, and those within the tolerance."""
+def count_outlines(true: np.ndarray, predicted: np.ndarray, *, tolerance_px: float = TOLERANCE_PX) -> np.ndarray:
+    """int [4]: outline pixels of the truth and of the prediction, and those that have one of the other nearby."""
     if true.shape != predicted.shape:
         raise ValueError(f"expected two label images of one shape, got {true.shape} and {predicted.shape}")
     ours, theirs = (find_boundaries(labels, connectivity=1, mode="inner") for labels in (true, predicted))
-    return Outlines(
-        int(ours.sum()),
-        int(theirs.sum()),
-        _near(ours, theirs, tolerance_px),
-        _near(theirs, ours, tolerance_px),
-    )
-
-
-def _near(outline: np.ndarray, other: np.ndarray, tolerance_px: float) -> int:
-    """How many pixels of `outline` have one of `other` at most `tolerance_px` away."""
-    if not other.any():
-        return 0
-    return int((distance_transform_edt(~other)[outline] <= tolerance_px).sum())
+    met = [
+        (distance_transform_edt(~other)[outline] <= tolerance_px).sum() if other.any() else 0
+        for outline, other in ((ours, theirs), (theirs, ours))
+    ]
+    return np.array([ours.sum(), theirs.sum(), *met])

@@ -11,8 +11,6 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from drgan_lib.segmentation.metrics.instance import remove_small
-
 
 def coco_ap(
     true: Sequence[np.ndarray],
@@ -24,27 +22,22 @@ def coco_ap(
     """Average precision over a set of images, each an int [h, w] label image with 0 as background.
 
     `coco_ap50` counts a detection from an IoU of 0.5 on, `coco_ap50_95` is the mean over the thresholds 0.5, 0.55,
-    ... 0.95. `confidence` holds an image [h, w] each, whose mean over an instance ranks it; without it, or where it is
-    the same for all, they rank in the order of the images, on which the figures then depend. Instances of fewer than
-    `min_area` pixels are removed from both sides, and the number of detections per image is not limited (COCO's limit
-    is 100; micrographs hold hundreds). Without true instances both are 1 if nothing is predicted and 0 otherwise.
-    Raises `ValueError` for lists of different lengths and images of different shapes.
+    ... 0.95. `confidence` holds for each image a number per predicted instance, in the order of rising ids, that ranks
+    it; without it, or where it is the same for all, they rank in the order of the images, on which the result then
+    depends. Instances of fewer than `min_area` pixels are removed from both sides, and the number of detections per
+    image is not limited (COCO's limit is 100; micrographs hold hundreds). Without true instances both are 1 if nothing
+    is predicted and 0 otherwise. Raises `ValueError` for lists of different lengths and images of different shapes.
     """
     sides = [true, predicted] if confidence is None else [true, predicted, confidence]
     if len({len(side) for side in sides}) > 1:
         raise ValueError(f"expected as many predictions (and confidences) as true images, got {[*map(len, sides)]}")
-    for images in zip(*sides, strict=True):
-        if len({image.shape for image in images}) > 1:
-            raise ValueError(f"expected images of one shape for each other, got {[image.shape for image in images]}")
     truth, results, size = [], [], 0
-    for number, labels in enumerate(true):
-        truth += _annotations(remove_small(labels, min_area), number, offset=len(truth))
-    for number, labels in enumerate(predicted):
-        found = _annotations(remove_small(labels, min_area), number, offset=len(results))
-        for item in found:
-            item["score"] = 1.0
-            if confidence is not None:
-                item["score"] = float(confidence[number][labels == item["label"]].mean())
+    for number, pair in enumerate(zip(true, predicted, strict=True)):
+        if pair[0].shape != pair[1].shape:
+            raise ValueError(f"expected images of one shape for each other, got {[image.shape for image in pair]}")
+        scores = None if confidence is None else confidence[number]
+        found = _annotations(pair[1], number, offset=len(results), min_area=min_area, scores=scores)
+        truth += _annotations(pair[0], number, offset=len(truth), min_area=min_area)
         results += found
         size = max(size, len(found))
     if not truth or not results:
@@ -64,17 +57,24 @@ def coco_ap(
     return {"coco_ap50": float(precision[0].mean()), "coco_ap50_95": float(precision.mean())}
 
 
-def _annotations(labels: np.ndarray, image_id: int, *, offset: int) -> list[dict]:
+def _annotations(
+    labels: np.ndarray, image_id: int, *, offset: int, min_area: int, scores: Sequence[float] | None = None
+) -> list[dict]:
     """COCO annotations of a label image; ids start at `offset` + 1 (pycocotools takes 0 for «unmatched»)."""
+    ids = np.unique(labels[labels > 0])
+    if scores is not None and len(scores) != len(ids):
+        raise ValueError(f"expected a confidence for each of {len(ids)} instances, got {len(scores)}")
     items = []
-    for label in np.unique(labels[labels > 0]):
+    for label, score in zip(ids, np.ones(len(ids)) if scores is None else scores, strict=True):
         mask = rle.encode(np.asfortranarray(labels == label, dtype=np.uint8))
+        if rle.area(mask) < min_area:
+            continue
         items.append(
             {
                 "id": offset + len(items) + 1,
                 "image_id": image_id,
                 "category_id": 1,
-                "label": label,
+                "score": float(score),
                 "segmentation": mask,
                 "area": float(rle.area(mask)),
                 "bbox": rle.toBbox(mask).tolist(),

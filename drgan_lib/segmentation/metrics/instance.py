@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from drgan_lib.segmentation.metrics.counts import THRESHOLD, Detections, Jaccard
+from drgan_lib.segmentation.metrics.counts import THRESHOLD, Detections, ratio
 
 
-@dataclass(frozen=True)
-class Matching:
-    """Pairs of one true and one predicted instance with IoU > 0.5, and the figures that follow.
+class Matching(NamedTuple):
+    """Pairs of one true and one predicted instance with IoU > 0.5, and what follows from them.
 
     `true_ids`, `predicted_ids`: arrays [tp], sorted by true id; the IoU of the pairs stand in `detections.iou`.
     """
@@ -21,12 +20,11 @@ class Matching:
     detections: Detections
 
 
-@dataclass(frozen=True)
-class Overlaps:
+class Overlaps(NamedTuple):
     """Which instances of two label images share pixels, and how many.
 
     `true_areas` [n] and `predicted_areas` [m] belong to the sorted ids; `rows`, `columns`, `pixels` [k] are the
-    pairs that overlap, as positions in these, with their common pixels.
+    pairs that overlap, as positions in these, with their common pixels, and `iou` [k] their intersection over union.
     """
 
     true_ids: np.ndarray
@@ -36,11 +34,7 @@ class Overlaps:
     rows: np.ndarray
     columns: np.ndarray
     pixels: np.ndarray
-
-    @property
-    def iou(self) -> np.ndarray:
-        """float64 [k]: intersection over union of each pair."""
-        return self.pixels / (self.true_areas[self.rows] + self.predicted_areas[self.columns] - self.pixels)
+    iou: np.ndarray
 
 
 def overlaps(true: np.ndarray, predicted: np.ndarray) -> Overlaps:
@@ -50,9 +44,11 @@ def overlaps(true: np.ndarray, predicted: np.ndarray) -> Overlaps:
     true_ids, true_areas = _areas(true)
     predicted_ids, predicted_areas = _areas(predicted)
     both = (true > 0) & (predicted > 0)
-    pairs, pixels = np.unique(np.stack([true[both], predicted[both]]), axis=1, return_counts=True)
-    rows, columns = np.searchsorted(true_ids, pairs[0]), np.searchsorted(predicted_ids, pairs[1])
-    return Overlaps(true_ids, predicted_ids, true_areas, predicted_areas, rows, columns, pixels)
+    keys = np.searchsorted(true_ids, true[both]) * len(predicted_ids) + np.searchsorted(predicted_ids, predicted[both])
+    pairs, pixels = np.unique(keys, return_counts=True)
+    rows, columns = np.divmod(pairs, max(1, len(predicted_ids)))
+    iou = pixels / (true_areas[rows] + predicted_areas[columns] - pixels)
+    return Overlaps(true_ids, predicted_ids, true_areas, predicted_areas, rows, columns, pixels, iou)
 
 
 def match(true: np.ndarray, predicted: np.ndarray) -> Matching:
@@ -62,12 +58,11 @@ def match(true: np.ndarray, predicted: np.ndarray) -> Matching:
     are the optimal assignment, at 0.5 and at every higher threshold. Raises `ValueError` for differing shapes.
     """
     found = overlaps(true, predicted)
-    iou = found.iou
-    good = iou > THRESHOLD
+    good = found.iou > THRESHOLD
     return Matching(
         found.true_ids[found.rows[good]],
         found.predicted_ids[found.columns[good]],
-        Detections(tuple(iou[good].tolist()), len(found.true_ids), len(found.predicted_ids)),
+        Detections(tuple(found.iou[good].tolist()), len(found.true_ids), len(found.predicted_ids)),
     )
 
 
@@ -78,11 +73,11 @@ def aji(true: np.ndarray, predicted: np.ndarray) -> float:
     these pairs, divided by their unions, the true instances without overlap, and the predicted ones that none
     took. 1 if both images are empty.
     """
-    return count_jaccard(true, predicted).aji
+    return ratio(*count_jaccard(true, predicted).tolist())
 
 
-def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> Jaccard:
-    """The pixels in the intersections and unions of `aji`."""
+def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """int [2]: the pixels in the intersections and unions of `aji`."""
     found = overlaps(true, predicted)
     order = np.lexsort((found.columns, -found.iou, found.rows))
     matched, first = np.unique(found.rows[order], return_index=True)
@@ -91,7 +86,7 @@ def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> Jaccard:
     intersection = found.pixels[best].sum()
     union = found.true_areas[matched].sum() + found.predicted_areas[taken].sum() - intersection
     union += np.delete(found.true_areas, matched).sum() + np.delete(found.predicted_areas, np.unique(taken)).sum()
-    return Jaccard(int(intersection), int(union))
+    return np.array([intersection, union], int)
 
 
 def remove_small(labels: np.ndarray, min_area: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""All figures of an image or of a set in one call, and the sentences that define them."""
+"""All metrics of an image or of a set in one call, and the sentences that define them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drgan_lib.segmentation.metrics.boundary import TOLERANCE_PX, count_outlines
-from drgan_lib.segmentation.metrics.counts import Counts, Pixels
+from drgan_lib.segmentation.metrics.counts import Counts
 from drgan_lib.segmentation.metrics.instance import count_jaccard, match, remove_small
 
 _BOTH = (
@@ -21,7 +21,7 @@ _RANKED = (
 DEFINITIONS = {
     "dsc": "Dice similarity 2|T n P| / (|T| + |P|) of the particle pixels (class 1 against mask), all sizes",
     "iou": "Jaccard index |T n P| / |T u P| of the particle pixels, all sizes",
-    "pq_semantic": "DSC / (2 - DSC), the figure that the paper prints as PQ; it is the IoU of the particle "
+    "pq_semantic": "DSC / (2 - DSC), what the paper prints as PQ; it is the IoU of the particle "
     "pixels and says nothing about instances",
     "pq": f"panoptic quality SQ x RQ over instances matched at IoU > 0.5 (Kirillov et al. 2019); {_BOTH}",
     "sq": f"segmentation quality: mean IoU of the matched instances, 0 if none match; {_BOTH}",
@@ -39,17 +39,17 @@ DEFINITIONS = {
 def score(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> dict[str, float | int]:
     """Agreement of two instance label images, int [h, w] with 0 as background.
 
-    Pixel figures (`dsc`, `iou`, `pq_semantic`) compare `> 0` and know no minimum area. Instance figures
+    Pixel metrics (`dsc`, `iou`, `pq_semantic`) compare `> 0` and know no minimum area. Instance metrics
     (all others) are taken after instances of fewer than `min_area` pixels have become background in both images.
     Instances that touch the border count like all others, on both sides. Two empty images agree: every quality is
     1 and the error 0; if one alone is empty, every quality is 0 (but `boundary_f1` is 1 where the other side has no
     outline either: a single particle that fills the image). Raises `ValueError` for differing shapes.
     """
-    return count(true, predicted, min_area=min_area).figures()
+    return count(true, predicted, min_area=min_area).metrics()
 
 
 def pooled(true: Sequence[np.ndarray], predicted: Sequence[np.ndarray], *, min_area: int = 0) -> dict[str, float | int]:
-    """The figures of `score` over a set of image pairs: every count is summed over the images first.
+    """The metrics of `score` over a set of image pairs: every count is summed over the images first.
 
     So a pixel or an instance weighs the same whichever image holds it, as if the images were one large micrograph,
     while the mean of `score` weighs every image the same. Raises `ValueError` without images and for lists of
@@ -58,17 +58,12 @@ def pooled(true: Sequence[np.ndarray], predicted: Sequence[np.ndarray], *, min_a
     if not len(true) or len(true) != len(predicted):
         raise ValueError(f"expected as many predictions as true images, at least 1, got {len(predicted)}, {len(true)}")
     first, *rest = (count(t, p, min_area=min_area) for t, p in zip(true, predicted, strict=True))
-    return sum(rest, start=first).figures()
+    return sum(rest, start=first).metrics()
 
 
 def count(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> Counts:
-    """What the figures of `score` are made of; the counts of several images add with `+`."""
+    """What the metrics of `score` are made of; the counts of several images add with `+`."""
     kept = remove_small(true, min_area), remove_small(predicted, min_area)
-    detections = match(*kept).detections
-    inside, found = true > 0, predicted > 0
-    return Counts(
-        Pixels(int(inside.sum()), int(found.sum()), int((inside & found).sum())),
-        detections,
-        count_jaccard(*kept),
-        count_outlines(*kept),
-    )
+    detections, inside, found = match(*kept).detections, true > 0, predicted > 0
+    pixels = np.array([inside.sum(), found.sum(), (inside & found).sum()])
+    return Counts(pixels, detections, count_jaccard(*kept), count_outlines(*kept))

@@ -1,9 +1,9 @@
-"""Figures of chapter 05: predictions with their errors, and the table as a plot."""
+"""Plots of chapter 05: trainings, predictions with their errors, and the table of arms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from scipy.ndimage import find_objects
 from skimage.measure import find_contours
 from skimage.segmentation import find_boundaries
 
+from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.segmentation.log import read_training
 from drgan_lib.segmentation.metrics import match, remove_small
 from drgan_lib.segmentation.summary import Published
 
@@ -23,72 +25,65 @@ CROP_PX, DETAIL, SMALLEST_SPAN = 512, 0.4, 0.1
 GREEN, RED, BLUE = (0.1, 0.85, 0.2), (0.95, 0.15, 0.15), (0.25, 0.5, 1.0)
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 METHODS = {"plain": ("o", SERIES[0], "connected components"), "border_core": ("s", SERIES[1], "border-core")}
+DASHES = {"particle": "-", "contour": "--", "particle_at_seam": ":", "contour_at_seam": "-."}
 PANELS = {"dsc": "DSC", "ap50": "AP50, TP / (TP + FP + FN)", "pq": "instance PQ"}
-
-
-class Pictured(Protocol):
-    """A prediction, all [h, w]: image in [0, 1], true instances (None without mask) and predicted ones."""
-
-    name: str
-    image: np.ndarray
-    true: np.ndarray | None
-    predicted: np.ndarray
 
 
 Layers = list[tuple[np.ndarray, tuple[float, ...]]]
 
 
-def overlays(predictions: Sequence[Pictured], *, min_area: int, n_max: int = 8) -> Figure:
-    """Gallery of up to `n_max` micrographs: image, truth, prediction.
+def overlays(truth: SampleSet, predicted: SampleSet, *, min_area: int, n_max: int = 8) -> Figure:
+    """Up to `n_max` micrographs: image, truth, prediction. `predicted` holds the same images as `truth`, in its order.
 
     Shown are at most the central 512 x 512 pixels of each. Outlines of the prediction are green where an instance
     is matched (IoU > 0.5) and red where not; true instances that nothing matched are blue.
     """
-    shown = predictions[:n_max]
+    shown = list(zip(truth[:n_max], predicted[:n_max], strict=True))
     figure = Figure(figsize=(12, 4.2 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 3, squeeze=False)
-    for row, p in zip(axes, shown, strict=True):
-        window = tuple(slice((n - min(n, CROP_PX)) // 2, (n + min(n, CROP_PX)) // 2) for n in p.image.shape)
+    for row, (true, found) in zip(axes, shown, strict=True):
+        window = tuple(slice((n - min(n, CROP_PX)) // 2, (n + min(n, CROP_PX)) // 2) for n in true.image.shape)
         panels = (
-            (p.name, []),
-            ("no mask given", []) if p.true is None else ("truth", [(p.true, GREEN)]),
-            ("prediction: found green, wrong red, missed blue", _judged(p, min_area)),
+            (true.name, []),
+            ("no mask given", []) if true.instances is None else ("truth", [(true.instances, GREEN)]),
+            ("prediction: found green, wrong red, missed blue", _judged(true, found, min_area)),
         )
         for axis, (title, layers) in zip(row, panels, strict=True):
-            axis.imshow(_outlined(p.image, layers)[window], interpolation="nearest")
+            axis.imshow(_outlined(true.image, layers)[window], interpolation="nearest")
             axis.set_title(title, fontsize=10)
             axis.set_axis_off()
     return figure
 
 
-def gallery(predictions: Sequence[Pictured], scores: pd.DataFrame, *, min_area: int) -> Figure:
+def gallery(truth: SampleSet, predicted: SampleSet, scores: pd.DataFrame, *, min_area: int) -> Figure:
     """The best, the median and the worst image by instance PQ with their errors: found green, wrong red, missed blue.
 
     Beside each whole image stands, enlarged, the part of it (white frame) with the most pixels in errors.
-    `scores` holds the figures of `score` for these predictions, a row per image (`name`): the rows of one arm, seed
-    and instance method. Of an even number the lower median is shown; fewer than three images appear once each.
-    Raises `ValueError` without scores, for several rows of an image, and for images without prediction.
+    `predicted` holds the same images as `truth`, in its order; `scores` what `score` says of them, a row per image
+    (`name`): the rows of one arm, seed and instance method. Of an even number the lower median is shown; fewer than
+    three images appear once each. Raises `ValueError` without scores, for several rows of an image, and for images
+    without prediction.
     """
-    by_name = {p.name: p for p in predictions}
-    if scores.empty or scores["name"].duplicated().any() or not set(scores["name"]) <= set(by_name):
+    places = {name: k for k, name in enumerate(predicted.table()["name"])}
+    if scores.empty or scores["name"].duplicated().any() or not set(scores["name"]) <= set(places):
         raise ValueError(
-            f"expected scores of the images {sorted(by_name)}, one row each, got {scores['name'].tolist()}; "
+            f"expected scores of the images {sorted(places)}, one row each, got {scores['name'].tolist()}; "
             "select one arm, seed and instance method"
         )
     ordered = scores.sort_values("pq", ascending=False, kind="stable")
     titles = {len(ordered) // 2: "median", len(ordered) - 1: "worst", 0: "best"}
     rows = [(title, ordered.iloc[place]) for place, title in sorted(titles.items())]
-    height, width = by_name[rows[0][1]["name"]].image.shape
+    height, width = truth[places[rows[0][1]["name"]]].image.shape
     figure = Figure(figsize=(12, (6 * height / width + 0.4) * len(rows) + 0.4), layout="constrained")
     for (whole, detail), (title, row) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
-        p = by_name[row["name"]]
-        layers = _judged(p, min_area)
+        true, found = (samples[places[row["name"]]] for samples in (truth, predicted))
+        layers = _judged(true, found, min_area)
         top, left, height, width = _most_errors(layers)
         for axes in (whole, detail):
-            _draw(axes, p.image, layers)
+            _draw(axes, true.image, layers)
         whole.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor="white", lw=1.2))
         detail.set(xlim=(left - 0.5, left + width - 0.5), ylim=(top + height - 0.5, top - 0.5))
-        whole.set_title(f"{title}: {p.name}, PQ {row['pq']:.3f}, AP50 {row['ap50']:.3f}", fontsize=11, loc="left")
+        whole.set_title(f"{title}: {true.name}, PQ {row['pq']:.3f}, AP50 {row['ap50']:.3f}", fontsize=11, loc="left")
         detail.set_title(f"{row['tp']} found, {row['fp']} wrong, {row['fn']} missed", fontsize=11, loc="left")
     handles = [Line2D([], [], color=colour, lw=3) for colour in (GREEN, RED, BLUE)]
     labels = ("found (IoU > 0.5)", "wrong", "missed")
@@ -99,7 +94,7 @@ def gallery(predictions: Sequence[Pictured], scores: pd.DataFrame, *, min_area: 
 def plot_table(summary: pd.DataFrame, *, published: Sequence[Published] = ()) -> Figure:
     """DSC, AP50 and instance PQ of each arm with the 95 % intervals over images, from `summarise`.
 
-    Diamonds are `published` figures (an entry of `PUBLISHED`), in the row of their arm or a row of their own; there
+    Diamonds are `published` metrics (an entry of `PUBLISHED`), in the row of their arm or a row of their own; there
     are none of the instance PQ, and which AP50 was published is not stated.
     """
     rows = [*summary["arm"].unique(), *(line.trained_on for line in published if line.arm is None)]
@@ -135,16 +130,49 @@ def plot_table(summary: pd.DataFrame, *, published: Sequence[Published] = ()) ->
     return figure
 
 
-def _judged(p: Pictured, min_area: int) -> Layers:
+def plot_training(logs: Mapping[str, Sequence[str | Path]]) -> Figure:
+    """Training loss and pseudo-Dice by epoch from nnU-Net's logs: a colour per name (an arm), a line per training.
+
+    A log (of a seed) holds one training, or one per fold. Of the pseudo-Dice the particles are drawn solid, the contour
+    dashed, and what of both lies at seams, if the network learned it apart, dotted and dash-dotted.
+    """
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    loss, dice = figure.subplots(1, 2)
+    drawn: dict[str, Line2D] = {}
+    for number, (name, paths) in enumerate(logs.items()):
+        colour = SERIES[number % len(SERIES)]
+        for path in paths:
+            for _, table in read_training(path).groupby("fold"):
+                style = {"color": colour, "lw": 1.4, "alpha": 0.8, "marker": "o" if len(table) < 2 else None}
+                loss.plot(table["epoch"], table["train_loss"], **style)
+                for name_of_class, dashes in DASHES.items():
+                    if (column := f"dice_{name_of_class}") in table:
+                        dice.plot(table["epoch"], table[column], ls=dashes, **style)
+                        drawn[name_of_class.replace("_", " ")] = Line2D([], [], color="0.3", ls=dashes)
+        loss.plot([], color=colour, label=f"{name} ({len(paths)} {'seed' if len(paths) == 1 else 'seeds'})")
+    loss.set_ylabel("training loss (cross-entropy - Dice)")
+    dice.set_ylabel("pseudo-Dice")
+    dice.set_ylim(0, 1)
+    dice.legend(drawn.values(), drawn.keys(), frameon=False)
+    for axes in (loss, dice):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.spines[["top", "right"]].set_visible(False)
+    if logs:
+        loss.legend(frameon=False)
+    return figure
+
+
+def _judged(true: Sample, found: Sample, min_area: int) -> Layers:
     """The missed, the wrong and the found instances as label images with their colours; without mask all are green."""
-    predicted = remove_small(p.predicted, min_area)
-    if p.true is None:
+    predicted = remove_small(found.instances, min_area)
+    if true.instances is None:
         return [(predicted, GREEN)]
-    truth = remove_small(p.true, min_area)
+    truth = remove_small(true.instances, min_area)
     matching = match(truth, predicted)
     missed = np.where(np.isin(truth, matching.true_ids), 0, truth)
-    found = np.where(np.isin(predicted, matching.predicted_ids), predicted, 0)
-    return [(missed, BLUE), (predicted - found, RED), (found, GREEN)]
+    matched = np.where(np.isin(predicted, matching.predicted_ids), predicted, 0)
+    return [(missed, BLUE), (predicted - matched, RED), (matched, GREEN)]
 
 
 def _most_errors(layers: Layers) -> tuple[int, int, int, int]:

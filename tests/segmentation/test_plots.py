@@ -1,9 +1,9 @@
-"""What the figures show: colours of the errors, the images chosen, curves read from a log, dots of the table."""
+"""What the plots show: colours of the errors, the images chosen, curves read from a log, dots of the table."""
 
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,10 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from drgan_lib.segmentation.curves import plot_training, read_training
-from drgan_lib.segmentation.figures import (
-    BLUE,
-    GREEN,
-    RED,
-    gallery,
-    overlays,
-    plot_table,
-)
+from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.segmentation import gallery, overlays, plot_table, plot_training, read_training
 from drgan_lib.segmentation.metrics import score
+from drgan_lib.segmentation.plots import BLUE, GREEN, RED
 from drgan_lib.segmentation.summary import PUBLISHED, summarise
 
 LOG = """\
@@ -43,20 +37,34 @@ Dataset001_spheres_sem
 """
 
 
-def picture(name: str = "a", *, n_missed: int = 1, shift: int = 0, masked: bool = True) -> SimpleNamespace:
+@dataclass
+class Picture:
     """Four squares of 10 x 10 px, of which the last `n_missed` are not found, and a wrong one of 6 x 6 px."""
-    true = np.zeros((60, 80), np.int32)
-    for number in range(4):
-        true[5:15, 5 + 18 * number : 15 + 18 * number] = number + 1
-    predicted = np.where(true > 4 - n_missed, 0, true)
-    predicted[50:56, 60 + shift : 66 + shift] = 9
-    return SimpleNamespace(
-        name=name, image=np.full(true.shape, 0.5), true=true if masked else None, predicted=predicted
-    )
+
+    name: str = "a"
+    n_missed: int = 1
+    masked: bool = True
+    margin: int = 0
+
+    def __post_init__(self):
+        ids = np.zeros((60, 80), np.int32)
+        for number in range(4):
+            ids[5:15, 5 + 18 * number : 15 + 18 * number] = number + 1
+        seen = np.where(ids > 4 - self.n_missed, 0, ids)
+        seen[50:56, 60:66] = 9
+        ids, seen = (np.pad(labels, self.margin) for labels in (ids, seen))
+        gray = np.full(ids.shape, 0.5)
+        self.true = Sample(self.name, gray, instances=ids if self.masked else None)
+        self.predicted = Sample(self.name, gray, instances=seen)
 
 
-def scored(pictures: list[SimpleNamespace]) -> pd.DataFrame:
-    return pd.DataFrame([{"name": p.name, **score(p.true, p.predicted)} for p in pictures])
+def sets(pictures: list[Picture]) -> tuple[SampleSet, SampleSet]:
+    return SampleSet.of(p.true for p in pictures), SampleSet.of(p.predicted for p in pictures)
+
+
+def scored(pictures: list[Picture]) -> pd.DataFrame:
+    pairs = [(p.name, score(p.true.instances, p.predicted.instances)) for p in pictures]
+    return pd.DataFrame([{"name": name, **found} for name, found in pairs])
 
 
 def painted(panel: np.ndarray, colour: tuple[float, ...]) -> np.ndarray:
@@ -70,26 +78,26 @@ def png(figure: Figure) -> bytes:
 
 
 def test_overlays_outline_found_wrong_and_missed():
-    p = picture()
-    figure = overlays([p], min_area=0)
+    p = Picture()
+    figure = overlays(*sets([p]), min_area=0)
     plain, truth, judged = (axes.images[0].get_array() for axes in figure.axes)
     assert (plain == 0.5).all()
     assert painted(truth, GREEN).sum() == 4 * 36  # the outline of a square of 10 x 10 px
     assert painted(judged, GREEN).sum() == 3 * 36
     assert painted(judged, BLUE).sum() == 36
     assert painted(judged, RED).sum() == 20
-    assert (p.predicted[painted(judged, RED)] == 9).all()
+    assert (p.predicted.instances[painted(judged, RED)] == 9).all()
     assert png(figure)
 
 
 def test_overlays_leave_out_what_is_too_small_to_count():
-    judged = overlays([picture()], min_area=37).axes[2].images[0].get_array()
+    judged = overlays(*sets([Picture()]), min_area=37).axes[2].images[0].get_array()
     assert not painted(judged, RED).any()
     assert painted(judged, GREEN).any()
 
 
 def test_overlays_without_mask_judge_nothing_and_stop_at_the_limit():
-    figure = overlays([picture(str(n), masked=False) for n in range(4)], min_area=0, n_max=2)
+    figure = overlays(*sets([Picture(str(n), masked=False) for n in range(4)]), min_area=0, n_max=2)
     assert len(figure.axes) == 6
     assert figure.axes[1].get_title() == "no mask given"
     judged = figure.axes[2].images[0].get_array()
@@ -98,16 +106,13 @@ def test_overlays_without_mask_judge_nothing_and_stop_at_the_limit():
 
 
 def test_overlays_show_the_middle_of_large_images():
-    p = picture()
-    large = SimpleNamespace(
-        name="large", **{key: np.pad(getattr(p, key), 300) for key in ("image", "true", "predicted")}
-    )
-    assert overlays([large], min_area=0).axes[0].images[0].get_array().shape[:2] == (512, 512)
+    figure = overlays(*sets([Picture(margin=300)]), min_area=0)
+    assert figure.axes[0].images[0].get_array().shape[:2] == (512, 512)
 
 
 def test_gallery_shows_best_median_and_worst():
-    pictures = [picture(name, n_missed=n) for name, n in (("b", 2), ("a", 0), ("d", 4), ("c", 1), ("e", 3))]
-    figure = gallery(pictures, scored(pictures), min_area=0)
+    pictures = [Picture(name, n) for name, n in (("b", 2), ("a", 0), ("d", 4), ("c", 1), ("e", 3))]
+    figure = gallery(*sets(pictures), scored(pictures), min_area=0)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title.split(",")[0] for title in titles[::2]] == ["best: a", "median: b", "worst: d"]
     assert titles[1::2] == ["4 found, 1 wrong, 0 missed", "2 found, 1 wrong, 2 missed", "0 found, 1 wrong, 4 missed"]
@@ -116,16 +121,16 @@ def test_gallery_shows_best_median_and_worst():
 
 @pytest.mark.parametrize(("n", "titles"), [(1, ["best"]), (2, ["best", "worst"]), (4, ["best", "median", "worst"])])
 def test_gallery_of_few_images_shows_each_once(n: int, titles: list[str]):
-    pictures = [picture(str(k), n_missed=k) for k in range(n)]
-    figure = gallery(pictures, scored(pictures), min_area=0)
+    pictures = [Picture(str(k), k) for k in range(n)]
+    figure = gallery(*sets(pictures), scored(pictures), min_area=0)
     shown = [axes.get_title(loc="left").split(":") for axes in figure.axes[::2]]
     assert [title for title, _ in shown] == titles
     assert len({name.split(",")[0] for _, name in shown}) == len(titles)
 
 
 def test_gallery_draws_every_instance_once_and_frames_the_most_errors():
-    p = picture(n_missed=2)
-    whole, detail = gallery([p], scored([p]), min_area=0).axes
+    pictures = [Picture(n_missed=2)]
+    whole, detail = gallery(*sets(pictures), scored(pictures), min_area=0).axes
     lines = {tuple(c.get_color()[0][:3]): c.get_segments() for c in whole.collections if isinstance(c, LineCollection)}
     assert {colour: len(segments) for colour, segments in lines.items()} == {BLUE: 2, RED: 1, GREEN: 2}
     (square,) = lines[RED]
@@ -142,9 +147,9 @@ def test_gallery_draws_every_instance_once_and_frames_the_most_errors():
 
 @pytest.mark.parametrize("change", [lambda t: t.iloc[:0], lambda t: pd.concat([t, t]), lambda t: t.assign(name="x")])
 def test_gallery_refuses_scores_of_other_or_several_predictions(change):
-    p = picture()
+    pictures = [Picture()]
     with pytest.raises(ValueError, match="select one arm, seed and instance method"):
-        gallery([p], change(scored([p])), min_area=0)
+        gallery(*sets(pictures), change(scored(pictures)), min_area=0)
 
 
 def test_training_log_is_read(tmp_path):

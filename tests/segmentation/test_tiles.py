@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from skimage.io import imread
 
-from drgan_lib.files import read_json
-from drgan_lib.measure.tiles import apply_windows, label_windows, read_windows, windows, write_windows
 from drgan_lib.segmentation.instances import BorderCore, border_core
 from drgan_lib.segmentation.metrics import match
-from tests.measure.conftest import as_image, draw, exact_map
+from drgan_lib.segmentation.tiles import apply_windows, label_windows, windows
+from tests.segmentation.conftest import draw, exact_map
 
 SIDES = st.integers(1, 400)
 
@@ -40,27 +38,11 @@ def test_an_overlap_without_an_end_is_refused():
         windows((500, 500), overlap_px=64, side_px=64)
 
 
-def test_what_is_small_is_mirrored_and_cut_back(tmp_path):
-    image = np.random.default_rng(0).random((30, 90)).astype(np.float32)
-    parts = windows(image.shape, overlap_px=8, side_px=64)
-    write_windows(image, tmp_path, ["a"], parts, patch_px=64)
-    stored = imread(tmp_path / "a.png")
-    assert stored.shape == (64, 90)
-    np.testing.assert_array_equal(stored[30:60], stored[29::-1])
-    np.testing.assert_allclose(stored[:30] / 65535, image, atol=1 / 65535)
-
-
-def test_class_maps_are_put_together_from_their_cores(tmp_path, network, model):
-    labels = draw((150, 210), [(70, 70, 20), (75, 140, 25), (20, 200, 30)])
-    parts = windows(labels.shape, overlap_px=16, side_px=64)
-    names = [str(k) for k in range(len(parts))]
-    (tmp_path / "images").mkdir()
-    write_windows(as_image(labels) / np.float32(255), tmp_path / "images", names, parts, patch_px=16)
-    network(model, tmp_path / "images", tmp_path / "out", tmp_path / "nnunet.log")
-    whole, expected = read_windows(tmp_path / "out", names, parts, labels.shape), exact_map(labels)
-    assert len(parts) > 6
-    for field in ("classes", "particle", "border"):
-        np.testing.assert_array_equal(getattr(whole, field), getattr(expected, field))
+def test_maps_with_several_channels_are_put_together_from_their_cores():
+    image = np.random.default_rng(0).random((150, 210))
+    twice = apply_windows(image, lambda part: np.stack([part, 2 * part]), overlap_px=16, side_px=64)
+    assert len(windows(image.shape, overlap_px=16, side_px=64)) > 6
+    np.testing.assert_array_equal(twice, [image, 2 * image])
 
 
 @settings(max_examples=12, deadline=None)
@@ -118,28 +100,3 @@ def test_functions_of_a_neighbourhood_do_not_see_the_windows():
         mask, lambda part: ndimage.uniform_filter(part.astype(np.float32), 9), overlap_px=20, side_px=64
     )
     np.testing.assert_allclose(got, expected, atol=1e-6)
-
-
-def test_windows_keep_the_gray_levels_of_their_image(tmp_path):
-    """An empty window of a bright image must not be stretched until its noise looks like particles."""
-    image = np.full((100, 300), 0.1, np.float32)
-    image[:, :30] = 1
-    parts = windows(image.shape, overlap_px=64, side_px=128)
-    names = [f"{k}" for k in range(len(parts))]
-    write_windows(image, tmp_path, names, parts, patch_px=64)
-    write_windows(np.full((64, 64), 0.5), tmp_path, ["other"], windows((64, 64), overlap_px=64), patch_px=64)
-    levels = read_json(tmp_path / "levels.json")
-    assert set(levels) == {*names, "other"}
-    expected = {name: 65535 * getattr(image, name)() for name in ("mean", "std", "min", "max")}
-    assert levels["0"] == pytest.approx(expected, rel=1e-6)
-    assert levels["other"] == pytest.approx({"mean": 65535 / 2, "std": 0, "min": 65535 / 2, "max": 65535 / 2})
-
-
-def test_black_margins_do_not_count_among_the_gray_levels(tmp_path):
-    """nnU-Net cuts them off before it normalises the whole image."""
-    image = np.zeros((80, 100), np.float32)
-    image[10:70, 20:90] = np.random.default_rng(0).uniform(0.3, 0.7, (60, 70))
-    write_windows(image, tmp_path, ["a"], windows(image.shape, overlap_px=64), patch_px=64)
-    levels, sample = read_json(tmp_path / "levels.json")["a"], 65535 * image[10:70, 20:90]
-    expected = {name: getattr(sample, name)() for name in ("mean", "std", "min", "max")}
-    assert levels == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,74 @@
+"""What segments images: one call from an image to instances, and the rules by which classes become particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+from drgan_lib.config import Experiment
+from drgan_lib.registry import SEGMENTERS
+from drgan_lib.samples import SampleSet
+from drgan_lib.segmentation.class_map import ClassMap
+from drgan_lib.store import Store
+
+Rule = Callable[[ClassMap], np.ndarray]
+
+
+class SegmentationError(RuntimeError):
+    """A training set that cannot be learned from, a training that failed, or results that are not there."""
+
+
+class Segmenter(Protocol):
+    """Something that learns from samples, or needs not, and finds the particles of an image.
+
+    That is all that an arm needs. A segmenter that has settings to take from an experiment, or keeps what it learned,
+    has a class method `of_experiment(exp, store)`; one with `identity`, a text that names all that its results depend
+    on, is not asked again for predictions that it made. Those that give classes first are a `ClassSegmenter`.
+    """
+
+    def fit(self, samples: SampleSet, *, seed: int, log: Callable[[str], None] = print) -> Segmenter:
+        """Learns from the instances of `samples`; returns itself."""
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
+
+
+class ClassSegmenter:
+    """A segmenter with a second layer: `class_map(image)`, and `rules` that make instances of it, the best one last."""
+
+    rules: Mapping[str, Rule]
+
+    def class_map(self, image: np.ndarray) -> ClassMap:
+        """Classes and probabilities of each pixel of `image`, float32 [h, w] in [0, 1]."""
+        raise NotImplementedError
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
+        *_, rule = self.rules.values()
+        return rule(self.class_map(image))
+
+
+def make_segmenter(name: str, exp: Experiment, store: Store) -> Segmenter:
+    """A new segmenter of this name in `drgan_lib.registry.SEGMENTERS`, with the settings of the experiment."""
+    made = SEGMENTERS[name].load()
+    return made.of_experiment(exp, store) if hasattr(made, "of_experiment") else made()
+
+
+def segment_by_rules(segmenter: Segmenter, image: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """By rule: instances int32 [h, w], and their mean probability of class 1, float32 [n] in the order of rising ids.
+
+    A segmenter without classes has one rule, `plain`, and no such confidence.
+    """
+    if not isinstance(segmenter, ClassSegmenter):
+        return {"plain": (segmenter.segment(image), None)}
+    found = segmenter.class_map(image)
+    by_rule = {name: rule(found) for name, rule in segmenter.rules.items()}
+    return {name: (labels, _confidence(labels, found.particle)) for name, labels in by_rule.items()}
+
+
+def _confidence(labels: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    boxes = ((label, box) for label, box in enumerate(find_objects(labels), 1) if box is not None)
+    return np.array([probability[box][labels[box] == label].mean() for label, box in boxes], np.float32)
