@@ -9,13 +9,14 @@
 # # Segmentation and evaluation
 #
 # **What you will learn.** How a segmentation network is trained on images that nobody annotated, what it makes of
-# micrographs that it has never seen, and how to read the figures that say how good it is.
+# micrographs that it has never seen, and how to read the metrics that say how good it is.
 #
 # **What you need.** The annotated set of chapter 04 and the test micrographs of chapter 01. Masks of the test
-# micrographs are used here and in chapter 06, to judge, and nowhere else. (Chapter 01 only saw to it that they fit their images.)
+# micrographs are used here and in chapter 06, to judge, and nowhere else. (Chapter 01 only checked that they fit their
+# images.)
 #
-# **How long it takes.** Nearly all of it is training: the number of iterations stands in the log below. The full
-# training of nnU-Net (`paper`) needs a GPU.
+# **How long it takes.** Nearly all of it is training: the number of iterations is in the log below. The full training of
+# nnU-Net (`paper`) needs a GPU.
 
 # %% tags=["parameters"]
 material = "twin"
@@ -26,34 +27,71 @@ overrides = {}
 
 # %%
 import pandas as pd
-from IPython.display import Image
 from myst_nb import glue
 
 from drgan_lib import segmentation
 from drgan_lib.config import load_experiment
+from drgan_lib.data import held_out_sources, load_patches, open_dataset, read_held_out, read_mask, training_micrographs
+from drgan_lib.files import read_json
+from drgan_lib.samples import Sample, SampleSet, open_samples
 from drgan_lib.sources import dataset_folder
+from drgan_lib.store import Store
+from drgan_lib.synthesis import Origin, load_synthetic
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = dataset_folder(exp)
-settings = exp.profile.segmentation
+folder, store = exp.stage_dir("segmentation"), Store(exp.runs / "store")
+min_area_px, settings = exp.material.min_area_px, exp.profile.segmentation
 glue("segmentation_trainer", settings.trainer, display=False)
-glue("min_area_px", exp.material.min_area_px, display=False)
+glue("min_area_px", min_area_px, display=False)
+
+# %% [markdown]
+# What there is to learn from, and the test micrographs with their masks. The masks of training micrographs are opened
+# only for arms that learn from them.
+
+# %%
+place, rows = dataset_folder(exp), {"sample_rows": exp.material.dataset.sample_rows}
+dataset = open_dataset(exp.material.dataset, place)
+trained_nm = exp.material.dataset.pixel_size_nm or read_json(exp.stage_dir("data") / "dataset.json")["pixel_size_nm"]
+learned = SampleSet.of(
+    Sample(
+        m.name,
+        m.image,
+        trained_nm,
+        read_mask(source.mask, **rows) if source.mask and settings.needs_masks else None,
+        provenance={"overlays": m.overlays},
+    )
+    for source, m in zip(dataset.train, training_micrographs(dataset, exp.material.dataset), strict=True)
+)
+tests = SampleSet.of(
+    Sample(
+        source.image.stem,
+        read_held_out(exp, source).image,
+        exp.material.dataset.pixel_size_nm or read_held_out(exp, source).pixel_size_nm or trained_nm,
+        read_mask(source.mask, **rows) if source.mask else None,
+    )
+    for source in held_out_sources(exp, place)
+)
+background = SampleSet.of(Sample(f"{k:03d}", patch) for k, patch in enumerate(load_patches(exp).background))
+origin = Origin(exp, learned, background, load_synthetic(exp.stage_dir("synthetic")))
+glue("n_tests", len(tests), display=False)
+tests.table()
 
 # %% [markdown]
 # ## The models to compare
 #
-# A figure alone says little; it takes others beside it. An *arm* is one way to get a segmentation:
+# A number alone says little; it takes others beside it. An *arm* is a source of annotated images and a method that
+# learns from them:
 #
 # - `synthetic`: nnU-Net trained on the annotated set of chapter 04 alone, which is the method of this book. A rendered
-#   stage is flat, and a network that saw no other takes the pits and streaks of a real support for rims of particles. So
-#   random textures are laid over the images (`drgan_lib.segmentation.texture`), and one bare support joins every three
+#   support is flat, and a network that has seen no other takes the pits and streaks of a real one for rims of particles.
+#   So, with `synthesis.textures`, random textures are laid over the images, and one bare support joins every three
 # - `synthetic+background` adds real patches in which chapter 01 found no particles, as the paper does
 # - `real`: nnU-Net trained on the training micrographs with their masks, cut into patches. Masks of micrographs are drawn
-#   by people (those of a twin come with its rendering). It is what the synthetic images are to replace, and the mark
-#   that they are measured by
+#   by people (those of a twin come with its rendering). This is what the synthetic images are to replace, and what they
+#   are measured against
 # - `real+synthetic`: both sets together
 # - `otsu`: a threshold by Otsu's method and a watershed of the distance to the background. It is what a microscopist
-#   would try first, and needs no training at all
+#   would try first, and it needs no training at all
 #
 # All networks get the same number of iterations and are trained by the same code. `drgan run ... --arms
 # synthetic:3,real:3,otsu` chooses the arms and how many seeds each has. The seed changes the network's first weights,
@@ -68,7 +106,7 @@ glue("first_arm", first, display=False)
 glue("seam_px", exp.profile.segmentation.seam_px, display=False)
 
 # %% [markdown]
-# This run has {glue:text}`arms`. The figures of the run are those of the first one, {glue:text}`first_arm`.
+# This run has {glue:text}`arms`. The metrics of the run are those of the first one, {glue:text}`first_arm`.
 #
 # ## The network
 #
@@ -80,27 +118,28 @@ glue("seam_px", exp.profile.segmentation.seam_px, display=False)
 #   mirrored copies in prediction, for computers without a GPU. Augmentation, losses, deep supervision and foreground
 #   sampling stay nnU-Net's own.
 #
-# This run uses the {glue:text}`segmentation_trainer` trainer. nnU-Net works in a process of its own and writes its
-# full log to `nnunet.log` in the folder of each model, `segmentation/arms/ARM/seedN`; here is the short one. A training
-# that was interrupted goes on from its last checkpoint. The curves below show how each training went. The pseudo-Dice is
-# taken on a few patches of the training set (with folds, of the part left out), and only tells that the network learns; how
-# good it is, the test micrographs say.
+# This run uses the {glue:text}`segmentation_trainer` trainer. nnU-Net trains in a process of its own and writes its full
+# log to `nnunet.log` beside the network; here is the short one. A training that was interrupted goes on from its last
+# checkpoint, and so does one that is asked for more iterations. The network then segments the test micrographs in this
+# process. The curves below show how each training went. The pseudo-Dice is taken on a few patches of the training set
+# (with folds, of the part left out) and only tells that the network learns; how good it is, the test micrographs say.
 
 # %%
-stage = segmentation.segment(exp, folder)
+segmentation.segment(exp, tests, origin, folder, store)
 
 # %% mystnb={"figure": {"caption": "Training loss and pseudo-Dice of nnU-Net by epoch, on its own training images.", "name": "fig-nnunet-training"}, "image": {"alt": "Curves of the training loss and of the pseudo-Dice of each model by epoch"}}
-curves = segmentation.training_curves(exp)
-Image(curves) if curves else "nothing was trained"
+curves = segmentation.plot_training(segmentation.training_logs(folder))
+curves.savefig(folder / "training.png", dpi=100)
+curves
 
 # %% [markdown]
 # ## From classes to particles
 #
 # The network gives each pixel one of three classes. With `segmentation.seam_px` it learns a little more: particle and
-# contour near a place where two particles meet are classes of their own. The line between two particles is one pixel wide
-# and of the same class as the outer contour, which is easy to find; a network that misses all such lines loses little of
-# its Dice loss. A band with a class of its own it cannot leave out. For the three classes, it counts with the class that it
-# came from. (This run: {glue:text}`seam_px` pixels; 0 are the paper's three classes.)
+# contour near a place where two particles meet become classes of their own. The line between two particles is one pixel
+# wide and of the same class as the outer contour, which is easy to find; a network that misses all such lines loses
+# little of its Dice loss. It cannot leave out a band with a class of its own. Afterwards this class counts with the one
+# that it came from. (This run: {glue:text}`seam_px` pixels; 0 means the paper's three classes.)
 #
 # There are two ways from classes to particles, and both are reported
 # (`otsu` has only the first):
@@ -114,38 +153,38 @@ Image(curves) if curves else "nothing was trained"
 #   images. No test image has a say in it. Where too few images can be set aside, the defaults hold.
 
 # %%
-tuned = {f"{arm}, seed {k}": place / "border_core.csv" for arm, k, place in segmentation.model_folders(exp)}
+models = segmentation.read_models(folder)
+tuned = {f"{m.arm}, seed {m.seed}": m.network.folder / "border_core.csv" for m in models}
 tuned = {name: pd.read_csv(path).query("chosen") for name, path in tuned.items() if path.is_file()}
 pd.concat(tuned) if tuned else "nothing was tuned"
 
 # %% [markdown]
-# ## The figures
+# ## The metrics
 #
-# Some figures compare pixels, others compare particles:
+# Some metrics compare pixels, others compare particles:
 #
 # - **DSC** counts pixels: twice the common pixels, divided by the pixels of truth and prediction together.
 # - **AP50** counts particles. A predicted particle is found if what it shares with a true one is more than half of
-#   the union of both; the figure is the number of found ones, divided by found, wrong and missed together. **COCO AP50**
+#   the union of both; the metric is the number of found ones, divided by found, wrong and missed together. **COCO AP50**
 #   asks the same in the way of the COCO benchmark: it ranks the predictions and averages the precision over all levels of
 #   recall.
 # - **PQ**, the panoptic quality, multiplies how well the found particles fit (**SQ**) with how many are found (**RQ**).
-# - `pq_semantic` is the figure that the paper prints as PQ. It follows from the DSC alone and knows no particles.
+# - `pq_semantic` is what the paper prints as PQ. It follows from the DSC alone and knows no particles.
 #
 # Particles under {glue:text}`min_area_px` pixels are left out on both sides wherever particles are counted: masks hold
 # specks of a few pixels, drawn by hand or left where one particle hides another. Particles that touch the border count like all others, on both sides.
 
 # %%
-figures = segmentation.evaluate(exp, folder)
+metrics = segmentation.evaluate(exp, folder)
 pd.set_option("display.max_colwidth", None)
-shown = pd.DataFrame(figures, index=["value", "std", "low", "high", "n_images", "n_seeds", "definition"]).T
-shown.drop(columns="definition").map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)
+pd.DataFrame({name: {"metric": str(m), "n": m.n} | dict(m.more) for name, m in metrics.items()}).T
 
 # %%
-shown[["definition"]]
+pd.Series({name: metric.definition for name, metric in metrics.items()}, name="definition").to_frame()
 
 # %%
 for name in ("dsc", "ap50", "pq", "border_core_ap50", "border_core_pq"):
-    glue(f"test_{name}", f"{figures[name]['value']:.3f}" if name in figures else "not scored", display=False)
+    glue(f"test_{name}", f"{metrics[name].value:.3f}" if name in metrics else "not scored", display=False)
 
 # %% [markdown]
 # On the test micrographs the DSC is {glue:text}`test_dsc`. With plain components the AP50 is {glue:text}`test_ap50` and the
@@ -160,69 +199,82 @@ for name in ("dsc", "ap50", "pq", "border_core_ap50", "border_core_pq"):
 # luck of the training matters.
 
 # %%
-segmentation.comparison(exp) if figures else "no masks, no scores"
+segmentation.comparison(exp, folder) if metrics else "no masks, no scores"
 
 # %% [markdown]
-# Those are means over micrographs, each of which weighs the same. Counted over all micrographs together, where each particle
-# weighs the same, and by the rules of COCO:
+# Those are means over micrographs, each of which has the same weight. Here are all micrographs counted together, where each
+# particle has the same weight, and by the rules of COCO:
 
 # %%
-segmentation.figures_of_sets(exp) if figures else "no masks, no scores"
+segmentation.metrics_of_sets(folder) if metrics else "no masks, no scores"
 
 # %% [markdown]
-# How much the choice of these few micrographs matters is another question. The bars in the figure hold 95 % of 2,000
-# bootstrap samples of the micrographs; `table.csv` in the stage's folder has them for all figures. With eight micrographs,
-# such an interval is somewhat too narrow: it holds the truth in about 89 cases of 100.
+# How much the choice of these few micrographs matters is another question. The bars in the plot hold 95 % of 2,000
+# bootstrap samples of the micrographs; `table.csv` in the stage's folder has them for all metrics. With few micrographs
+# (this run has {glue:text}`n_tests`), such an interval is too narrow: with eight it holds the truth in about 89 cases of
+# 100, with fewer more seldom.
 
 # %% mystnb={"figure": {"caption": "Means with 95 % bootstrap intervals over the test micrographs.", "name": "fig-arms"}, "image": {"alt": "Dot plot of DSC, AP50 and PQ of each arm with intervals"}}
-Image(stage / "arms.png") if figures else "no masks, no scores"
+scores = segmentation.scores_of_images(folder) if metrics else pd.DataFrame()
+published = segmentation.published(exp)
+dots = segmentation.plot_table(segmentation.summarise(scores), published=published)
+dots.savefig(folder / "arms.png", dpi=100)
+dots
 
 # %% [markdown]
-# Two arms are compared more sharply image by image, since what makes a micrograph hard makes it hard for both: here are the
-# differences from `real`, where the run has that arm, with their 95 % intervals. An interval that holds 0 says that these
-# micrographs do not decide between the two. One that does not hold it decides between the networks that were trained, and
-# between the arms only if the difference is also larger than the ± of the seeds: an arm of one seed may have had luck.
+# Two arms can be told apart more sharply image by image, since what makes a micrograph hard makes it hard for both. Here
+# are the differences from `real`, where the run has that arm, with their 95 % intervals. If an interval holds 0, these
+# micrographs do not decide between the two. If it does not, they decide between the networks that were trained; between
+# the arms they decide only if the difference is also larger than the ± of the seeds, since one seed may have had luck.
 
 # %%
-differences = segmentation.differences(exp) if figures and {"real"} < set(arms) else pd.DataFrame()
+differences = segmentation.differences(folder) if metrics and {"real"} < set(arms) else pd.DataFrame()
 wanted = "metric in ('ap50', 'pq') or (metric == 'dsc' and instances == 'plain')"
 differences.query(wanted) if len(differences) else "no other arm beside `real`"
 
 # %% [markdown]
 # ## Best, median and worst
 #
-# The test micrographs of the first model, ordered by the PQ of their border-core instances (of `otsu`, the plain ones): the
+# The test micrographs of the first model, ordered by the PQ of their border-core instances (for `otsu`, the plain ones): the
 # best, the one in the middle, and the worst. Means hide what these show.
 
 # %% mystnb={"figure": {"caption": "Best, median and worst test micrograph; on the right, what lies in the white frame, enlarged: found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-gallery"}, "image": {"alt": "Three test micrographs with outlines of true and predicted particles"}}
-Image(stage / "gallery.png") if figures else "no masks, no scores"
+truth, predictions = open_samples(folder / "truth"), segmentation.load_predictions(folder)
+rule = list(predictions)[-1]
+if metrics:
+    own = scores.query("arm == @first and seed == @seed and instances == @rule")
+    extremes = segmentation.gallery(truth, predictions[rule], own, min_area=min_area_px)
+    extremes.savefig(folder / "gallery.png", dpi=100)
+extremes if metrics else "no masks, no scores"
 
 # %% mystnb={"figure": {"caption": "Test micrographs, eight at most (of large ones the central 512 x 512 pixels): image, truth, and prediction with found particles in green, wrong ones in red and missed ones in blue.", "name": "fig-overlays"}, "image": {"alt": "Gallery of test micrographs with outlines of true and predicted particles"}}
-Image(stage / "overlays.png")
+outlined = segmentation.overlays(truth, predictions[rule], min_area=min_area_px)
+outlined.savefig(folder / "overlays.png", dpi=100)
+outlined
 
 # %% [markdown]
 # ## Image by image
 
 # %%
-segmentation.scores_of_images(exp) if figures else "no masks, no scores"
+scores if metrics else "no masks, no scores"
 
 # %% [markdown]
-# ## What these figures can show, and what not
+# ## What these metrics can show, and what they cannot
 #
 # - They are taken on few micrographs, of one or a few laboratories. The intervals tell how far the mean would move with
 #   other micrographs *of this kind*; they do not tell how the network does on another microscope. On a twin they tell how
 #   it does on rendered images.
 # - Masks of micrographs are drawn by people. Where one of them joined two particles that another would have parted, every
-#   method loses, and a network trained on their other masks, `real`, has learned their habits. It has an advantage that
-#   is not only knowledge of particles.
+#   method loses. A network trained on other masks of the same hand, `real`, has learned its habits: an advantage that is
+#   not only knowledge of particles.
 # - `real` and `synthetic` get the same number of iterations, not the same number of images or of working hours:
 #   masks take days to draw, the images of `synthetic` minutes to render.
-# - Otsu stands alone for what needs no training. We looked for a pretrained network for particles or cells whose weights come
-#   inside a well-kept package, so that everybody gets the same: StarDist, Cellpose, InstanSeg and a dozen others load
-#   theirs from the internet on first use, and the one particle model that ships in a package, of 2021, asks for
-#   libraries long gone.
-# - Published figures, where the table has them, come from nnU-Net's own training of 250,000 iterations on a GPU, more
-#   than a hundred times those of the profile `laptop`. They stand there for orientation; the comparison that holds is the
+# - Otsu is the only method here that needs no training. We looked for a pretrained network for particles or cells whose
+#   weights come inside a well-kept package, so that everybody gets the same: StarDist, Cellpose, InstanSeg and a dozen
+#   others load theirs from the internet on first use, and the one particle model that ships in a package, from 2021,
+#   needs libraries that are long gone.
+# - Published values, where the table has them, come from nnU-Net's own training of 250,000 iterations on a GPU, more
+#   than a hundred times those of the profile `laptop`. They are there for orientation; the comparison that holds is the
 #   one between the arms of one run.
 
 # %% [markdown]
@@ -231,7 +283,7 @@ segmentation.scores_of_images(exp) if figures else "no masks, no scores"
 # 1. Two touching particles are predicted as one, and every pixel is right. What are DSC, AP50 and PQ of this image?
 # 2. The DSC of an image is 0.9. What is its `pq_semantic`?
 # 3. Set the smallest area to 1 with `overrides = {"min_area_px": 1}` and another `runs` folder (a copy of this one does,
-#    so that nothing is trained again and this run's results stay as they are). Which figures change, and why do the
+#    so that nothing is trained again and this run's results stay as they are). Which metrics change, and why do the
 #    others not?
 #
 # ```{dropdown} Solutions
@@ -254,5 +306,5 @@ segmentation.scores_of_images(exp) if figures else "no masks, no scores"
 # ## Takeaways
 #
 # - A network can be trained without a single drawn outline.
-# - A figure without its definition says little: state what is matched, at which overlap, and the smallest area.
-# - Pixels can be right while particles are wrong; look at both kinds of figures, and at the pictures.
+# - A metric without its definition says little: state what is matched, at which overlap, and the smallest area.
+# - Pixels can be right while particles are wrong; look at both kinds of metrics, and at the pictures.
