@@ -24,6 +24,8 @@ runs = "runs"
 overrides = {}
 
 # %%
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 from IPython.display import Image
@@ -32,12 +34,28 @@ from skimage.draw import disk
 
 from drgan_lib import quantify, segmentation
 from drgan_lib.config import ELONGATED, load_experiment
+from drgan_lib.samples import open_samples
 from drgan_lib.sources import dataset_folder
 
 exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
 folder, stage = dataset_folder(exp), exp.stage_dir("quantification")
 arm = next(iter(exp.profile.segmentation.arms))
-predictions = segmentation.load_predictions(exp, folder)
+found = exp.stage_dir("segmentation")
+pictured = {
+    model: [
+        SimpleNamespace(
+            name=sample.name,
+            image=sample.image,
+            true=sample.instances,
+            predicted={
+                rule: samples[k].instances for rule, samples in segmentation.load_predictions(found, *model).items()
+            },
+        )
+        for k, sample in enumerate(open_samples(found / "truth"))
+    ]
+    for model in segmentation.list_models(found)
+}
+predictions = next(iter(pictured.values()))
 pixel_sizes = quantify.pixel_sizes_of_tests(exp, folder)
 counting = quantify.Counting(min_area_px=exp.material.min_area_px)
 wires = exp.material.meshes.shape in ELONGATED
@@ -161,10 +179,7 @@ glue("d50_true", "not known" if np.isnan(true) else f"{true:.4g} {unit}", displa
 # of the training matters more than the number of particles.
 
 # %%
-models = (
-    (name, number, segmentation.load_predictions(exp, folder, arm=name, seed=number))
-    for name, number, _ in segmentation.model_folders(exp)
-)
+models = ((name, number, shown) for (name, number), shown in pictured.items())
 diameters = quantify.compare_models(models, pixel_sizes, stage / "models.csv", counting=counting)
 diameters.round(1) if len(diameters) else "no masks, nothing to compare with"
 
