@@ -169,23 +169,22 @@ def _suggest(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    from drgan_lib.measure import default_out, measure_images
-    from drgan_lib.quantify import Counting
+    from drgan_lib.quantify import Counting, measure_images
     from drgan_lib.segmentation import load_model
 
-    out = arguments.out or default_out(arguments.place)
+    out = arguments.out or Path(f"{Path(arguments.place[0]).expanduser().resolve().stem}_measured")
     model = load_model(arguments.model, arm=arguments.arm, seed=arguments.seed)
     min_area_px = model.min_area_px if arguments.min_area_px is None else arguments.min_area_px
     found = measure_images(
         arguments.place,
         model,
-        out=out,
+        out,
         counting=Counting(min_area_px=min_area_px, border=arguments.border),
         pixel_size_nm=arguments.pixel_size_nm,
         sample_rows=arguments.sample_rows,
         thickness=True if arguments.thickness else None,
     )
-    print("", *found.lines(), "", f"results: {found.folder}", sep="\n")
+    print("", *found.lines(), "", f"results: {out}", sep="\n")
     return 0
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from drgan_lib import cli, measure, segmentation
+from drgan_lib import cli, quantify, segmentation
 from drgan_lib.config import materials
 from drgan_lib.files import write_json
 from drgan_lib.quantify import Counting
@@ -123,19 +123,20 @@ def test_what_the_user_can_correct_is_one_message(arguments, message, capsys):
     assert "Traceback" not in error
 
 
-def test_who_counts_can_be_chosen(monkeypatch, capsys):
+def test_who_counts_and_where_results_go_can_be_chosen(monkeypatch, capsys):
     asked = []
 
-    def measure_images(*arguments, **more):
-        asked.append(more["counting"])
-        return SimpleNamespace(lines=list, folder="out")
+    def measure_images(places, model, out, **more):
+        asked.append((str(out), more["counting"]))
+        return SimpleNamespace(lines=list)
 
-    monkeypatch.setattr(measure, "measure_images", measure_images)
+    monkeypatch.setattr(quantify, "measure_images", measure_images)
     monkeypatch.setattr(segmentation, "load_model", lambda *_, **__: SimpleNamespace(min_area_px=50))
-    common = ["measure", "a.png", "--model", "run"]
-    for more in ([], ["--min-area-px", "0", "--border", "weight"]):
+    common = ["measure", "my images/a b.png", "c.png", "--model", "run"]
+    for more in ([], ["--min-area-px", "0", "--border", "weight", "--out", "out"]):
         assert cli.main([*common, *more]) == 0
-    assert asked == [Counting(50, "exclude"), Counting(0, "weight")]
+    assert asked == [("a b_measured", Counting(50, "exclude")), ("out", Counting(0, "weight"))]
+    assert "results: a b_measured" in capsys.readouterr().out
     assert cli.main([*common, "--min-area-px", "-1"]) == 2
     assert "expected a smallest area of at least 0 px, got -1" in capsys.readouterr().err
 

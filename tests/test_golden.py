@@ -19,6 +19,8 @@ import torch
 
 from drgan_lib.synthesis import load_synthetic
 
+from drgan_lib.metric import read_metrics
+
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text()) if (GOLDEN / "expected.json").is_file() else {}
 # Other instructions round otherwise: rays at an edge may hit its other side, and trainings drift apart.
@@ -57,6 +59,9 @@ def read_numbers(run: Path) -> dict[str, float]:
         for name, metric in json.loads((run / "results.json").read_text())["metrics"].items()
         for key, value in (metric | metric["more"] | {"n_images": metric["more"].get("n_images", metric["n"])}).items()
     }
+    for name, metric in read_metrics(run / "quantification/metrics.json").items():
+        values = {"value": metric.value, "n_images": metric.n, **metric.more}
+        found |= {f"{name}/{key}": value for key, value in values.items()}
     for path, names in TABLES.items():
         for row in pd.read_csv(run / path).to_dict("records"):
             place = "/".join([path, *(str(row.pop(name)) for name in names)])

@@ -24,7 +24,7 @@ PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
     *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes"),
-    *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "measure", "sources"),
+    *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
     *("runs", "cli"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -1,35 +1,40 @@
-"""Quantification: sizes of the particles in a label image, with their uncertainty."""
+"""Quantification: sizes of the particles in a label image, with their uncertainty; a user's own images measured::
 
-from drgan_lib.quantify.distribution import Counting, Distribution, Estimate, counted, distribution, summarise
+instances --measure_particles, pool--> table --distribution--> D10, D50, D90 with intervals
+images --measure_images, with a trained model--> instances and tables on disk
+"""
+
+from drgan_lib.quantify.compare import compare_models, quantify
+from drgan_lib.quantify.distributions import Counting, Distribution, counted, distribution
 from drgan_lib.quantify.feret import feret_diameters
-from drgan_lib.quantify.figures import plot_distribution, plot_particles, plot_thickness
-from drgan_lib.quantify.models import compare_models
-from drgan_lib.quantify.particles import measure, pool
-from drgan_lib.quantify.stage import SIZES, compare_sources, pixel_sizes_of_tests, quantify
-from drgan_lib.quantify.tables import read_table, table_record, write_table
+from drgan_lib.quantify.folder import MeasureError
+from drgan_lib.quantify.images import open_images
+from drgan_lib.quantify.measure import measure_images
+from drgan_lib.quantify.measurement import Measurement
+from drgan_lib.quantify.particles import measure_particles, pool
+from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
+from drgan_lib.quantify.tables import read_table, write_table
 from drgan_lib.quantify.thickness import Thickness, local_thickness
 
 __all__ = [
-    "SIZES",
     "Counting",
     "Distribution",
-    "Estimate",
+    "MeasureError",
+    "Measurement",
     "Thickness",
     "compare_models",
-    "compare_sources",
     "counted",
     "distribution",
     "feret_diameters",
     "local_thickness",
-    "measure",
-    "pixel_sizes_of_tests",
+    "measure_images",
+    "measure_particles",
+    "open_images",
     "plot_distribution",
     "plot_particles",
     "plot_thickness",
     "pool",
     "quantify",
     "read_table",
-    "summarise",
-    "table_record",
     "write_table",
 ]

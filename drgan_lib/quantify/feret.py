@@ -15,29 +15,19 @@ def feret_diameters(mask: np.ndarray) -> tuple[float, float]:
     large on average, the corners up to 1.3 px too large. The `feret_diameter_max` of scikit-image, which fills the hull
     with pixels first, is up to 1 px larger.
     """
-    hull = _hull(mask)
-    largest = np.linalg.norm(hull[:, None] - hull, axis=-1).max()
-    edges = np.roll(hull, -1, axis=0) - hull
-    normals = np.stack([-edges[:, 1], edges[:, 0]]) / np.linalg.norm(edges, axis=1)
-    # rotating calipers: the smallest width of a convex polygon is perpendicular to one of its edges
-    smallest = np.ptp(hull @ normals, axis=0).min()
-    return float(largest), float(smallest)
-
-
-def _hull(mask: np.ndarray) -> np.ndarray:
-    """Corners [n, 2] (row, column) of the convex hull, in order; only the outermost pixels of a line can hold them."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         raise ValueError("expected a mask with at least one pixel, got an empty one")
     left, right = mask[rows].argmax(axis=1), width - 1 - mask[rows, ::-1].argmax(axis=1)
     top, bottom = mask[:, columns].argmax(axis=0), height - 1 - mask[::-1, columns].argmax(axis=0)
-    points = np.concatenate(
-        [
-            np.stack([rows, left - 0.5], axis=1),
-            np.stack([rows, right + 0.5], axis=1),
-            np.stack([top - 0.5, columns], axis=1),
-            np.stack([bottom + 0.5, columns], axis=1),
-        ]
-    )
-    return points[ConvexHull(points).vertices]
+    # only the outermost pixels of a line can hold corners
+    ends = (rows, left - 0.5), (rows, right + 0.5), (top - 0.5, columns), (bottom + 0.5, columns)
+    points = np.concatenate([np.stack(end, axis=1) for end in ends])
+    hull = points[ConvexHull(points).vertices]
+    largest = np.linalg.norm(hull[:, None] - hull, axis=-1).max()
+    edges = np.roll(hull, -1, axis=0) - hull
+    normals = np.stack([-edges[:, 1], edges[:, 0]]) / np.linalg.norm(edges, axis=1)
+    # rotating calipers: the smallest width of a convex polygon is perpendicular to one of its edges
+    smallest = np.ptp(hull @ normals, axis=0).min()
+    return float(largest), float(smallest)

@@ -14,6 +14,7 @@ from drgan_lib.quantify.feret import feret_diameters
 
 LENGTHS = ("equivalent_diameter", "feret_max", "feret_min", "major_axis", "minor_axis", "perimeter")
 RATIOS = ("aspect_ratio", "circularity")
+WHOLE = ("id", "height_px", "width_px", "area_px2")
 DEFINITIONS = {
     "image": "name of the image",
     "id": "label of the particle in the label image",
@@ -38,7 +39,7 @@ DEFINITIONS = {
 }
 
 
-def measure(labels: np.ndarray, pixel_size_nm: float | None = None) -> pd.DataFrame:
+def measure_particles(labels: np.ndarray, pixel_size_nm: float | None = None) -> pd.DataFrame:
     """Table of the particles in instance labels int [h, w], one row per label in rising order; 0 is background.
 
     Columns are those of `DEFINITIONS`, without `image`: each length as `..._px` and, given a pixel size, `..._nm`; the
@@ -56,10 +57,18 @@ def measure(labels: np.ndarray, pixel_size_nm: float | None = None) -> pd.DataFr
     regions, rows = regionprops(labels)[::-1], []
     while regions:  # one by one, since each keeps the pixels of its box once they were asked for
         rows.append(_row(regions.pop(), labels.shape))
-    table = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+    units = {"area": "area_px2"} | {name: f"{name}_px" for name in LENGTHS}
+    columns = [units.get(name, name) for name in DEFINITIONS if name != "image"]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, float) | dict.fromkeys(WHOLE, np.int64))
+    table["touches_border"] = table["touches_border"].astype(bool)
     if ids is not None:
         table["id"] = ids[table["id"]].astype(np.int64)
-    return table if pixel_size_nm is None else _with_nm(table, pixel_size_nm)
+    for name in table if pixel_size_nm is not None else ():
+        bare, _, unit = name.rpartition("_")
+        if bare in (*LENGTHS, "area"):
+            scaled = table[name] * pixel_size_nm ** (2 if unit == "px2" else 1)
+            table.insert(table.columns.get_loc(name) + 1, f"{bare}_{unit.replace('px', 'nm')}", scaled)
+    return table
 
 
 def pool(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -73,21 +82,6 @@ def pool(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     names = [name for name, table in tables.items() for _ in range(len(table))]
     pooled.insert(0, "image", pd.Series(names, dtype=object))
     return pooled
-
-
-_DTYPES = {
-    "id": np.int64,
-    "row_px": float,
-    "column_px": float,
-    "height_px": np.int64,
-    "width_px": np.int64,
-    "area_px2": np.int64,
-    **{f"{name}_px": float for name in LENGTHS},
-    "aspect_ratio": float,
-    "circularity": float,
-    "touches_border": bool,
-    "edge_weight": float,
-}
 
 
 def _checked(labels: np.ndarray) -> np.ndarray:
@@ -132,15 +126,3 @@ def _row(region, shape: tuple[int, int]) -> dict[str, float]:
         "touches_border": weight == 0,
         "edge_weight": weight,
     }
-
-
-def _with_nm(table: pd.DataFrame, pixel_size_nm: float) -> pd.DataFrame:
-    """The table with a column in nm right after each area and length in px."""
-    columns = {}
-    for name in table.columns:
-        columns[name] = table[name]
-        if name == "area_px2":
-            columns["area_nm2"] = table[name] * pixel_size_nm**2
-        elif name.removesuffix("_px") in LENGTHS:
-            columns[f"{name.removesuffix('_px')}_nm"] = table[name] * pixel_size_nm
-    return pd.DataFrame(columns)

@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+from drgan_lib.measure.tiles import apply_windows
+
 SMOOTHING_PX = 0.7
 RIDGE_SLOPE, REACH = 0.985, 3
 CHUNK = 1_000_000
-LARGEST_PX = 25_000_000  # 5 GB of memory
+THICKEST_PX = 512
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,9 @@ def local_thickness(mask: np.ndarray, pixel_size_nm: float | None = None) -> Thi
     The discs lie inside of the mask's outline, smoothed over 0.7 px and taken at half a pixel, so that the thickness of
     a band depends little on how it lies on the grid: upright bands of a whole number of pixels have exactly that
     thickness, turned ones within 0.3 px; discs come out about 0.7 px too small. (The package localthickness 0.1.3 gives
-    the same for upright bands of an even width, 1 px more for odd ones, up to 0.8 px more for turned ones, about 1 px
-    more for discs.) Labels are not kept apart: where wires cross, they are as thick as the crossing. Beyond the border
-    of the image the wires are taken to go on. Raises `ValueError` for a mask without background, where no disc has an
-    end, and for one of more than 25 megapixels.
+    up to 1 px more.) Labels are not kept apart: where wires cross, they are as thick as the crossing. Beyond the border
+    of the image the wires are taken to go on. Large images are measured in tiles that overlap, for parts of up to
+    512 px. Raises `ValueError` for a mask, or a tile of it, without background, where no disc has an end.
     """
     mask = np.asarray(mask)
     if mask.ndim != 2 or not mask.size:
@@ -60,19 +61,19 @@ def local_thickness(mask: np.ndarray, pixel_size_nm: float | None = None) -> Thi
         raise TypeError(f"expected a mask of bools or labels, got {mask.dtype}; threshold it first")
     if pixel_size_nm is not None and not (np.isfinite(pixel_size_nm) and pixel_size_nm > 0):
         raise ValueError(f"expected a pixel size above 0 nm, got {pixel_size_nm}; leave it out if it is not known")
-    if mask.size > LARGEST_PX:
-        raise ValueError(
-            f"expected at most {LARGEST_PX / 1e6:.0f} megapixels, got {mask.size / 1e6:.0f}; cut the image up"
-        )
-    mask = mask != 0
+    return Thickness(apply_windows(mask != 0, _diameters, overlap_px=2 * THICKEST_PX), pixel_size_nm)
+
+
+def _diameters(mask: np.ndarray) -> np.ndarray:
+    """Thickness in px, float32 [h, w], of a mask or of a tile of it, bool [h, w]."""
     if mask.all():
-        raise ValueError("expected a mask with background, got one that is foreground everywhere")
+        raise ValueError("expected a mask with background, got one, or a tile of it, that is foreground everywhere")
     diameter = np.zeros(mask.shape, np.float32)
     distance = _distance(mask)
     _draw_discs(diameter, distance, *_ridge(distance))
     # pixels at tips and on lines of one pixel are outside of the smoothed outline and of all discs
     beside = np.maximum(ndimage.maximum_filter(diameter, 3), 1)
-    return Thickness(np.where(mask, np.where(diameter > 0, diameter, beside), 0), pixel_size_nm)
+    return np.where(mask, np.where(diameter > 0, diameter, beside), 0)
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:

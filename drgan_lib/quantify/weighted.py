@@ -1,4 +1,4 @@
-"""Statistics of weighted samples: quantiles, the number of draws that they are worth, the interval of a share."""
+"""Statistics of weighted samples: quantiles, and the interval of a share."""
 
 from __future__ import annotations
 
@@ -31,14 +31,9 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[fl
     return np.stack(quantiles)
 
 
-def wilson(share: float, n: float, level: float) -> tuple[float, float]:
-    """Wilson's score interval of a share that was observed in `n` (effective) draws."""
-    z2 = norm.ppf((1 + level) / 2) ** 2
+def wilson(share: float, weights: np.ndarray, level: float) -> tuple[float, float]:
+    """Wilson's score interval of a weighted share, of as many equal draws as the weights [n] are worth (Kish)."""
+    n, z2 = float(weights.sum() ** 2 / (weights**2).sum()), norm.ppf((1 + level) / 2) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def effective(weights: np.ndarray) -> float:
-    """Number of equal draws that a weighted mean is worth (Kish)."""
-    return float(weights.sum() ** 2 / (weights**2).sum())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from drgan_lib.quantify.weighted import effective, weighted_quantiles, wilson
+from drgan_lib.quantify.weighted import weighted_quantiles, wilson
 
 SHARES = (0.1, 0.5, 0.9)
 
@@ -22,12 +22,16 @@ def test_quantiles_of_equal_weights_are_numpys(values, weight):
     assert found[1] == pytest.approx(np.median(values))
 
 
+@given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0.01, 10)), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_quantiles_of_any_weights_rise_with_their_share(pairs):
+    values, weights = np.array(pairs).T
+    d10, d50, d90 = weighted_quantiles(values, weights, SHARES)
+    assert values.min() <= d10 <= d50 <= d90 <= values.max()
+
+
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (10, 10), (3, 40), (500, 1000)])
 def test_the_interval_of_a_share_is_scipys(hits, n):
     expected = binomtest(hits, n).proportion_ci(0.9, method="wilson")
-    assert wilson(hits / n, n, 0.9) == pytest.approx((expected.low, expected.high))
-
-
-def test_equal_weights_are_worth_their_number():
-    assert effective(np.full(7, 0.3)) == pytest.approx(7)
-    assert effective(np.array([1.0, 1.0, 0.0])) == pytest.approx(2)
+    for weights in (np.full(n, 0.3), np.append(np.ones(n), [0.0, 0.0])):  # worth n equal draws
+        assert wilson(hits / n, weights, 0.9) == pytest.approx((expected.low, expected.high))

@@ -11,10 +11,11 @@ import tifffile
 from PIL import Image
 
 from drgan_lib.data import DataError
-from drgan_lib.measure import check_inputs, find_images, read
-from tests.measure.conftest import as_image, draw
+from drgan_lib.quantify import images, open_images
+from drgan_lib.samples import Sample, SampleSet
+from tests.quantify.conftest import disc
 
-IMAGE = as_image(draw((80, 100), [(40, 50, 12)]))
+IMAGE = np.where(disc(12, centre=(40, 50), side=100)[:80], 178, 51).astype(np.uint8)
 
 
 @pytest.fixture
@@ -22,8 +23,13 @@ def said() -> list[str]:
     return []
 
 
-def check(path, said, **more):
-    return check_inputs(find_images(path), log=said.append, **more)
+def check(places, said, **more) -> SampleSet:
+    return open_images(places, log=said.append, **more)
+
+
+def only(place, said, **more) -> Sample:
+    (sample,) = check(place, said, **more)
+    return sample
 
 
 def save(path, pixels, **more):
@@ -35,50 +41,57 @@ def save(path, pixels, **more):
 
 
 def test_without_pixel_size_it_is_said(tmp_path, said):
-    (found,) = check(save(tmp_path / "a.png", IMAGE), said)
-    assert (found.name, found.shape, found.pixel_size_nm) == ("a", (80, 100), None)
-    assert said == ["no pixel size is known: sizes are in px; give --pixel-size-nm for nm"]
+    found = only(save(tmp_path / "a.png", IMAGE), said)
+    assert (found.name, found.image.shape, found.pixel_size_nm) == ("a", (80, 100), None)
+    assert said == ["no pixel size is known: sizes are in px; give pixel_size_nm for nm"]
+
+
+def test_the_table_names_files_and_tells_them_apart(tmp_path, said):
+    for name in "ab":
+        save(tmp_path / f"{name}.png", np.roll(IMAGE, ord(name)))
+    table = check(tmp_path, said, pixel_size_nm=2.0).table()
+    assert table[["name", "height", "width", "pixel_size_nm"]].values.tolist() == [[n, 80, 100, 2.0] for n in "ab"]
+    assert table["file"].tolist() == [str(tmp_path / f"{name}.png") for name in "ab"]
+    assert table["digest"].nunique() == 2
 
 
 def test_a_screenshot_that_is_gray_is_read_and_said(tmp_path, said):
-    (found,) = check(save(tmp_path / "a.png", np.repeat(IMAGE[..., None], 3, axis=2)), said, pixel_size_nm=2.0)
+    gray = np.repeat(IMAGE[..., None], 3, axis=2)
+    found = only(save(tmp_path / "a.png", gray), said, pixel_size_nm=2.0)
     assert said == ["a.png: a colour file whose three channels are equal, read as gray"]
-    np.testing.assert_allclose(found.image(), IMAGE / 255)
-    tiff = np.repeat(IMAGE[..., None], 3, axis=2)
-    check(save(tmp_path / "b.tif", tiff, photometric="rgb"), said, pixel_size_nm=2.0)
+    np.testing.assert_allclose(found.image, IMAGE / 255)
+    check(save(tmp_path / "b.tif", gray, photometric="rgb"), said, pixel_size_nm=2.0)
     assert said[1].startswith("b.tif: a colour file")
 
 
 def test_a_jpeg_that_is_named_png_is_read(tmp_path, said):
     Image.fromarray(IMAGE).save(tmp_path / "a.png", "jpeg")
-    (found,) = check(tmp_path / "a.png", said, pixel_size_nm=2.0)
-    assert found.shape == (80, 100)
+    assert only(tmp_path / "a.png", said, pixel_size_nm=2.0).image.shape == (80, 100)
 
 
-def test_names_that_differ_in_case_alone_would_meet_on_some_disks(tmp_path):
+def test_names_that_differ_in_case_alone_would_meet_on_some_disks(tmp_path, said):
     save(tmp_path / "A.png", IMAGE)
     save(tmp_path / "a.tif", IMAGE)
     with pytest.raises(DataError, match="results of one name"):
-        find_images(tmp_path)
+        check(tmp_path, said)
 
 
 def test_deep_tiffs_keep_their_depth_and_tell_their_pixel_size(tmp_path, said):
     deep = IMAGE.astype(np.uint16) * 16  # 12 bit in 16
     more = {"imagej": True, "resolution": (1 / 3.5, 1 / 3.5), "metadata": {"unit": "nm"}}
-    (found,) = check(save(tmp_path / "a.tif", deep, **more), said)
+    found = only(save(tmp_path / "a.tif", deep, **more), said)
     assert found.pixel_size_nm == pytest.approx(3.5)
-    np.testing.assert_allclose(found.image(), deep / 4095, rtol=1e-6)
+    np.testing.assert_allclose(found.image, deep / 4095, rtol=1e-6)
     assert not said
-    (found,) = check(tmp_path / "a.tif", said, pixel_size_nm=2.0, sample_rows=70)
-    assert (found.pixel_size_nm, found.shape, found.image().shape) == (2.0, (70, 100), (70, 100))
+    found = only(tmp_path / "a.tif", said, pixel_size_nm=2.0, sample_rows=70)
+    assert (found.pixel_size_nm, found.image.shape) == (2.0, (70, 100))
 
 
 def test_a_gray_palette_is_resolved(tmp_path, said):
     image = Image.fromarray(IMAGE).convert("P")
     image.putpalette([level for level in range(256) for _ in range(3)])
     image.save(tmp_path / "a.png")
-    (found,) = check(tmp_path / "a.png", said)
-    np.testing.assert_allclose(found.image(), IMAGE / 255)
+    np.testing.assert_allclose(only(tmp_path / "a.png", said).image, IMAGE / 255)
 
 
 COLOUR = np.stack([IMAGE, IMAGE // 2, IMAGE], axis=2)
@@ -90,10 +103,10 @@ REFUSED = [
     ("stack", "a.tif", np.stack([IMAGE] * 3), {"photometric": "minisblack"}, {}, "save its images one by one"),
     ("flat", "a.png", np.full((60, 60), 7, np.uint8), {}, {}, "a single gray level everywhere"),
     ("not a number", "a.tif", np.where(IMAGE > 99, np.nan, 0.5).astype(np.float32), {}, {}, "floating-point image"),
-    ("few rows", "a.png", IMAGE, {}, {"sample_rows": 81}, "--sample-rows is 81, but the image has only 80 rows"),
-    ("negative rows", "a.png", IMAGE, {}, {"sample_rows": -5}, "--sample-rows: expected at least 1, got -5"),
-    ("no length", "a.png", IMAGE, {}, {"pixel_size_nm": 0.0}, "--pixel-size-nm: expected more than 0"),
-    ("endless", "a.png", IMAGE, {}, {"pixel_size_nm": np.inf}, "--pixel-size-nm: expected more than 0, got inf"),
+    ("few rows", "a.png", IMAGE, {}, {"sample_rows": 81}, "sample_rows is 81, but the image has only 80 rows"),
+    ("negative rows", "a.png", IMAGE, {}, {"sample_rows": -5}, "sample_rows: expected at least 1, got -5"),
+    ("no length", "a.png", IMAGE, {}, {"pixel_size_nm": 0.0}, "pixel_size_nm: expected more than 0"),
+    ("endless", "a.png", IMAGE, {}, {"pixel_size_nm": np.inf}, "pixel_size_nm: expected more than 0, got inf"),
 ]
 
 
@@ -125,7 +138,7 @@ def test_too_large_is_known_from_the_header(tmp_path, said, side):
 
 
 def test_the_limit_holds_for_tiffs(tmp_path, said, monkeypatch):
-    monkeypatch.setattr(read, "LARGEST_PX", IMAGE.size - 1)
+    monkeypatch.setattr(images, "LARGEST_PX", IMAGE.size - 1)
     with pytest.raises(DataError, match="cut the image up"):
         check(save(tmp_path / "a.tif", IMAGE), said)
 
@@ -141,28 +154,27 @@ def test_another_magnification_is_warned_of(tmp_path, said, trained, warned):
 def test_images_with_and_without_pixel_size_are_not_mixed(tmp_path, said):
     save(tmp_path / "a.tif", IMAGE, imagej=True, resolution=(0.5, 0.5), metadata={"unit": "nm"})
     save(tmp_path / "b.png", IMAGE)
-    with pytest.raises(DataError, match=r"a.tif tells its pixel size and .*b.png does not; give --pixel-size-nm"):
+    with pytest.raises(DataError, match=r"a.tif tells its pixel size and .*b.png does not; give pixel_size_nm"):
         check(tmp_path, said)
     assert len(check(tmp_path, said, pixel_size_nm=2.0)) == 2
 
 
-def test_folders_and_files_are_found_in_order(tmp_path):
+def test_folders_and_files_are_found_in_order(tmp_path, said):
     for name in ("b.png", "a.TIF", ".hidden.png"):
-        save(tmp_path / name, IMAGE) if name.endswith("png") else tifffile.imwrite(tmp_path / name, IMAGE)
+        save(tmp_path / name, IMAGE)
     (tmp_path / "notes.txt").write_text("")
-    assert [path.name for path in find_images(tmp_path)] == ["a.TIF", "b.png"]
-    assert [path.name for path in find_images([tmp_path / "b.png", tmp_path / "a.TIF"])] == ["b.png", "a.TIF"]
+    assert [sample.name for sample in check(tmp_path, said)] == ["a", "b"]
+    assert [sample.name for sample in check([tmp_path / "b.png", tmp_path / "a.TIF"], said)] == ["b", "a"]
     with pytest.raises(DataError, match="results of one name"):
-        find_images([tmp_path, tmp_path / "b.png"])
+        check([tmp_path, tmp_path / "b.png"], said)
 
 
-def test_places_without_images_are_refused(tmp_path):
-    with pytest.raises(DataError, match="no such file or folder"):
-        find_images(tmp_path / "absent.png")
-    with pytest.raises(DataError, match="got an empty folder"):
-        find_images(tmp_path)
+def test_places_without_images_are_refused(tmp_path, said):
+    for place, message in ((tmp_path / "absent.png", "no such file or folder"), (tmp_path, "got an empty folder")):
+        with pytest.raises(DataError, match=message):
+            check(place, said)
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"got files ending in '\.jpg'; convert them"):
-        find_images(tmp_path)
+        check(tmp_path, said)
     with pytest.raises(DataError, match="got none"):
-        find_images([])
+        check([], said)

@@ -1,0 +1,128 @@
+"""The images that a user wants measured: found, checked before anything is computed, read one at a time."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import tifffile
+
+from drgan_lib.data import DataError, read_micrograph
+from drgan_lib.data.pixels import SUFFIXES
+from drgan_lib.digest import file_digest
+from drgan_lib.samples import Sample, SampleSet
+
+LARGEST_PX = 150_000_000
+OTHER_SCALE = 1.5  # a pixel size that differs from the training images' by more than this factor is warned of
+PNG_RGB, PNG_SIGNATURE = 2, b"\x89PNG\r\n\x1a\n"
+
+
+def open_images(
+    places: str | Path | Sequence[str | Path],
+    *,
+    sample_rows: int | None = None,
+    pixel_size_nm: float | None = None,
+    trained_nm: float | None = None,
+    log: Callable[[str], None] = print,
+) -> SampleSet:
+    """The images at `places`, which are files, and folders of .tif, .tiff and .png files; each is read to check it.
+
+    `sample_rows` keeps the rows above a burnt-in data bar, `pixel_size_nm` overrides what the files say. The table of
+    the set has the columns `file` and `digest`, too. Raises `DataError` for what is not there, for folders without
+    images, for two images of one name, for what `read_micrograph` refuses, for images of more than 150 megapixels or of
+    a single gray level, and for images with pixel size beside ones without. `log` hears of colour files that hold gray,
+    and of pixel sizes that differ from those of the training images, `trained_nm`, by more than a factor of 1.5.
+    """
+    if sample_rows is not None and sample_rows < 1:
+        raise DataError(f"sample_rows: expected at least 1, got {sample_rows}; leave it out to measure all rows")
+    if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
+        raise DataError(f"pixel_size_nm: expected more than 0, got {pixel_size_nm}; leave it out if it is not known")
+    paths = _find(places)
+    table = pd.DataFrame([_check(path, sample_rows, pixel_size_nm, log) for path in paths])
+    table = table.astype({"pixel_size_nm": float, "n_particles": "Int64"})
+    known = table["pixel_size_nm"].notna()
+    if known.any() and not known.all():
+        raise DataError(
+            f"{table['file'][known].iloc[0]} tells its pixel size and {table['file'][~known].iloc[0]} does not; give "
+            "pixel_size_nm for all of them, or measure them apart"
+        )
+    if not known.any():
+        log("no pixel size is known: sizes are in px; give pixel_size_nm for nm")
+    for row in table[known].itertuples() if trained_nm is not None else ():
+        factor = row.pixel_size_nm / trained_nm
+        if max(factor, 1 / factor) > OTHER_SCALE:
+            log(
+                f"warning: {row.file} has pixels of {row.pixel_size_nm:g} nm, but the network was trained at "
+                f"{trained_nm:g} nm: particles look {1 / factor:.2g} times as large to it as those that it knows. Look "
+                "at the overlay, or resample the image"
+            )
+    return SampleSet(len(paths), lambda k: _read(paths[k], sample_rows, pixel_size_nm), table=lambda: table)
+
+
+def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Files named by `places` and, of the folders among them, all images in name order."""
+    found: dict[str, Path] = {}
+    for place in [places] if isinstance(places, (str, Path)) else places:
+        place = Path(place).expanduser().absolute()
+        for path in _in_folder(place) if place.is_dir() else [place]:
+            if not path.is_file():
+                raise DataError(f"{path}: no such file or folder; check the path")
+            if (other := found.setdefault(path.stem.casefold(), path)) is not path:  # some disks know no case
+                raise DataError(f"{other} and {path} would have results of one name; rename one, or measure it apart")
+    if not found:
+        raise DataError("expected at least one image or folder to measure, got none")
+    return list(found.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    images = [p for p in files if p.suffix.lower() in SUFFIXES]
+    if not images:
+        others = sorted({p.suffix for p in files})
+        found = f"got files ending in {', '.join(map(repr, others))}" if others else "got an empty folder"
+        raise DataError(f"{folder}: expected images ending in {', '.join(SUFFIXES)}, {found}; convert them")
+    return images
+
+
+def _check(
+    path: Path, sample_rows: int | None, pixel_size_nm: float | None, log: Callable[[str], None]
+) -> dict[str, object]:
+    """The row of an image in the table of the set."""
+    rows, columns, coloured = _header(path) or (math.inf, 0, False)
+    if rows * columns > LARGEST_PX:
+        raise DataError(
+            f"{path}: expected at most {LARGEST_PX / 1e6:.0f} megapixels, got {rows * columns / 1e6:.0f} "
+            f"({rows} x {columns}); cut the image up"
+        )
+    if sample_rows is not None and sample_rows > rows:
+        raise DataError(f"{path}: sample_rows is {sample_rows}, but the image has only {rows} rows; correct it")
+    sample = _read(path, sample_rows, pixel_size_nm)
+    if sample.image.min() == sample.image.max():
+        raise DataError(f"{path}: expected an image, got a single gray level everywhere; check the export")
+    if coloured:
+        log(f"{path.name}: a colour file whose three channels are equal, read as gray")
+    height, width = sample.image.shape
+    known = {"name": sample.name, "height": height, "width": width, "pixel_size_nm": sample.pixel_size_nm}
+    return known | {"n_particles": None, "file": str(path), "digest": file_digest(path)}
+
+
+def _read(path: Path, sample_rows: int | None, pixel_size_nm: float | None) -> Sample:
+    read = read_micrograph(path, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm)
+    return Sample(read.name, read.image, read.pixel_size_nm, provenance={"file": str(path)})
+
+
+def _header(path: Path) -> tuple[int, int, bool] | None:
+    """Rows, columns and whether it is RGB, without decoding; None without a header, of which the reader tells."""
+    try:
+        if path.suffix.lower() == ".png":
+            with path.open("rb") as file:
+                signature, columns, rows, _, kind = struct.unpack("!8s8xIIBB", file.read(26))
+            return (rows, columns, kind == PNG_RGB) if signature == PNG_SIGNATURE else None
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages[0]
+            return page.imagelength, page.imagewidth, page.samplesperpixel == 3
+    except (OSError, ValueError, KeyError, IndexError, struct.error):
+        return None

@@ -1,0 +1,146 @@
+"""From a user's images to tables of particles: what `drgan measure` does."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from drgan_lib.config import ELONGATED
+from drgan_lib.files import atomic_path, require_free_space
+from drgan_lib.quantify.distributions import Counting
+from drgan_lib.quantify.folder import complete_folder, open_folder
+from drgan_lib.quantify.images import open_images
+from drgan_lib.quantify.measurement import Measurement, combine
+from drgan_lib.quantify.particles import measure_particles
+from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
+from drgan_lib.quantify.tables import read_table, write_table
+from drgan_lib.quantify.thickness import local_thickness
+from drgan_lib.samples import Sample
+
+if TYPE_CHECKING:
+    from drgan_lib.segmentation import Segmenter
+
+DISK_PER_PX = 12  # bytes of the results, uncompressed
+DETAIL_PX = 1024
+WHITE_PERCENT = 0.1
+
+
+def measure_images(
+    places: str | Path | Sequence[str | Path],
+    model: Segmenter,
+    out: str | Path,
+    *,
+    counting: Counting | None = None,
+    pixel_size_nm: float | None = None,
+    sample_rows: int | None = None,
+    thickness: bool | None = None,
+    log: Callable[[str], None] = print,
+) -> Measurement:
+    """Segments the images at `places` (files, folders) with `model`, and writes what was measured to the folder `out`.
+
+    For each image, in `out/<name>/`: `labels.tif` (instances), `particles` as .csv, .parquet and .json, `overlay.png`
+    (of large ones also `overlay_middle.png`), and with `thickness` (None: for rods and wires) `thickness.tif` (px,
+    float32), `.png` and `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`.
+    Sizes are in px and, if a pixel size is known, in nm. `counting` says which particles count (None: off the border,
+    as large as in chapter 05); the tables hold all. On `pixel_size_nm` and `sample_rows` see `open_images`.
+
+    `model` is what `drgan_lib.segmentation.load_model` returns: beside `segment` it has `pixel_size_nm`, `shape` and
+    `min_area_px` of what it was trained on, and `describe()`, which tells it from other models.
+
+    All images are checked before the first is segmented. Interrupted, the same call goes on with the first image that
+    is not complete; an `out` that holds anything else raises `MeasureError`, an image that cannot be measured
+    `DataError`.
+    """
+    out, counting = Path(out), counting or Counting(min_area_px=model.min_area_px)
+    thickness = model.shape in ELONGATED if thickness is None else thickness
+    images = open_images(
+        places, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm, trained_nm=model.pixel_size_nm, log=log
+    )
+    table = images.table().set_index("name")
+    request = {
+        "images": json.loads(table.to_json(orient="index", double_precision=15)),
+        "sample_rows": sample_rows,
+        "model": model.describe(),
+        "counting": asdict(counting),
+        "thickness": thickness,
+    }
+    open_folder(out, json.loads(json.dumps(request, default=str)))
+    pending = [k for k, name in enumerate(table.index) if not (out / name).is_dir()]
+    if len(pending) < len(images):
+        log(f"{len(images) - len(pending)} of {len(images)} images were measured before and are kept")
+    n_px = int((table["height"] * table["width"]).iloc[pending].sum())
+    require_free_space(out, DISK_PER_PX * n_px, "measuring the images")
+    for k in pending:
+        sample = images[k]
+        log(f"segmenting {sample.name}, {sample.image.size / 1e6:.1f} megapixels")
+        labels = model.segment(sample.image)
+        with complete_folder(out / sample.name) as folder:
+            n = _measure(sample, labels, folder, counting, thickness, log, model=request["model"])
+        log(f"{sample.name}: {f'{n} particles' if n else 'no particle found'}")
+    sizes_nm = table["pixel_size_nm"].to_dict() if table["pixel_size_nm"].notna().all() else dict.fromkeys(table.index)
+    found = combine({name: read_table(out / name / "particles")[0] for name in table.index}, sizes_nm, counting)
+    if not (out / "distribution.csv").is_file():
+        found.write(out / "particles", pixel_sizes_nm=sizes_nm)
+        name = f"{len(images)} images" if len(images) > 1 else table.index[0]
+        with atomic_path(out / "distribution.png") as temporary:
+            plot_distribution({name: found.distributions["equivalent_diameter"]}).savefig(temporary, dpi=120)
+        with atomic_path(out / "distribution.csv") as temporary:
+            pd.concat({d.column: d.table() for d in found.distributions.values()}, names=["size"]).to_csv(temporary)
+    return found
+
+
+def _measure(
+    sample: Sample,
+    labels: np.ndarray,
+    folder: Path,
+    counting: Counting,
+    thickness: bool,
+    log: Callable[[str], None],
+    **more: object,
+) -> int:
+    """Writes the results of one image, and returns the number of its particles."""
+    kind = np.uint16 if labels.max() <= np.iinfo(np.uint16).max else np.uint32
+    tifffile.imwrite(folder / "labels.tif", labels.astype(kind), compression="zlib")
+    size_nm = sample.pixel_size_nm
+    table = measure_particles(labels, size_nm)
+    more |= {"image": sample.provenance["file"]}
+    write_table(table, folder / "particles", pixel_size_nm=size_nm, counting=counting, **more)
+    image, column = _stretched(sample.image), f"equivalent_diameter_{'px' if size_nm is None else 'nm'}"
+    plot_particles(image, labels, table, column, counting).savefig(folder / "overlay.png", dpi=150)
+    if max(image.shape) > 2 * DETAIL_PX:  # particles are too small to judge on the whole
+        rows, columns = (slice(max(0, (n - DETAIL_PX) // 2), min(n, (n + DETAIL_PX) // 2)) for n in image.shape)
+        part = table[table["id"].isin(np.unique(labels[rows, columns]))]
+        part = part.assign(row_px=part["row_px"] - rows.start, column_px=part["column_px"] - columns.start)
+        middle = plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
+        middle.savefig(folder / "overlay_middle.png", dpi=150)
+    if thickness:
+        _thickness(image, labels > 0, sample, folder, log)
+    return len(table)
+
+
+def _thickness(image: np.ndarray, mask: np.ndarray, sample: Sample, folder: Path, log: Callable[[str], None]) -> None:
+    try:
+        found = local_thickness(mask, sample.pixel_size_nm)
+    except ValueError as reason:
+        log(f"{sample.name}: no local thickness: {reason}")
+        return
+    tifffile.imwrite(folder / "thickness.tif", found.diameter_px, compression="zlib")
+    plot_thickness(image, found).savefig(folder / "thickness.png", dpi=120)
+    shares, edges = found.histogram()
+    columns = {f"from_{found.unit}": edges[:-1], f"to_{found.unit}": edges[1:], "share_of_pixels": shares}
+    pd.DataFrame(columns).to_csv(folder / "thickness.csv", index=False)
+
+
+def _stretched(image: np.ndarray) -> np.ndarray:
+    """`image` with its darkest and brightest 0.1 % at 0 and 1: 12 bits in a file of 16 would be black."""
+    step = max(1, math.isqrt(image.size // 1_000_000))
+    low, high = np.percentile(image[::step, ::step], (WHITE_PERCENT, 100 - WHITE_PERCENT))
+    return ((image - np.float32(low)) / np.float32(max(high - low, 1e-6))).clip(0, 1)

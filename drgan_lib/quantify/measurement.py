@@ -1,0 +1,60 @@
+"""The particles of several images together: one table, the distributions of their sizes, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from drgan_lib.quantify.distributions import PERCENTILES, Counting, Distribution, distribution
+from drgan_lib.quantify.particles import pool
+from drgan_lib.quantify.tables import write_table
+
+SIZES = ("equivalent_diameter", "feret_max", "feret_min")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The `table` of the particles of all images, and the `distributions` of `SIZES`, by size, of those that count.
+
+    Sizes are in `unit`: nm, or px unless the pixel size of every image is known (`pixel_sizes_nm`, by name).
+    """
+
+    table: pd.DataFrame
+    distributions: Mapping[str, Distribution]
+    unit: str
+    pixel_sizes_nm: Mapping[str, float | None]
+
+    def write(self, stem: Path, **more: object) -> None:
+        """Writes the table, see `write_table`; its record has a pixel size if that of all images is the same."""
+        first, *others = set(self.pixel_sizes_nm.values())
+        counting = self.distributions[SIZES[0]].counting
+        write_table(self.table, stem, pixel_size_nm=None if others else first, counting=counting, **more)
+
+    def lines(self) -> list[str]:
+        """The result in a few sentences."""
+        d, feret = self.distributions[SIZES[0]], self.distributions["feret_min"]
+        cut = f", under {d.smallest_nm:.3g} nm" if d.smallest_nm else ""
+        said = [f"{d.n} particles counted; left out: {d.n_border} on the border, {d.n_small} too small{cut}"]
+        if not d.n:
+            return said
+        sizes = {name.upper(): d.metrics[name] for name in PERCENTILES}
+        text = [f"{name} {m}{' (too few for an interval)' if m.low is None else ''}" for name, m in sizes.items()]
+        said.append(f"equivalent diameter, with {100 * d.level:.0f} % intervals: {', '.join(text)}")
+        known = f"about {d.needed('d50'):.0f}" if d.needed("d50") > 0 else "an unknown number"
+        said.append(f"{'enough' if d.enough() else 'not enough'} for D50 within 5 %, which needs {known}")
+        if self.unit == "nm":
+            share, criterion = feret.metrics["nano_fraction"], feret.nano_criterion
+            said.append(f"share with a smallest Feret diameter up to 100 nm: {share}; criterion of the EU: {criterion}")
+        return said
+
+
+def combine(
+    tables: Mapping[str, pd.DataFrame], pixel_sizes_nm: Mapping[str, float | None], counting: Counting, **more: int
+) -> Measurement:
+    """The measurement of all images: `tables` of their particles, by name, in nm if all `pixel_sizes_nm` are known."""
+    unit, table = "px" if None in pixel_sizes_nm.values() else "nm", pool(tables)
+    found = {name: distribution(table, f"{name}_{unit}", counting, **more) for name in SIZES}
+    return Measurement(table, found, unit, dict(pixel_sizes_nm))
