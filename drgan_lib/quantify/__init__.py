@@ -6,14 +6,11 @@ images --measure_images, with a trained model--> instances and tables on disk
 
 from drgan_lib.quantify.compare import compare_models, quantify
 from drgan_lib.quantify.distributions import Counting, Distribution, counted, distribution
-from drgan_lib.quantify.feret import feret_diameters
-from drgan_lib.quantify.folder import MeasureError
 from drgan_lib.quantify.images import open_images
-from drgan_lib.quantify.measure import measure_images
-from drgan_lib.quantify.measurement import Measurement
-from drgan_lib.quantify.particles import measure_particles, pool
+from drgan_lib.quantify.measure import MeasureError, measure_images
+from drgan_lib.quantify.measurement import Measurement, read_table, write_table
+from drgan_lib.quantify.particles import feret_diameters, measure_particles, pool
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
-from drgan_lib.quantify.tables import read_table, write_table
 from drgan_lib.quantify.thickness import Thickness, local_thickness
 
 __all__ = [

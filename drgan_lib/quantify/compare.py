@@ -15,8 +15,8 @@ from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.quantify.distributions import DEFINITIONS, PERCENTILES, Counting
 from drgan_lib.quantify.measurement import SIZES, Measurement, combine
 from drgan_lib.quantify.particles import measure_particles
-from drgan_lib.quantify.thickness import local_thickness
-from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.quantify.thickness import try_local_thickness
+from drgan_lib.samples import SampleSet
 
 TRUE, MAIN = "true", "border_core"
 
@@ -154,7 +154,11 @@ def _thickness(
     """Metrics of the local thickness over all particle pixels; writes the medians of the images."""
     first = next(iter(found.values()))
     sizes_nm, unit = first.pixel_sizes_nm, first.unit
-    values = {(source, s.name): _values(s, sizes_nm[s.name], log) for source, of in samples.items() for s in of}
+    values = {}
+    for source, images in samples.items():
+        for s in images:  # a prediction that has no thickness must not end the chapter
+            map_ = try_local_thickness(s.instances, sizes_nm[s.name], name=s.name, log=log)
+            values[source, s.name] = np.zeros(0) if map_ is None else map_.values
     rows = [(*key, _median([own]), own.size) for key, own in values.items()]
     with atomic_path(folder / "thickness.csv") as temporary:
         pd.DataFrame(rows, columns=["source", "image", f"median_{unit}", "n_px"]).to_csv(temporary, index=False)
@@ -169,15 +173,6 @@ def _thickness(
         definition += "images that have both"
         metrics["thickness_error"] = Metric(predicted / true - 1, definition, n=len(both), split="test")
     return metrics
-
-
-def _values(sample: Sample, size_nm: float | None, log: Callable[[str], None]) -> np.ndarray:
-    """The thickness of each particle pixel, [n]; none of what has no thickness: a prediction must not end a chapter."""
-    try:
-        return local_thickness(sample.instances, size_nm).values
-    except ValueError as reason:
-        log(f"{sample.name}: no local thickness: {reason}")
-        return np.zeros(0)
 
 
 def _median(values: Iterable[np.ndarray]) -> float:

@@ -9,11 +9,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm
 
 from drgan_lib.metric import Metric
 from drgan_lib.quantify.particles import LENGTHS, RATIOS
-from drgan_lib.quantify.weighted import weighted_quantiles, wilson
 
 NANO_NM, NANO_SHARE = 100.0, 0.5
 LARGEST_BATCH, LARGEST_BOOTSTRAP = 2_000_000, 200_000_000  # draws
@@ -100,11 +99,10 @@ class Distribution:
         """Whether half of the particles are nanoscale: "met", "not met", "open" (50 % is in the interval) or "unknown".
 
         After the definition of nanomaterial of the European Commission (2022/C 229/01): 50 % or more of the constituent
-        particles, by number, with at least one external dimension of 1 to 100 nm. The smallest Feret diameter stands
-        for that dimension; the thickness of particles that lie flat is not seen. What the definition says of fibres and
-        plates below 1 nm and of the specific surface area is not looked at, nor are particles that are too small to be
-        segmented: where the smallest area leaves out discs of 100 nm, it is "unknown", and where the particles that it
-        left out could make up for what is missing, "open".
+        particles, by number, with at least one external dimension of 1 to 100 nm, for which the smallest Feret diameter
+        stands. Not looked at are the thickness of particles that lie flat, fibres and plates below 1 nm, the specific
+        surface area, and what is too small to be segmented: where the smallest area leaves out discs of 100 nm, it is
+        "unknown", and where the particles that it left out could make up for what is missing, "open".
         """
         share = self.metrics.get("nano_fraction")
         if share is None or share.low is None or (self.smallest_nm or 0) >= NANO_NM:
@@ -202,10 +200,10 @@ def distribution(
 
 
 def fewest(share: float, level: float) -> int:
-    """Draws from which on the quantile of `share` lies between the smallest and the largest of them with `level`.
+    """Draws n from which on the quantile of `share` lies between the smallest and the largest of them with `level`.
 
-    That it lies outside, on either side, then has at most the probability (1 - level) / 2: p^n, with the larger p of
-    `share` and 1 - `share`. A bootstrap, which cannot leave the draws, is no interval of that level before.
+    That it lies beyond them, on either side, has the probability p^n, with the larger p of `share` and 1 - `share`. A
+    bootstrap cannot leave the draws, and so is no interval of that level before.
     """
     return math.ceil(math.log((1 - level) / 2) / math.log(max(share, 1 - share)))
 
@@ -215,3 +213,34 @@ def _statistics(sizes: np.ndarray, weights: np.ndarray, axis: int = -1) -> np.nd
     mean = (sizes * weights).sum(axis=axis) / weights.sum(axis=axis)
     d10, d50, d90 = weighted_quantiles(sizes, weights, (0.1, 0.5, 0.9))
     return np.stack([mean, d10, d50, d90, (d90 - d10) / d50])
+
+
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Quantiles [len(shares), ...] along the last axis of values and weights [..., n].
+
+    Each value stands at the middle of its weight, with straight lines in between: NumPy's method "hazen" if all weights
+    are equal. The quantile of a half is the median as usual.
+    """
+    order = np.argsort(values, axis=-1, kind="stable")
+    values, weights = np.take_along_axis(values, order, -1), np.take_along_axis(weights, order, -1)
+    middle = np.cumsum(weights, axis=-1) - weights / 2
+    total, last = weights.sum(axis=-1, keepdims=True), values.shape[-1] - 1
+    quantiles = []
+    for share in shares:
+        goal = share * total
+        above = np.clip((middle < goal).sum(axis=-1, keepdims=True), 0, last)
+        below = np.maximum(above - 1, 0)
+        low, high = np.take_along_axis(middle, below, -1), np.take_along_axis(middle, above, -1)
+        step = np.where(high > low, high - low, 1.0)
+        part = np.clip((goal - low) / step, 0, 1)
+        start, end = np.take_along_axis(values, below, -1), np.take_along_axis(values, above, -1)
+        quantiles.append((start + part * (end - start))[..., 0])
+    return np.stack(quantiles)
+
+
+def wilson(share: float, weights: np.ndarray, level: float) -> tuple[float, float]:
+    """Wilson's score interval of a weighted share, of as many equal draws as the weights [n] are worth (Kish)."""
+    n, z2 = float(weights.sum() ** 2 / (weights**2).sum()), norm.ppf((1 + level) / 2) ** 2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -67,7 +67,15 @@ def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for place in [places] if isinstance(places, (str, Path)) else places:
         place = Path(place).expanduser().absolute()
-        for path in _in_folder(place) if place.is_dir() else [place]:
+        files = [place]
+        if place.is_dir():
+            inside = sorted(p for p in place.iterdir() if p.is_file() and not p.name.startswith("."))
+            files = [p for p in inside if p.suffix.lower() in SUFFIXES]
+            if not files:
+                others = ", ".join(sorted({repr(p.suffix) for p in inside}))
+                got = f"files ending in {others}" if others else "an empty folder"
+                raise DataError(f"{place}: expected images ending in {', '.join(SUFFIXES)}, got {got}; convert them")
+        for path in files:
             if not path.is_file():
                 raise DataError(f"{path}: no such file or folder; check the path")
             if (other := found.setdefault(path.stem.casefold(), path)) is not path:  # some disks know no case
@@ -75,16 +83,6 @@ def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
     if not found:
         raise DataError("expected at least one image or folder to measure, got none")
     return list(found.values())
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    images = [p for p in files if p.suffix.lower() in SUFFIXES]
-    if not images:
-        others = sorted({p.suffix for p in files})
-        found = f"got files ending in {', '.join(map(repr, others))}" if others else "got an empty folder"
-        raise DataError(f"{folder}: expected images ending in {', '.join(SUFFIXES)}, {found}; convert them")
-    return images
 
 
 def _check(

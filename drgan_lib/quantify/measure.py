@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import tifffile
 
 from drgan_lib.config import ELONGATED
-from drgan_lib.files import atomic_path, require_free_space
+from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.quantify.distributions import Counting
-from drgan_lib.quantify.folder import complete_folder, open_folder
 from drgan_lib.quantify.images import open_images
-from drgan_lib.quantify.measurement import Measurement, combine
+from drgan_lib.quantify.measurement import Measurement, combine, read_table, write_table
 from drgan_lib.quantify.particles import measure_particles
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
-from drgan_lib.quantify.tables import read_table, write_table
-from drgan_lib.quantify.thickness import local_thickness
+from drgan_lib.quantify.thickness import try_local_thickness
 from drgan_lib.samples import Sample
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 DISK_PER_PX = 12  # bytes of the results, uncompressed
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
+RECORD, WORK = "measurement.json", ".work"
+POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png")
+
+
+class MeasureError(ValueError):
+    """A measurement that cannot be made or found; the message says what to do."""
 
 
 def measure_images(
@@ -72,7 +79,7 @@ def measure_images(
         "counting": asdict(counting),
         "thickness": thickness,
     }
-    open_folder(out, json.loads(json.dumps(request, default=str)))
+    _open(out, json.loads(json.dumps(request, default=str)))
     pending = [k for k, name in enumerate(table.index) if not (out / name).is_dir()]
     if len(pending) < len(images):
         log(f"{len(images) - len(pending)} of {len(images)} images were measured before and are kept")
@@ -82,7 +89,7 @@ def measure_images(
         sample = images[k]
         log(f"segmenting {sample.name}, {sample.image.size / 1e6:.1f} megapixels")
         labels = model.segment(sample.image)
-        with complete_folder(out / sample.name) as folder:
+        with _complete(out / sample.name) as folder:
             n = _measure(sample, labels, folder, counting, thickness, log, model=request["model"])
         log(f"{sample.name}: {f'{n} particles' if n else 'no particle found'}")
     sizes_nm = table["pixel_size_nm"].to_dict() if table["pixel_size_nm"].notna().all() else dict.fromkeys(table.index)
@@ -95,6 +102,39 @@ def measure_images(
         with atomic_path(out / "distribution.csv") as temporary:
             pd.concat({d.column: d.table() for d in found.distributions.values()}, names=["size"]).to_csv(temporary)
     return found
+
+
+def _open(out: Path, request: Mapping[str, Any]) -> None:
+    """Makes `out` the folder of the measurement `request`, or finds that it is; else raises `MeasureError`.
+
+    A measurement that holds no result yet may change.
+    """
+    if reserved := sorted(name for name in request["images"] if name.casefold() in (*POOLED, RECORD, WORK)):
+        raise MeasureError(f"{reserved[0]}: a result of all images has this name; rename the image")
+    if (out / RECORD).is_file():
+        held = read_json(out / RECORD)
+        changed = sorted(key for key in request.keys() | held.keys() if request.get(key) != held.get(key))
+        if changed and any((out / name).is_dir() for name in held["images"]):
+            raise MeasureError(
+                f"{out} holds another measurement, with other {', '.join(changed)}; nothing is overwritten: choose "
+                "another folder for the results, or move this one away"
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MeasureError(f"{out} exists and holds no measurement; choose a new folder for the results")
+    write_json(out / RECORD, request)
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[Path]:
+    """A folder that becomes `path` when all its files are written; what a killed process left of one is removed."""
+    work = path.parent / WORK
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        yield work
+        os.replace(work, path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _measure(
@@ -121,22 +161,14 @@ def _measure(
         part = part.assign(row_px=part["row_px"] - rows.start, column_px=part["column_px"] - columns.start)
         middle = plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
         middle.savefig(folder / "overlay_middle.png", dpi=150)
-    if thickness:
-        _thickness(image, labels > 0, sample, folder, log)
+    found = try_local_thickness(labels, size_nm, name=sample.name, log=log) if thickness else None
+    if found is not None:
+        tifffile.imwrite(folder / "thickness.tif", found.diameter_px, compression="zlib")
+        plot_thickness(image, found).savefig(folder / "thickness.png", dpi=120)
+        shares, edges = found.histogram()
+        columns = {f"from_{found.unit}": edges[:-1], f"to_{found.unit}": edges[1:], "share_of_pixels": shares}
+        pd.DataFrame(columns).to_csv(folder / "thickness.csv", index=False)
     return len(table)
-
-
-def _thickness(image: np.ndarray, mask: np.ndarray, sample: Sample, folder: Path, log: Callable[[str], None]) -> None:
-    try:
-        found = local_thickness(mask, sample.pixel_size_nm)
-    except ValueError as reason:
-        log(f"{sample.name}: no local thickness: {reason}")
-        return
-    tifffile.imwrite(folder / "thickness.tif", found.diameter_px, compression="zlib")
-    plot_thickness(image, found).savefig(folder / "thickness.png", dpi=120)
-    shares, edges = found.histogram()
-    columns = {f"from_{found.unit}": edges[:-1], f"to_{found.unit}": edges[1:], "share_of_pixels": shares}
-    pd.DataFrame(columns).to_csv(folder / "thickness.csv", index=False)
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:

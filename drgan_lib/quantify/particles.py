@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import ConvexHull
 from skimage.measure import perimeter_crofton, regionprops
 
 from drgan_lib.data.edges import edge_weight
-from drgan_lib.quantify.feret import feret_diameters
 
 LENGTHS = ("equivalent_diameter", "feret_max", "feret_min", "major_axis", "minor_axis", "perimeter")
 RATIOS = ("aspect_ratio", "circularity")
@@ -47,16 +47,25 @@ def measure_particles(labels: np.ndarray, pixel_size_nm: float | None = None) ->
     table has the same columns and no rows. Raises `ValueError` or `TypeError` if the labels are no label image or the
     pixel size is no positive number.
     """
-    labels = _checked(labels)
+    labels = np.asarray(labels)
+    if labels.ndim != 2 or not labels.size:
+        raise ValueError(f"expected instance labels of shape [h, w], got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(
+            f"expected instance labels of whole numbers, got {labels.dtype}; number the particles of a mask first, for "
+            "instance with skimage.measure.label"
+        )
+    if labels.min() < 0:
+        raise ValueError(f"expected labels from 0 (background) on, got {labels.min()}")
     if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
         raise ValueError(f"expected a pixel size above 0 nm, got {pixel_size_nm}; leave it out if it is not known")
     ids = None
-    if labels.size and labels.max() > labels.size:  # regionprops needs memory for each number up to the largest
+    if labels.max() > labels.size:  # regionprops needs memory for each number up to the largest
         ids, inverse = np.unique(np.append(labels, 0), return_inverse=True)
         labels = inverse[:-1].reshape(labels.shape)
-    regions, rows = regionprops(labels)[::-1], []
-    while regions:  # one by one, since each keeps the pixels of its box once they were asked for
-        rows.append(_row(regions.pop(), labels.shape))
+    regions = regionprops(labels)[::-1]
+    # one by one, since each keeps the pixels of its box once they were asked for
+    rows = [_row(regions.pop(), labels.shape) for _ in range(len(regions))]
     units = {"area": "area_px2"} | {name: f"{name}_px" for name in LENGTHS}
     columns = [units.get(name, name) for name in DEFINITIONS if name != "image"]
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, float) | dict.fromkeys(WHOLE, np.int64))
@@ -84,18 +93,30 @@ def pool(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pooled
 
 
-def _checked(labels: np.ndarray) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or not labels.size:
-        raise ValueError(f"expected instance labels of shape [h, w], got {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(
-            f"expected instance labels of whole numbers, got {labels.dtype}; number the particles of a mask first, for "
-            "instance with skimage.measure.label"
-        )
-    if labels.min() < 0:
-        raise ValueError(f"expected labels from 0 (background) on, got {labels.min()}")
-    return labels
+def feret_diameters(mask: np.ndarray) -> tuple[float, float]:
+    """Largest and smallest Feret diameter in px of the particle in `mask`, bool [h, w] with at least one pixel.
+
+    Both are of the convex hull of the midpoints of the pixels' edges, since hulls of whole pixels reach too far and
+    hulls of pixel centres not far enough: upright rectangles of more than one pixel have exactly their shorter side as
+    the smallest one; for discs and turned rectangles of 6 to 100 px they are between 0.3 px too small and 0.9 px too
+    large on average. The `feret_diameter_max` of scikit-image is up to 1 px larger.
+    """
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        raise ValueError("expected a mask with at least one pixel, got an empty one")
+    left, right = mask[rows].argmax(axis=1), width - 1 - mask[rows, ::-1].argmax(axis=1)
+    top, bottom = mask[:, columns].argmax(axis=0), height - 1 - mask[::-1, columns].argmax(axis=0)
+    # only the outermost pixels of a line can hold corners
+    ends = (rows, left - 0.5), (rows, right + 0.5), (top - 0.5, columns), (bottom + 0.5, columns)
+    points = np.concatenate([np.stack(end, axis=1) for end in ends])
+    hull = points[ConvexHull(points).vertices]
+    largest = np.linalg.norm(hull[:, None] - hull, axis=-1).max()
+    edges = np.roll(hull, -1, axis=0) - hull
+    normals = np.stack([-edges[:, 1], edges[:, 0]]) / np.linalg.norm(edges, axis=1)
+    # rotating calipers: the smallest width of a convex polygon is perpendicular to one of its edges
+    smallest = np.ptp(hull @ normals, axis=0).min()
+    return float(largest), float(smallest)
 
 
 def _row(region, shape: tuple[int, int]) -> dict[str, float]:

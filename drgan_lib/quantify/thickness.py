@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,6 +63,17 @@ def local_thickness(mask: np.ndarray, pixel_size_nm: float | None = None) -> Thi
     if pixel_size_nm is not None and not (np.isfinite(pixel_size_nm) and pixel_size_nm > 0):
         raise ValueError(f"expected a pixel size above 0 nm, got {pixel_size_nm}; leave it out if it is not known")
     return Thickness(apply_windows(mask != 0, _diameters, overlap_px=2 * THICKEST_PX), pixel_size_nm)
+
+
+def try_local_thickness(
+    mask: np.ndarray, pixel_size_nm: float | None, *, name: str, log: Callable[[str], None]
+) -> Thickness | None:
+    """`local_thickness`, or None for what has none, of which `log` hears."""
+    try:
+        return local_thickness(mask, pixel_size_nm)
+    except ValueError as reason:
+        log(f"{name}: no local thickness: {reason}")
+        return None
 
 
 def _diameters(mask: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from drgan_lib.quantify.weighted import weighted_quantiles, wilson
+from drgan_lib.quantify.distributions import weighted_quantiles, wilson
 
 SHARES = (0.1, 0.5, 0.9)
 
