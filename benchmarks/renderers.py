@@ -30,7 +30,7 @@ def compare(material: str, profile: str, epochs: int, spp: int, out: Path, seeds
             exp = load_experiment(material, profile, settings, seed=seed, runs=out / f"{renderer}_{seed}")
             data.prepare(exp, dataset_folder(exp), exp.stage_dir("data"))
             layouts = scene.load_layouts(scene.prepare(exp, exp.stage_dir("scene")))
-            images = data.load_patches(exp).train
+            images = data.load_patches(exp.stage_dir("data"))[0].images()
             made = scene.make_renderer(exp, stage="gan")
             history = gan.train(exp, images, made, layouts, exp.stage_dir("gan")).reset_index()
             tables.append(history.assign(renderer=renderer, seed=seed))

@@ -96,29 +96,3 @@ def _files(package: Path, module: str, name: str) -> Iterable[Path]:
         return ()
     passed_on = {n: m for m, n in _parsed(face, face.stat().st_mtime_ns)[1]}
     return _files(package, passed_on[name], name) if name in passed_on else (face,)
-
-
-def code_digest(files: Iterable[Path], *, root: Path) -> str:
-    """Digest of Python files, of their names below `root` and of what they say, see `meaning`."""
-    parts = (f"{path.relative_to(root).as_posix()}\0{meaning(path.read_text())}" for path in sorted(files))
-    return digest("\0".join(parts))
-
-
-def imported_files(start: Path, *, within: Path) -> list[Path]:
-    """The Python file `start`, those that it imports from `within`, a package of this library, and so on.
-
-    Counts `from drgan_lib.PACKAGE.NAME import ...`, NAME being a module or, with all its files, a package.
-    """
-    prefix = f"drgan_lib.{within.name}."
-    found: set[Path] = set()
-    waiting = [start]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(prefix):
-                target = within.joinpath(*node.module.removeprefix(prefix).split("."))
-                waiting += target.rglob("*.py") if target.is_dir() else [target.with_suffix(".py")]
-    return sorted(found)

@@ -29,17 +29,14 @@ overrides = {}
 import pandas as pd
 from myst_nb import glue
 
-from drgan_lib import segmentation
-from drgan_lib.config import load_experiment
-from drgan_lib.data import held_out_sources, load_patches, open_dataset, read_held_out, read_mask, training_micrographs
-from drgan_lib.files import read_json
-from drgan_lib.samples import Sample, SampleSet, open_samples
+from drgan_lib import data, segmentation
+from drgan_lib.runs.chapter import open_chapter
+from drgan_lib.samples import open_samples
 from drgan_lib.sources import dataset_folder
-from drgan_lib.store import Store
 from drgan_lib.synthesis import Origin, load_synthetic
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder, store = exp.stage_dir("segmentation"), Store(exp.runs / "store")
+chapter = open_chapter("segmentation", material, profile, overrides, seed=seed, runs=runs)
+exp, folder, store = chapter.exp, chapter.folder, chapter.store
 min_area_px, settings = exp.material.min_area_px, exp.profile.segmentation
 glue("segmentation_trainer", settings.trainer, display=False)
 glue("min_area_px", min_area_px, display=False)
@@ -49,30 +46,12 @@ glue("min_area_px", min_area_px, display=False)
 # only for arms that learn from them.
 
 # %%
-place, rows = dataset_folder(exp), {"sample_rows": exp.material.dataset.sample_rows}
-dataset = open_dataset(exp.material.dataset, place)
-trained_nm = exp.material.dataset.pixel_size_nm or read_json(exp.stage_dir("data") / "dataset.json")["pixel_size_nm"]
-learned = SampleSet.of(
-    Sample(
-        m.name,
-        m.image,
-        trained_nm,
-        read_mask(source.mask, **rows) if source.mask and settings.needs_masks else None,
-        provenance={"overlays": m.overlays},
-    )
-    for source, m in zip(dataset.train, training_micrographs(dataset, exp.material.dataset), strict=True)
-)
-tests = SampleSet.of(
-    Sample(
-        source.image.stem,
-        read_held_out(exp, source).image,
-        exp.material.dataset.pixel_size_nm or read_held_out(exp, source).pixel_size_nm or trained_nm,
-        read_mask(source.mask, **rows) if source.mask else None,
-    )
-    for source in held_out_sources(exp, place)
-)
-background = SampleSet.of(Sample(f"{k:03d}", patch) for k, patch in enumerate(load_patches(exp).background))
-origin = Origin(exp, learned, background, load_synthetic(exp.stage_dir("synthetic")))
+dataset, place = exp.material.dataset, dataset_folder(exp)
+data.check_split(chapter.earlier("data"), dataset, place)
+_, background = data.load_patches(chapter.earlier("data"))
+learned = data.open_micrographs(dataset, place, split="train", masks=settings.needs_masks)
+tests = data.open_micrographs(dataset, place, split="test", masks=True)
+origin = Origin(exp, learned, background, load_synthetic(chapter.earlier("synthesis")))
 glue("n_tests", len(tests), display=False)
 tests.table()
 

@@ -31,40 +31,17 @@ from myst_nb import glue
 from skimage.draw import disk
 
 from drgan_lib import quantify, segmentation
-from drgan_lib.config import ELONGATED, load_experiment
-from drgan_lib.data import held_out_sources, read_held_out
-from drgan_lib.files import read_json
-from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.sources import dataset_folder
+from drgan_lib.config import ELONGATED
+from drgan_lib.runs.chapter import open_chapter
+from drgan_lib.samples import open_samples
 
-exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
-folder = exp.stage_dir("quantification")
-
-# until the merge
-dataset = dataset_folder(exp)
-training_nm = read_json(exp.stage_dir("data") / "dataset.json")["pixel_size_nm"]
-sizes_nm = {
-    source.image.stem: exp.material.dataset.pixel_size_nm or read_held_out(exp, source).pixel_size_nm or training_nm
-    for source in held_out_sources(exp, dataset)
-}
-first = segmentation.load_predictions(exp, dataset)
-truth = SampleSet.of([Sample(p.name, p.image, sizes_nm[p.name], p.true) for p in first])
+chapter = open_chapter("quantification", material, profile, overrides, seed=seed, runs=runs)
+exp, folder, segmented = chapter.exp, chapter.folder, chapter.earlier("segmentation")
+truth = open_samples(segmented / "truth")
 models = [
-    (
-        name,
-        number,
-        {
-            rule: SampleSet.of([Sample(p.name, p.image, sizes_nm[p.name], p.predicted[rule]) for p in found])
-            for rule in found[0].predicted
-        },
-    )
-    for name, number, found in (
-        (name, number, segmentation.load_predictions(exp, dataset, arm=name, seed=number))
-        for name, number, _ in segmentation.model_folders(exp)
-    )
+    (arm, number, segmentation.load_predictions(segmented, arm, number))
+    for arm, number in segmentation.list_models(segmented)
 ]
-# until here
-
 arm, _, predictions = models[0]
 counting = quantify.Counting(min_area_px=exp.material.min_area_px)
 glue("arm", arm, display=False)

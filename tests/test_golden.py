@@ -17,9 +17,8 @@ import pytest
 import tifffile
 import torch
 
-from drgan_lib.synthesis import load_synthetic
-
 from drgan_lib.metric import read_metrics
+from drgan_lib.synthesis import load_synthetic
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text()) if (GOLDEN / "expected.json").is_file() else {}

@@ -32,6 +32,3 @@ __all__ = [
     "registries",
     "select_patches",
 ]
-
-# until the later stages read sample sets
-from drgan_lib.data.earlier import held_out_sources, open_dataset, read_held_out, training_micrographs  # noqa: F401

@@ -67,10 +67,6 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
 
 def load_patches(folder: str | Path) -> tuple[SampleSet, SampleSet]:
     """Training and background patches that `prepare` wrote to `folder`."""
-    if isinstance(folder, Experiment):  # until the later stages read sample sets
-        from drgan_lib.data.earlier import load_arrays
-
-        return load_arrays(folder)
     _record(folder)
     return open_samples(Path(folder) / "train"), open_samples(Path(folder) / "background")
 

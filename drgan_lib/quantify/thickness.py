@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from drgan_lib.measure.tiles import apply_windows
+from drgan_lib.segmentation.tiles import apply_windows
 
 SMOOTHING_PX = 0.7
 RIDGE_SLOPE, REACH = 0.985, 3

@@ -17,8 +17,8 @@ from drgan_lib.config import (
     twin_source,
     user_files,
 )
-from drgan_lib.files import read_json, require_free_space, write_json
-from drgan_lib.metric import Metric, read_metrics
+from drgan_lib.files import require_free_space, write_json
+from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
 from drgan_lib.runs import execute
 from drgan_lib.runs.chapter import (
@@ -106,12 +106,6 @@ def write_results(exp: Experiment, keys: dict[str, str]) -> Path:
             record = read_record(folder)
             seconds[stage.name], words = record["seconds"], record["device"]
             metrics |= {name: asdict(metric) for name, metric in read_metrics(folder / "metrics.json").items()}
-            if (folder / "figures.json").is_file():  # until all stages write metrics
-                for name, stored in read_json(folder / "figures.json").items():
-                    low, high = stored.pop("interval", (None, None))
-                    known = {key: stored.pop(key) for key in ("value", "definition", "low", "high") if key in stored}
-                    split = stored.pop("split", "")
-                    metrics[name] = asdict(Metric(**{"low": low, "high": high, **known}, split=split, more=stored))
     path = exp.run_dir / "results.json"
     write_json(path, {"metrics": metrics, "stages": seconds, "device": words, "seed": exp.seed})
     return path

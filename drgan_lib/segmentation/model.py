@@ -89,7 +89,7 @@ def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = No
     if not models:
         raise SegmentationError(
             f"expected the folder runs/<material>/<profile> of a run with a trained network, found none in {run}; "
-            "make one with `drgan run MATERIAL --profile PROFILE`"
+            "run a material first"
         )
     for model in models:
         if arm in (None, model.arm) and seed in (None, model.seed):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drgan_lib.config import Experiment, SegmentationSettings
-from drgan_lib.digest import code_digest, imported_files
+from drgan_lib.digest import code_behind
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.samples import SampleSet
 from drgan_lib.segmentation.instances import BorderCore
@@ -105,7 +105,7 @@ class NnUNet(Network):
             "contour_px": self.contour_px,
             "channel": self.channel,
             "samples": content(samples),
-            "code": code_digest(MAKES_NETWORKS, root=HERE.parent),
+            "code": code_behind(*MAKES_NETWORKS),
         }
 
     def _train(self, folder: Path, samples: SampleSet, seed: int, log: Callable[[str], None]) -> None:
@@ -133,8 +133,7 @@ class NnUNet(Network):
         if not len(aside):
             log("border-core instances: too few images to set any aside for tuning, so the defaults hold")
             return
-        code = code_digest(imported_files(HERE / "nnunet.py", within=HERE), root=HERE)
-        made_from = {"samples": content(aside), "min_area_px": self.min_area_px, "code": code}
+        made_from = {"samples": content(aside), "min_area_px": self.min_area_px, "code": code_behind(__file__)}
         path = self.folder / "border_core.json"
         if not path.is_file() or read_json(path)["made_from"] != made_from:
             maps = [self.class_map(sample.image) for sample in aside]

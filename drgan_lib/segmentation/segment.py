@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drgan_lib.config import Experiment
-from drgan_lib.digest import code_digest, imported_files
+from drgan_lib.digest import code_behind
 from drgan_lib.files import read_json, write_json
 from drgan_lib.registry import split_arm
 from drgan_lib.samples import SampleSet, write_samples
@@ -21,8 +21,6 @@ from drgan_lib.store import Store
 
 if TYPE_CHECKING:
     from drgan_lib.synthesis.sources import Origin
-
-HERE = Path(__file__).parent
 
 
 def segment(
@@ -73,8 +71,7 @@ def _predict(segmenter: Segmenter, truth: SampleSet, place: Path) -> None:
     images = hashlib.sha256()
     for sample in truth:
         images.update(f"{sample.name} {sample.image.shape} {sample.pixel_size_nm}".encode() + sample.image.tobytes())
-    code = code_digest(imported_files(HERE / "segment.py", within=HERE), root=HERE)
-    made_from = {"segmenter": identity, "images": images.hexdigest(), "code": code}
+    made_from = {"segmenter": identity, "images": images.hexdigest(), "code": code_behind(__file__)}
     if identity is not None and mark.is_file() and read_json(mark) == made_from:
         return
     shutil.rmtree(place, ignore_errors=True)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from drgan_lib.measure.tiles import apply_windows
 from drgan_lib.quantify import local_thickness, thickness
+from drgan_lib.segmentation.tiles import apply_windows
 from tests.quantify.conftest import disc
 
 

@@ -1,1 +1,0 @@
-"""Large images in tiles."""
