@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from drgan_lib.config import Experiment
-from drgan_lib.digest import file_digest
 from drgan_lib.files import read_json, write_json
 from drgan_lib.samples import SampleSet, open_samples
 from drgan_lib.segmentation.instances import BorderCore
@@ -41,12 +40,8 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """All that its results depend on, with digests of its weights, as JSON can hold it."""
-        words = {name: getattr(self, name) for name in ("arm", "seed", "pixel_size_nm", "shape", "min_area_px")}
-        weights = sorted(self.network.folder.rglob("checkpoint_final.pth"))
-        return words | {
-            "border_core": asdict(self.network.border_core),
-            "weights": [file_digest(path) for path in weights],
-        }
+        words = {name: value for name, value in vars(self).items() if name != "network"}
+        return words | {"border_core": asdict(self.network.border_core), "weights": self.network.weights()}
 
     def save(self, place: Path) -> None:
         """Writes model.json into `place`, with the way from there to the network."""

@@ -45,11 +45,14 @@ class Network(ClassSegmenter):
         cores = partial(border_core, settings=self.border_core)
         return {"plain": lambda found: plain(found.classes), "border_core": partial(label_windows, instances=cores)}
 
+    def weights(self) -> list[str]:
+        """Digests of the files of weights."""
+        return [file_digest(path) for path in sorted(self.folder.rglob("checkpoint_final.pth"))]
+
     @property
     def identity(self) -> str:
         """Names all that the results depend on, but for the code."""
-        weights = [file_digest(path) for path in sorted(self.folder.rglob("checkpoint_final.pth"))]
-        return digest(f"{weights} {self.border_core}")
+        return digest(f"{self.weights()} {self.border_core}")
 
     def class_map(self, image: np.ndarray) -> ClassMap:
         """The classes of `image`, float32 [h, w] in [0, 1], rounded to 16 bits.

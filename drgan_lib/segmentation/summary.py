@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +61,9 @@ PUBLISHED = {
 def summarise(scores: pd.DataFrame, *, n_bootstrap: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Mean and uncertainty of each metric, a row per arm, instance method and metric.
 
-    `scores` has a row per arm, seed, instance method (`instances`) and image (`name`), with the figures of `score`.
+    `scores` has a row per arm, seed, instance method (`instances`) and image (`name`), with the metrics of `score`.
     `mean` is over images and seeds. `std` is the standard deviation (n - 1) of the means of the single seeds: how much
-    a new training changes the figure; NaN with one seed. `low` and `high` bound the 95 % percentile interval of
+    a new training changes the metric; NaN with one seed. `low` and `high` bound the 95 % percentile interval of
     the bootstrap over images, all seeds of an image together: how much other micrographs would change it; NaN with one
     image. Without scores the table is empty. Raises `ValueError` unless every seed was scored once on every image.
     """
@@ -112,44 +112,34 @@ def paper_table(
 ) -> pd.DataFrame:
     """The summary in the layout of the paper's Table 1, as text: a row per arm, below them the published ones.
 
-    `arms` gives the order (default: that of the summary), `words` what an arm was trained on. Figures are mean ±
+    `arms` gives the order (default: that of the summary), `words` what an arm was trained on. Values are mean ±
     standard deviation over the seeds, the mean alone with one seed, and - where there is none. `published` is an entry
     of `PUBLISHED`; its AP50 stands under `AP50, plain`, because the paper's instances are connected components.
     Instance PQ was not published.
     """
-    rows = []
+    rows: list[tuple[str, str, dict[tuple[str, str], str]]] = []
     for arm in summary["arm"].unique() if arms is None else arms:
         own = summary[summary["arm"] == arm]
         cells = {(r.metric, r.instances): _text(r.mean, r.std) for r in own.itertuples()}
-        runs = str(own["n_seeds"].max()) if len(own) else "-"
-        rows.append(_paper_row(words(arm), runs, cells))
+        rows.append((words(arm), str(own["n_seeds"].max()) if len(own) else "-", cells))
     for line in published:
         cells = {(name, "plain"): f"{getattr(line, name):.3f}" for name in ("dsc", "ap50", "pq_semantic")}
-        rows.append(_paper_row(f"{line.trained_on}, published", "3", cells))
-    return pd.DataFrame(rows, columns=["trained on", "runs", *PAPER_COLUMNS])
+        rows.append((f"{line.trained_on}, published", "3", cells))
+    values = [
+        (words, runs, *(cells.get(place, "-") for place in PAPER_COLUMNS.values())) for words, runs, cells in rows
+    ]
+    return pd.DataFrame(values, columns=["trained on", "runs", *PAPER_COLUMNS])
 
 
 def set_table(pooled: pd.DataFrame) -> pd.DataFrame:
-    """The figures of whole sets of images, from a row per arm, seed and instance method, as text like `paper_table`'s.
+    """The metrics of whole sets of images, from a row per arm, seed and instance method, as text like `paper_table`'s.
 
     A row per arm and instance method, in the order of `pooled`, with the columns `SET_COLUMNS`: mean ± standard
     deviation (n - 1) over the seeds.
     """
     groups = pooled.groupby(["arm", "instances"], sort=False)[list(SET_COLUMNS)]
-    means, spreads = groups.mean(), groups.std(ddof=1)
-    texts = {
-        title: [_text(mean, std) for mean, std in zip(means[name], spreads[name], strict=True)]
-        for name, title in SET_COLUMNS.items()
-    }
-    return pd.DataFrame(texts, index=means.index)
-
-
-def _paper_row(trained_on: str, runs: str, cells: Mapping[tuple[str, str], str]) -> dict[str, str]:
-    return {
-        "trained on": trained_on,
-        "runs": runs,
-        **{title: cells.get(place, "-") for title, place in PAPER_COLUMNS.items()},
-    }
+    texts = groups.agg(lambda values: _text(values.mean(), values.std(ddof=1)))
+    return texts.rename(columns=SET_COLUMNS)
 
 
 def _text(mean: float, std: float) -> str:

@@ -16,14 +16,7 @@ from typing import Any
 from drgan_lib.segmentation.segmenter import SegmentationError
 
 TRAINERS = Path(__file__).parent / "trainers"
-NO_MEMORY = (
-    "6 feet under",
-    "no longer alive",
-    "can't allocate memory",
-    "out of memory",
-    "MemoryError",
-    "std::bad_alloc",
-)
+NO_MEMORY = "6 feet under|no longer alive|can't allocate memory|out of memory|MemoryError|std::bad_alloc"
 
 
 def run_worker(
@@ -66,7 +59,7 @@ def run_worker(
                     process.wait(20)
                 except subprocess.TimeoutExpired:
                     process.kill()
-    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and any(sign in "".join(last) for sign in NO_MEMORY)):
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code and re.search(NO_MEMORY, "".join(last))):
         raise SegmentationError(
             "nnU-Net ended for lack of memory, most likely; close other programs, or, with the compact trainer, lower "
             "segmentation.batch_size or segmentation.features, and run again: what is complete is kept. Its log is "

@@ -35,7 +35,7 @@ def tune_border_core(
     if not maps or len(maps) != len(truths):
         raise ValueError(f"expected as many truths as class maps, at least one, got {len(maps)} and {len(truths)}")
     kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
-    table = pd.DataFrame([_try(settings, maps, kept, min_area) for settings in GRID])
+    table = pd.DataFrame([quality_of(settings, maps, kept, min_area) for settings in GRID])
     best = table.loc[table["pq"].idxmax()]
     good = table["pq"] >= best["pq"] - max(best["standard_error"], ROUNDING)
     wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)
@@ -44,7 +44,8 @@ def tune_border_core(
     return GRID[chosen], table
 
 
-def _try(settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int) -> dict:
+def quality_of(settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int) -> dict:
+    """A row of the table of `tune_border_core`, without `chosen`."""
     found = [
         match(truth, remove_small(border_core(class_map, settings), min_area)).detections
         for class_map, truth in zip(maps, truths, strict=True)

@@ -125,12 +125,12 @@ def calls(monkeypatch) -> list[str]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> NnUNet:
-    """A tiny network, trained in earnest on discs; its training was cut off in the first epoch, and went on."""
+    """A tiny network, trained in earnest on discs; it was cut off in the second of three epochs, and went on."""
     store = Store(tmp_path_factory.mktemp("store"))
-    settings = SegmentationSettings(trainer="compact", iterations=70, batch_size=2, features=4, stages=3, seam_px=2)
+    settings = SegmentationSettings(trainer="compact", iterations=110, batch_size=2, features=4, stages=3, seam_px=2)
     segmenter = NnUNet(settings, store, patch_px=32, min_area_px=20)
     with pytest.raises(KeyboardInterrupt):
-        segmenter.fit(micrographs(48), seed=0, log=interrupt_at("epoch 1/2"))
+        segmenter.fit(micrographs(48), seed=0, log=interrupt_at("epoch 2/3"))
     lines: list[str] = []
     segmenter.fit(micrographs(48), seed=0, log=lines.append)
     segmenter.lines = lines

@@ -54,7 +54,7 @@ def test_of_settings_as_good_as_the_best_the_right_number_counts(monkeypatch):
     ]
     rows.append({"pq": 0.74, "standard_error": 0.05, "count_ratio": 1.0})
     monkeypatch.setattr(tune, "GRID", grid)
-    monkeypatch.setattr(tune, "_try", lambda settings, *_: rows[grid.index(settings)])
+    monkeypatch.setattr(tune, "quality_of", lambda settings, *_: rows[grid.index(settings)])
     assert tune_border_core(*zip(squares(0.2), strict=True), min_area=5)[0] == grid[1]
 
 

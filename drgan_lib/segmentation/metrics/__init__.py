@@ -1,9 +1,8 @@
 """How well a segmentation agrees with the truth: pixels, instances, outlines, and COCO's average precision."""
 
-from drgan_lib.segmentation.metrics.boundary import boundary_f1
 from drgan_lib.segmentation.metrics.coco import coco_ap
 from drgan_lib.segmentation.metrics.counts import Counts, Detections
-from drgan_lib.segmentation.metrics.instance import Matching, aji, match, remove_small
+from drgan_lib.segmentation.metrics.instance import Matching, match, remove_small
 from drgan_lib.segmentation.metrics.score import DEFINITIONS, count, pooled, score
 
 __all__ = [
@@ -11,8 +10,6 @@ __all__ = [
     "Counts",
     "Detections",
     "Matching",
-    "aji",
-    "boundary_f1",
     "coco_ap",
     "count",
     "match",

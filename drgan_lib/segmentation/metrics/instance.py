@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drgan_lib.segmentation.metrics.counts import THRESHOLD, Detections, ratio
+from drgan_lib.segmentation.metrics.counts import THRESHOLD, Detections
 
 
 class Matching(NamedTuple):
@@ -66,18 +66,12 @@ def match(true: np.ndarray, predicted: np.ndarray) -> Matching:
     )
 
 
-def aji(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Aggregated Jaccard index (Kumar et al., IEEE Trans. Med. Imaging 36, 1550, 2017) of two label images.
+def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """int [2]: what the aggregated Jaccard index divides (Kumar et al., IEEE Trans. Med. Imaging 36, 1550, 2017).
 
     Each true instance takes the predicted one of highest IoU (of equal ones the lowest id). The common pixels of
-    these pairs, divided by their unions, the true instances without overlap, and the predicted ones that none
-    took. 1 if both images are empty.
+    these pairs, divided by their unions, the true instances without overlap, and the predicted ones that none took.
     """
-    return ratio(*count_jaccard(true, predicted).tolist())
-
-
-def count_jaccard(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """int [2]: the pixels in the intersections and unions of `aji`."""
     found = overlaps(true, predicted)
     order = np.lexsort((found.columns, -found.iou, found.rows))
     matched, first = np.unique(found.rows[order], return_index=True)
