@@ -1,7 +1,7 @@
-"""What an arm can be made of: sources of annotated images, and segmenters, by the names that configuration uses.
+"""What can be added: sources of annotated images and segmenters, of which arms are made, and metrics of segmentations.
 
 An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENTER`; segmenters that need no training
-stand alone. A further source or segmenter is a file of its own and a line here.
+stand alone. A further source, segmenter or metric is a file of its own and a line here.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ SEGMENTERS = {
     "nnunet": TrainedEntry("drgan_lib.segmentation.nnunet:NnUNet", "nnU-Net"),
     "otsu": TrainedEntry("drgan_lib.segmentation.classical:Otsu", "Otsu threshold and watershed", trained=False),
 }
+
+# Metrics of an image beside those of `drgan_lib.segmentation.score`: each is a function of two instance maps, the true
+# and the predicted one, int [h, w] without instances under the minimum area; its words are its definition.
+METRICS: dict[str, Entry] = {}
 
 
 def split_arm(arm: str) -> tuple[tuple[str, ...], str]:

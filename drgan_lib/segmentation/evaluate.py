@@ -12,13 +12,12 @@ from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.registry import arm_in_words
 from drgan_lib.samples import Sample, open_samples
-from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap, pooled, score
+from drgan_lib.segmentation.metrics import coco_ap, definitions, pooled, score
 from drgan_lib.segmentation.model import list_models, load_predictions
 from drgan_lib.segmentation.segmenter import SegmentationError
 from drgan_lib.segmentation.summary import PUBLISHED, Published, gaps, paper_table, set_table, summarise
 
 PIXELS = ("dsc", "iou", "pq_semantic")
-PARTICLES = ("ap50", "ap50_95", "pq", "sq", "rq", "aji", "boundary_f1", "count_error")
 OF_OTHER_ARMS = ("dsc", "ap50", "pq")  # among the metrics of a run; all are in table.csv
 PREFIXES = {"plain": "", "border_core": "border_core_"}
 WORDS = {
@@ -109,22 +108,20 @@ def _of_all_models(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, in
 
 
 def _metrics(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, min_area: int) -> dict[str, Metric]:
-    first, metrics = scores["arm"].iloc[0], {}
+    first, words, metrics = scores["arm"].iloc[0], definitions(), {}
 
     def name(arm: str, rule: str, metric: str) -> str:
         return f"{'' if arm == first else f'{arm}/'}{PREFIXES[rule]}{metric}"
 
     for row in summary.itertuples():
         pixels = row.metric in PIXELS
-        wanted = (*PIXELS, *PARTICLES) if row.arm == first else OF_OTHER_ARMS
-        if row.metric not in wanted or (pixels and row.instances != "plain"):
+        if (row.arm != first and row.metric not in OF_OTHER_ARMS) or (pixels and row.instances != "plain"):
             continue
         own = scores[(scores["arm"] == row.arm) & (scores["instances"] == row.instances)]
         std = float(own.groupby("name")[row.metric].mean().std(ddof=0))
         metrics[name(row.arm, row.instances, row.metric)] = Metric(
             row.mean,
-            f"{DEFINITIONS[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the test images and "
-            "seeds",
+            f"{words[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the test images and seeds",
             low=row.low,
             high=row.high,
             n=row.n_images,
@@ -135,7 +132,7 @@ def _metrics(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, mi
         for metric in ("coco_ap50", "coco_ap50_95"):
             metrics[name(arm, rule, metric)] = Metric(
                 float(own[metric].mean()),
-                f"{DEFINITIONS[metric]}; {WORDS[rule]}; mean over the seeds",
+                f"{words[metric]}; {WORDS[rule]}; mean over the seeds",
                 n=scores["name"].nunique(),
                 split="test",
                 more={"n_seeds": len(own), "min_area_px": min_area},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from drgan_lib.segmentation.metrics import DEFINITIONS
+from drgan_lib.segmentation.metrics import definitions
 
 PERCENTILES = (2.5, 97.5)
 SUMMARY = ("arm", "instances", "metric", "mean", "std", "low", "high", "n_seeds", "n_images")
@@ -150,7 +150,7 @@ def _cubes(scores: pd.DataFrame) -> dict[tuple[str, str], tuple[list[str], np.nd
     """Names of the metrics and their values float64 [seed, image, metric], by arm and instance method."""
     if scores.empty:
         return {}
-    metrics = [name for name in DEFINITIONS if name in scores]
+    metrics = [name for name in definitions() if name in scores]
     names = sorted(scores["name"].unique())
     for (arm, seed, instances), group in scores.groupby(["arm", "seed", "instances"], sort=False):
         if sorted(group["name"]) != names:

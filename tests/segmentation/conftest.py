@@ -85,6 +85,11 @@ def toys(monkeypatch) -> None:
     monkeypatch.setitem(SEGMENTERS, "threshold", TrainedEntry("tests.segmentation.conftest:Threshold", "a threshold"))
 
 
+def surplus(true: np.ndarray, predicted: np.ndarray) -> float:
+    """A toy metric: by how many instances too many were predicted."""
+    return len(np.unique(predicted)) - len(np.unique(true))
+
+
 @pytest.fixture
 def experiment(toys):
     """Function that loads an experiment with small patches."""

@@ -10,6 +10,7 @@ import pytest
 
 from drgan_lib.files import write_json
 from drgan_lib.metric import read_metrics
+from drgan_lib.registry import METRICS, Entry
 from drgan_lib.samples import SampleSet, write_samples
 from drgan_lib.segmentation import (
     SegmentationError,
@@ -128,3 +129,16 @@ def test_predictions_must_be_there(experiment, predict):
     write_json(stage / "models.json", [["real", 0]])
     with pytest.raises(SegmentationError, match=r"of real, seed 0, in .*, found none; run segment first"):
         evaluate(exp, stage, log=[].append)
+
+
+def test_a_further_metric_takes_a_function_and_a_line(experiment, predict, monkeypatch):
+    monkeypatch.setitem(METRICS, "surplus", Entry("tests.segmentation.conftest:surplus", "predicted minus true number"))
+    exp = experiment("synthetic")
+    truth = micrographs(2, 80, seed=1)
+    stage = predict(exp, truth)
+    metrics = evaluate(exp, stage)
+    of_images = scores_of_images(stage).query("instances == 'plain'").set_index("name")["surplus"]
+    assert of_images.tolist() == [0, -truth[1].n_particles]
+    assert metrics["surplus"].value == metrics["border_core_surplus"].value == of_images.mean()
+    assert metrics["surplus"].definition.startswith("predicted minus true number; instances under the minimum area")
+    assert "surplus" in set(pd.read_csv(stage / "table.csv")["metric"])

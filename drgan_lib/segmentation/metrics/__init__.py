@@ -3,7 +3,7 @@
 from drgan_lib.segmentation.metrics.coco import coco_ap
 from drgan_lib.segmentation.metrics.counts import Counts, Detections
 from drgan_lib.segmentation.metrics.instance import Matching, match, remove_small
-from drgan_lib.segmentation.metrics.score import DEFINITIONS, count, pooled, score
+from drgan_lib.segmentation.metrics.score import DEFINITIONS, count, definitions, pooled, score
 
 __all__ = [
     "DEFINITIONS",
@@ -12,6 +12,7 @@ __all__ = [
     "Matching",
     "coco_ap",
     "count",
+    "definitions",
     "match",
     "pooled",
     "remove_small",

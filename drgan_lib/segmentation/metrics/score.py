@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from drgan_lib.registry import METRICS
 from drgan_lib.segmentation.metrics.boundary import TOLERANCE_PX, count_outlines
 from drgan_lib.segmentation.metrics.counts import Counts
 from drgan_lib.segmentation.metrics.instance import count_jaccard, match, remove_small
@@ -43,9 +44,19 @@ def score(true: np.ndarray, predicted: np.ndarray, *, min_area: int = 0) -> dict
     (all others) are taken after instances of fewer than `min_area` pixels have become background in both images.
     Instances that touch the border count like all others, on both sides. Two empty images agree: every quality is
     1 and the error 0; if one alone is empty, every quality is 0 (but `boundary_f1` is 1 where the other side has no
-    outline either: a single particle that fills the image). Raises `ValueError` for differing shapes.
+    outline either: a single particle that fills the image). Metrics of `drgan_lib.registry` follow. Raises `ValueError`
+    for differing shapes.
     """
-    return count(true, predicted, min_area=min_area).metrics()
+    further = {}
+    if METRICS:
+        kept = remove_small(true, min_area), remove_small(predicted, min_area)
+        further = {name: float(entry.load()(*kept)) for name, entry in METRICS.items()}
+    return count(true, predicted, min_area=min_area).metrics() | further
+
+
+def definitions() -> dict[str, str]:
+    """What each metric is, those of the registry included, in words."""
+    return DEFINITIONS | {name: f"{entry.words}; {_BOTH}" for name, entry in METRICS.items()}
 
 
 def pooled(true: Sequence[np.ndarray], predicted: Sequence[np.ndarray], *, min_area: int = 0) -> dict[str, float | int]:
