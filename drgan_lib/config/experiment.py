@@ -1,17 +1,14 @@
-"""One material at one profile: the `Experiment`, and how it is made from names, files and overrides."""
-
-from __future__ import annotations
+"""One material at one profile: the `Experiment`, how it is made from names, files and overrides, and its twin."""
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from drgan_lib.config.base import ConfigError, Section
-from drgan_lib.config.errors import readable_refusals
+from drgan_lib.config.base import ConfigError, Section, readable_refusals
 from drgan_lib.config.material import Material
-from drgan_lib.config.overrides import changed_settings, parse_overrides, require_own_twin
+from drgan_lib.config.overrides import changed_settings, materials, parse_overrides
 from drgan_lib.config.profile import PROFILES, Profile
 
 
@@ -24,7 +21,7 @@ class Experiment(Section):
     runs: Path = Path("runs")
 
     @model_validator(mode="after")
-    def _patch_can_be_halved(self) -> Experiment:
+    def _patch_can_be_halved(self) -> Self:
         settings = self.profile.segmentation
         name = "segmentation.patch_px" if self.network_px == settings.patch_px else "patches.size_px"
         factor = 2 ** (settings.stages - 1)
@@ -81,5 +78,61 @@ def load_experiment(
             seed=seed,
             runs=Path(runs or os.environ.get("DRGAN_RUNS", "runs")),
         )
-    require_own_twin(exp.material, values)
+    changed, name = [key for key in values if key.split(".")[0] == "twin"], exp.material.name
+    if changed and exp.material.dataset.twin_of != name:
+        raise ConfigError(
+            f"{', '.join(changed)}: describes the twin of {name}, but the micrographs are others; add "
+            f"dataset.twin_of={name}, or leave it out"
+        )
     return exp
+
+
+def twin_source(material: Material) -> Material:
+    """The material that `dataset.twin_of` of `material` names: itself as it is, or another one as its file says.
+
+    Raises `ConfigError` for an unknown name, for a material without a section `twin`, and for twins whose micrographs
+    are smaller than the patches of `material`.
+    """
+    name = material.dataset.twin_of
+    if name == material.name:
+        return material
+    try:
+        source = load_experiment(name).material
+    except ConfigError as error:
+        raise ConfigError(f"dataset.twin_of: {error}") from None
+    if source.twin is None:
+        known = [other for other in materials() if load_experiment(other).material.twin]
+        raise ConfigError(
+            f"dataset.twin_of names {name}, which has no section `twin`; describe it there, or name one of "
+            f"{', '.join(known)}"
+        )
+    source.require_twin()
+    if source.twin.size_px < material.patches.size_px:
+        raise ConfigError(
+            f"dataset.twin_of names {name}, whose micrographs are {source.twin.size_px} px wide, but patches.size_px "
+            f"is {material.patches.size_px}; lower it, and scene.size_px with it"
+        )
+    return source
+
+
+def twin_settings(material: Material) -> dict[str, Any]:
+    """Settings of `material` that decide the images of its twin, as plain values; where files lie is none of them."""
+    settings = material.model_dump(mode="json", include={"twin", "meshes", "layout", "scene", "bounds"})
+    del settings["meshes"]["path"]
+    settings["layout"]["sizes"].pop("table", None)
+    return settings | {"pixel_size_nm": material.dataset.pixel_size_nm}
+
+
+def user_files(material: Material) -> list[Path]:
+    """The user's files among the ingredients of layouts: meshes, and the table of sizes.
+
+    Raises `ConfigError` if there is no such folder, or nothing in it.
+    """
+    folder, table = material.meshes.path, getattr(material.layout.sizes, "table", None)
+    files = []
+    if folder is not None:
+        files = sorted(path for path in folder.expanduser().glob("*") if path.is_file())
+        if not files:
+            came = f"but {folder} is empty" if folder.expanduser().is_dir() else f"got {folder}"
+            raise ConfigError(f"meshes.path: expected a folder of mesh files, {came}; correct the path")
+    return files if table is None else [*files, table.expanduser()]

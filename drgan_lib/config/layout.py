@@ -1,13 +1,11 @@
 """How many particles, how large, and where."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from drgan_lib.config.base import IntRange, Section, ordered
+from drgan_lib.config.base import Counts, Section
 
 
 class LogNormalSizes(Section):
@@ -33,15 +31,9 @@ class BimodalSizes(Section):
 
     law: Literal["bimodal"] = "bimodal"
     unit: Literal["scene", "px", "nm"] = "scene"
-    mean: tuple[float, float]
-    std: tuple[float, float]
+    mean: tuple[PositiveFloat, PositiveFloat]
+    std: tuple[NonNegativeFloat, NonNegativeFloat]
     share: float = Field(0.5, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _positive(self) -> BimodalSizes:
-        if min(self.mean) <= 0 or min(self.std) < 0:
-            raise ValueError(f"expected mean > 0 and std >= 0 for both, got mean {self.mean}, std {self.std}")
-        return self
 
 
 class EmpiricalSizes(Section):
@@ -52,10 +44,7 @@ class EmpiricalSizes(Section):
     table: Path
 
 
-SizeLaw = Annotated[
-    LogNormalSizes | NormalSizes | BimodalSizes | EmpiricalSizes,
-    Field(discriminator="law"),
-]
+SizeLaw = Annotated[LogNormalSizes | NormalSizes | BimodalSizes | EmpiricalSizes, Field(discriminator="law")]
 LAWS = ("lognormal", "normal", "bimodal", "empirical")
 
 
@@ -71,16 +60,14 @@ class LayoutSettings(Section):
     random are stacked where they happen to fall onto others.
     """
 
-    n_particles: IntRange = (12, 40)
+    n_particles: Counts = (12, 40)
     sizes: SizeLaw = LogNormalSizes(median=0.75, sigma=0.2)
     placement: Literal["random", "agglomerated"] = "agglomerated"
     space: Literal["planar", "stacked", "volume"] = "stacked"
     orientation: Literal["free", "lying"] = "free"
-    clusters: IntRange = (1, 5)
+    clusters: Counts = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
     tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
     stacking: float = Field(0.3, ge=0, le=1, description="share of particles set partly onto a neighbour")
     height: float = Field(3.0, gt=0, description="of the highest centre above the stage, in median sizes")
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
-
-    _counts = field_validator("n_particles", "clusters")(ordered(1))

@@ -3,10 +3,9 @@
 Lengths are in scene units (see `drgan_lib.scene.build`) unless the name says `_px` or `_nm`.
 """
 
-from __future__ import annotations
-
 import math
 import re
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -67,7 +66,7 @@ class SceneSettings(Section):
         return (self.camera_y - self.stage_y) * math.tan(math.radians(self.fov_deg) / 2)
 
     @model_validator(mode="after")
-    def _camera_sees_the_stage(self) -> SceneSettings:
+    def _camera_sees_the_stage(self) -> Self:
         if not self.stage_y < self.camera_y < self.top_y:
             raise ValueError(
                 f"expected stage_y < camera_y < top_y, got {self.stage_y}, {self.camera_y}, {self.top_y}; "
@@ -117,24 +116,16 @@ class Material(Section):
         return tuple(self.bounds)
 
     @model_validator(mode="after")
-    def _patch_fits_the_scene(self) -> Material:
+    def _fits_together(self) -> Self:
         if self.patches.size_px != self.scene.size_px:
             raise ValueError(
                 f"patches.size_px is {self.patches.size_px} but scene.size_px is {self.scene.size_px}; "
                 "the discriminator compares the two, so set both to the same size"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _sizes_have_a_scale(self) -> Material:
         if self.layout.sizes.unit == "nm" and self.dataset.pixel_size_nm is None:
             raise ValueError(
                 "layout.sizes are in nm, but dataset.pixel_size_nm is not set; set it, or give sizes in px or scene"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _twin_is_described(self) -> Material:
         if self.dataset.twin_of == self.name:
             self.require_twin()
         return self

@@ -1,11 +1,11 @@
-"""Single settings changed for one run, and what of a material's file they make meaningless."""
+"""What a material's file says, and single settings changed for one run; not yet checked."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import Any
 
-from drgan_lib.config.base import ConfigError
-from drgan_lib.config.files import read_material, read_yaml
+import yaml
+
+from drgan_lib.config.base import MATERIALS, ConfigError
 from drgan_lib.config.layout import LAWS
 from drgan_lib.config.material import Material
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
@@ -13,6 +13,11 @@ from drgan_lib.config.shapes import SHAPES, ShapeSettings
 
 OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
 OF_TWINS = {"licence": "CC0 1.0 (rendered by this library)", "annotations": "all, it is a twin"}
+
+
+def materials() -> list[str]:
+    """Names of the materials that the library knows."""
+    return sorted(path.stem for path in MATERIALS.glob("*.yaml"))
 
 
 def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, Any]:
@@ -27,7 +32,7 @@ def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, A
         key, separator, value = item.partition("=")
         if not separator:
             raise ConfigError(f"expected section.key=value, got {item!r}")
-        pairs[key.strip()] = read_yaml(value, repr(item))
+        pairs[key.strip()] = _read_yaml(value, repr(item))
     return pairs
 
 
@@ -36,13 +41,15 @@ def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> 
 
     Those of the files that the overrides make meaningless are left out, see `load_experiment`.
     """
-    tree = {"material": read_material(material), "profile": PROFILES[profile].model_dump()}
+    tree = {"material": _read_material(material), "profile": PROFILES[profile].model_dump()}
     tree["material"]["patches"].update(tree["profile"].pop("patches"))
     if overrides.get("segmentation.trainer") == "default":
         for name in COMPACT_ONLY:
             del tree["profile"]["segmentation"][name]
     own = tree["material"]["dataset"]
-    _leave_out_other_images(tree["material"], overrides)
+    sources = [name for name in ("path", "registry", "twin_of") if overrides.get(f"dataset.{name}") is not None]
+    if sources:  # then data bar, licence, citation and source are those of other images
+        tree["material"]["dataset"] = dict(OF_TWINS) if sources == ["twin_of"] else {}
     _leave_out_other_kinds(tree["material"], overrides)
     for key, value in overrides.items():
         _set(tree, key, value)
@@ -50,25 +57,32 @@ def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> 
     return tree
 
 
-def require_own_twin(material: Material, overrides: dict[str, Any]) -> None:
-    """`ConfigError` for overrides of the section `twin` if the micrographs are not those of the material's own twin."""
-    changed = [key for key in overrides if key.split(".")[0] == "twin"]
-    if changed and material.dataset.twin_of != material.name:
-        raise ConfigError(
-            f"{', '.join(changed)}: describes the twin of {material.name}, but the micrographs are others; add "
-            f"dataset.twin_of={material.name}, or leave it out"
-        )
+def _read_material(material: str) -> dict[str, Any]:
+    """Settings of `material` (a name or the path of a YAML file) as they stand there; `ConfigError` if none do."""
+    path = Path(material) if str(material).endswith((".yaml", ".yml")) else MATERIALS / f"{material}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"unknown material {material!r}; expected one of {', '.join(materials())} or a YAML file")
+    tree = _read_yaml(path.read_text(), str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected settings `key: value`, got {tree!r:.80}; see {MATERIALS}/twin.yaml")
+    for name in ("dataset", "patches"):
+        if not isinstance(tree.setdefault(name, {}), dict):
+            raise ConfigError(
+                f"{path}: {name}: expected settings `key: value`, got {tree[name]!r:.80}; correct or remove it"
+            )
+    return tree
 
 
-def _leave_out_other_images(material: dict[str, Any], overrides: dict[str, Any]) -> None:
-    """Rows of the data bar, licence, citation and source of the file are of no use to images from elsewhere."""
-    given = [name for name in ("path", "registry", "twin_of") if overrides.get(f"dataset.{name}") is not None]
-    if given:
-        material["dataset"] = dict(OF_TWINS) if given == ["twin_of"] else {}
+def _read_yaml(text: str, origin: str) -> Any:
+    """What `text` says; `ConfigError` names its `origin` if it is not valid YAML."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise ConfigError(f"{origin}: not valid YAML ({' '.join(str(error).split())}); correct it") from None
 
 
 def _leave_out_other_kinds(material: dict[str, Any], overrides: dict[str, Any]) -> None:
-    """Of the settings of a shape or law, another one takes only those that all of them have."""
+    """Of the settings of a shape or a distribution, another one takes only those that all of them have."""
     sections = (
         ("meshes", "shape", SHAPES, material, tuple(ShapeSettings.model_fields)),
         ("layout.sizes", "law", LAWS, material.get("layout"), ("unit",)),
@@ -90,7 +104,7 @@ def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
         return
     if twin_of != material.get("name"):
         try:
-            own = read_material(twin_of)["dataset"]
+            own = _read_material(twin_of)["dataset"]
         except ConfigError as error:
             raise ConfigError(f"dataset.twin_of: {error}") from None
     material["dataset"] = {name: own[name] for name in OF_IMAGES if name in own} | dataset
@@ -102,10 +116,10 @@ def _set(tree: dict[str, Any], key: str, value: Any) -> None:
     sections = {*Material.model_fields, *Profile.model_fields} - {"name"}
     if section not in sections:
         raise ConfigError(f"unknown section {section!r} in {key!r}; expected one of {', '.join(sorted(sections))}")
-    half = "profile" if section in Profile.model_fields and section != "patches" else "material"
-    node = tree[half]
-    for part in [section, *rest][:-1]:
+    node = tree["profile" if section in Profile.model_fields and section != "patches" else "material"]
+    *parts, last = section, *rest
+    for part in parts:
         node = node.setdefault(part, {}) if isinstance(node, dict) else None
         if not isinstance(node, dict):
             raise ConfigError(f"{key!r} goes deeper than the settings; {part!r} holds a value, not a section")
-    node[key.split(".")[-1]] = value
+    node[last] = value

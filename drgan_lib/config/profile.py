@@ -3,10 +3,8 @@
 The defaults of the optimiser and of the networks are those of DiffRenderGAN (npj Comput. Mater. 11, 197, 2025).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
@@ -117,7 +115,7 @@ class SegmentationSettings(Section):
         return arms
 
     @model_validator(mode="after")
-    def _default_trainer_plans_itself(self) -> SegmentationSettings:
+    def _default_trainer_plans_itself(self) -> Self:
         fields = SegmentationSettings.model_fields
         if self.trainer == "compact" and self.planner != fields["planner"].default:
             raise ValueError(

@@ -1,16 +1,16 @@
 """Shapes of the particles: one section per kind, chosen by `shape`.
 
-A mesh has unit size and lies as it would on the stage, y up (see `drgan_lib.scene.meshes`); ranges are drawn from
+A mesh has unit size and lies as it would on the support, y up (see `drgan_lib.scene.meshes`); ranges are drawn from
 uniformly, a new value for each of the `count` meshes. Rods and wires have unit diameter, the others unit equivalent
-diameter.
+diameter. Of rods and wires, `aspect` is length over diameter and `sides` the number of side faces: up to 8 prisms,
+above that round. Their axis turns by `bend_deg`, less where the particle is so short that it would be bent more sharply
+than to a radius of one diameter.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from drgan_lib.config.base import IntRange, Range, Section, ordered
 
@@ -43,59 +43,35 @@ class EllipsoidSettings(ShapeSettings):
     """Ellipsoids; `aspect` is the longest over the shortest axis, the middle one lies between."""
 
     shape: Literal["ellipsoid"] = "ellipsoid"
-    aspect: Range = (1.2, 2.0)
-
-    _aspect = field_validator("aspect")(ordered(1))
+    aspect: Annotated[Range, ordered(1)] = (1.2, 2.0)
 
 
-class ElongatedSettings(ShapeSettings):
-    """`aspect` is length over diameter, `sides` the number of side faces: up to 8 prisms, above that round.
-
-    The axis turns by `bend_deg`, less where the particle is so short that it would be bent more sharply than to a
-    radius of one diameter.
-    """
-
-    aspect: Range
-    bend_deg: Range
-    sides: int = Field(ge=3, le=64)
-
-    _bend = field_validator("bend_deg")(ordered(0, 180))
-
-
-class RodSettings(ElongatedSettings):
+class RodSettings(ShapeSettings):
     """Cylinders, or prisms as of ZnO, with caps: `cap` 0 is flat and 1 a half sphere."""
 
     shape: Literal["rod"] = "rod"
-    aspect: Range = (3.0, 6.0)
-    cap: Range = (0.3, 1.0)
-    bend_deg: Range = (0.0, 0.0)
+    aspect: Annotated[Range, ordered(1)] = (3.0, 6.0)
+    cap: Annotated[Range, ordered(0, 1)] = (0.3, 1.0)
+    bend_deg: Annotated[Range, ordered(0, 180)] = (0.0, 0.0)
     sides: int = Field(24, ge=3, le=64)
 
-    _aspect = field_validator("aspect")(ordered(1))
-    _cap = field_validator("cap")(ordered(0, 1))
 
-
-class WireSettings(ElongatedSettings):
+class WireSettings(ShapeSettings):
     """Wires, their ends thinner by `taper`; five sides make the prisms that silver grows to."""
 
     shape: Literal["wire"] = "wire"
-    aspect: Range = (15.0, 40.0)
-    taper: Range = (0.0, 0.4)
-    bend_deg: Range = (0.0, 60.0)
+    aspect: Annotated[Range, ordered(2)] = (15.0, 40.0)
+    taper: Annotated[Range, ordered(0, 0.95)] = (0.0, 0.4)
+    bend_deg: Annotated[Range, ordered(0, 180)] = (0.0, 60.0)
     sides: int = Field(12, ge=3, le=64)
-
-    _aspect = field_validator("aspect")(ordered(2))
-    _taper = field_validator("taper")(ordered(0, 0.95))
 
 
 class OctahedronSettings(ShapeSettings):
     """Wulff-like polyhedra: octahedra with cut tips, `truncation` 0 being whole and 1 a cuboctahedron."""
 
     shape: Literal["octahedron"] = "octahedron"
-    truncation: Range = (0.2, 0.8)
+    truncation: Annotated[Range, ordered(0, 1)] = (0.2, 0.8)
     deformation: float = Field(0.05, ge=0, le=0.3, description="relative spread of the facets' distances")
-
-    _truncation = field_validator("truncation")(ordered(0, 1))
 
 
 class PlateletSettings(ShapeSettings):
@@ -105,23 +81,12 @@ class PlateletSettings(ShapeSettings):
     """
 
     shape: Literal["platelet"] = "platelet"
-    aspect: Range = (4.0, 8.0)
-    sides: IntRange = (3, 6)
+    aspect: Annotated[Range, ordered(1)] = (4.0, 8.0)
+    sides: Annotated[IntRange, ordered(3, 12)] = (3, 6)
     roundness: float = Field(0.3, ge=0, le=1)
 
-    _aspect = field_validator("aspect")(ordered(1))
-    _sides = field_validator("sides")(ordered(3, 12))
 
-
-MeshSettings = Annotated[
-    CubeSettings
-    | SphereSettings
-    | EllipsoidSettings
-    | RodSettings
-    | WireSettings
-    | OctahedronSettings
-    | PlateletSettings,
-    Field(discriminator="shape"),
-]
+CompactSettings = CubeSettings | SphereSettings | EllipsoidSettings | OctahedronSettings | PlateletSettings
+MeshSettings = Annotated[CompactSettings | RodSettings | WireSettings, Field(discriminator="shape")]
 ELONGATED = ("rod", "wire")  # their size is the diameter of the cross-section
 SHAPES = ("cube", "sphere", "ellipsoid", "rod", "wire", "octahedron", "platelet")
