@@ -150,7 +150,7 @@ def test_a_failed_notebook_names_its_copy_and_the_way_on(monkeypatch, capsys, tm
     error = capsys.readouterr().err
     assert "ValueError: the reason" in error
     assert "03_gan_training.failed.ipynb" in error
-    assert "drgan run twin --profile demo --seed 4 -P gan.epochs=3" in error
+    assert "drgan run twin -P gan.epochs=3 --seed 4" in error
 
 
 def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):

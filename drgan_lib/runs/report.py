@@ -1,7 +1,6 @@
 """The metrics of a run as a table: on the terminal and in `report.md`."""
 
-from __future__ import annotations
-
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ def load_results(run: str | Path) -> dict[str, Any]:
     return results | {"metrics": {name: Metric(**stored) for name, stored in results["metrics"].items()}}
 
 
-def table(results: dict[str, Any], *, width: int = 110) -> str:
-    """Metrics with their intervals and definitions, then the seconds of each stage, in `width` columns."""
+def table(results: dict[str, Any], *, width: int | None = None) -> str:
+    """Metrics with their intervals and definitions, then the seconds of each stage; `width` as for `aligned`."""
     lines = aligned(("metric", "value", "split", "definition"), _rows(results), width) if results["metrics"] else ""
     total = sum(results["stages"].values())
     times = [(name, f"{seconds:.0f} s") for name, seconds in (*results["stages"].items(), ("together", total))]
@@ -52,8 +51,9 @@ def write_report(run: str | Path) -> Path:
     return run / "report.md"
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    """A table of text with columns as wide as their widest cell; the last one is wrapped to fit `width`."""
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
+    """A table of text with columns as wide as their widest cell; the last is wrapped to `width`, or the terminal's."""
+    width = width or shutil.get_terminal_size((110, 24)).columns
     taken = sum(max(len(head[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(len(head) - 1))
     limits = [None] * (len(head) - 1) + [max(width - taken, 20)]
     return tabulate(rows, head, "simple", maxcolwidths=limits, disable_numparse=True)
