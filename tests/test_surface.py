@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 import drgan_lib as drgan
 from drgan_lib.config import PACKAGE, ROOT
 
-PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+PACKAGES = sorted(".".join(face.parent.relative_to(ROOT).parts) for face in PACKAGE.glob("*/**/__init__.py"))
 
 
 def test_importing_the_library_imports_nothing_heavy():
@@ -35,18 +37,16 @@ def test_every_public_name_is_there():
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_no_module_is_hidden_behind_a_name_of_its_package(name):
-    package = import_module(f"drgan_lib.{name}")
-    modules = {path.stem for path in (PACKAGE / name).glob("*.py")} | {
-        path.parent.name for path in (PACKAGE / name).glob("*/__init__.py")
-    }
-    assert not modules & set(getattr(package, "__all__", ()))
+    package = import_module(name)
+    modules = {info.name for info in iter_modules(package.__path__)}
+    assert not {name for name in modules if not isinstance(vars(package).get(name, package), ModuleType)}
 
 
 def test_all_errors_have_one_base():
     errors = {
         value
         for name in PACKAGES
-        for value in vars(import_module(f"drgan_lib.{name}")).values()
+        for value in vars(import_module(name)).values()
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith("drgan_lib")
     }
     assert len(errors) >= 6

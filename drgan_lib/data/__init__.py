@@ -8,27 +8,3 @@ from drgan_lib.data.pixels import DataError
 from drgan_lib.data.plots import outlined, plot_patches, plot_selection
 from drgan_lib.data.read import GrayLevels, common_pixel_size, read_mask, read_micrograph
 from drgan_lib.data.stage import check_split, load_patches, prepare
-
-__all__ = [
-    "DataError",
-    "GrayLevels",
-    "PatchSelection",
-    "check_split",
-    "common_pixel_size",
-    "dataset_files",
-    "default_folder",
-    "detect_particles",
-    "fetch",
-    "find_mirror",
-    "load_patches",
-    "open_micrographs",
-    "outlined",
-    "plot_patches",
-    "plot_selection",
-    "prepare",
-    "read_mask",
-    "read_micrograph",
-    "read_registry",
-    "registries",
-    "select_patches",
-]

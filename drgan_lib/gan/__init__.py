@@ -6,26 +6,3 @@ from drgan_lib.gan.history import learned_parameters, load_generator, recovery, 
 from drgan_lib.gan.networks import Generator, PatchDiscriminator, lsgan_loss
 from drgan_lib.gan.plots import plot_curves, plot_parameters, plot_recovery, plot_rows
 from drgan_lib.gan.trainer import TrainingError, train
-
-__all__ = [
-    "CheckpointError",
-    "FeatureError",
-    "Generator",
-    "PatchDiscriminator",
-    "TrainingError",
-    "frechet_distance",
-    "kid",
-    "learned_parameters",
-    "load_generator",
-    "lsgan_loss",
-    "plot_curves",
-    "plot_parameters",
-    "plot_recovery",
-    "plot_rows",
-    "recovery",
-    "select_epoch",
-    "spread",
-    "time_spent",
-    "train",
-    "write_summary",
-]

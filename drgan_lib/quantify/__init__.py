@@ -12,26 +12,3 @@ from drgan_lib.quantify.measurement import Measurement, read_table, write_table
 from drgan_lib.quantify.particles import feret_diameters, measure_particles, pool
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
 from drgan_lib.quantify.thickness import Thickness, local_thickness
-
-__all__ = [
-    "Counting",
-    "Distribution",
-    "MeasureError",
-    "Measurement",
-    "Thickness",
-    "compare_models",
-    "counted",
-    "distribution",
-    "feret_diameters",
-    "local_thickness",
-    "measure_images",
-    "measure_particles",
-    "open_images",
-    "plot_distribution",
-    "plot_particles",
-    "plot_thickness",
-    "pool",
-    "quantify",
-    "read_table",
-    "write_table",
-]

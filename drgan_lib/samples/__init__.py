@@ -4,15 +4,3 @@ from drgan_lib.samples.export import write_coco, write_png
 from drgan_lib.samples.sample import Sample, SampleError
 from drgan_lib.samples.sets import SampleSet
 from drgan_lib.samples.shards import missing_ranges, open_samples, write_samples, write_shard
-
-__all__ = [
-    "Sample",
-    "SampleError",
-    "SampleSet",
-    "missing_ranges",
-    "open_samples",
-    "write_coco",
-    "write_png",
-    "write_samples",
-    "write_shard",
-]

@@ -15,23 +15,3 @@ from drgan_lib.scene.stage import load_layouts, make_renderer, prepare
 from drgan_lib.scene.trace import TransportError
 from drgan_lib.scene.transport import TransportRenderer
 from drgan_lib.scene.twin import make_twin
-
-__all__ = [
-    "BasisCache",
-    "Layout",
-    "LayoutError",
-    "MeshError",
-    "Renderer",
-    "TransportError",
-    "TransportRenderer",
-    "at_position",
-    "liveness",
-    "load_layouts",
-    "make_meshes",
-    "make_renderer",
-    "make_twin",
-    "prepare",
-    "read_mesh",
-    "sample_layout",
-    "write_meshes",
-]

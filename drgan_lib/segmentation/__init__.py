@@ -24,36 +24,3 @@ from drgan_lib.segmentation.plots import gallery, overlays, plot_table, plot_tra
 from drgan_lib.segmentation.segment import segment
 from drgan_lib.segmentation.segmenter import SegmentationError, Segmenter
 from drgan_lib.segmentation.summary import summarise
-
-__all__ = [
-    "BorderCore",
-    "ClassMap",
-    "Model",
-    "NnUNet",
-    "SegmentationError",
-    "Segmenter",
-    "border_core",
-    "coco_ap",
-    "comparison",
-    "differences",
-    "evaluate",
-    "gallery",
-    "list_models",
-    "load_model",
-    "load_predictions",
-    "match",
-    "metrics_of_sets",
-    "overlays",
-    "plain",
-    "plot_table",
-    "plot_training",
-    "pooled",
-    "published",
-    "read_models",
-    "read_training",
-    "score",
-    "scores_of_images",
-    "segment",
-    "summarise",
-    "training_logs",
-]

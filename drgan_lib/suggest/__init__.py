@@ -10,20 +10,3 @@ from drgan_lib.suggest.observation import Observation, Sizes, Views, Window, obs
 from drgan_lib.suggest.proposal import Estimate, Proposal, propose
 from drgan_lib.suggest.suggestion import SuggestError, Suggestion, default_name, suggest
 from drgan_lib.suggest.write import COLUMNS
-
-__all__ = [
-    "COLUMNS",
-    "Estimate",
-    "Observation",
-    "Proposal",
-    "Sizes",
-    "SuggestError",
-    "Suggestion",
-    "Views",
-    "Window",
-    "default_name",
-    "observe",
-    "propose",
-    "suggest",
-    "visible_sizes",
-]

@@ -4,15 +4,3 @@ from drgan_lib.synthesis.attempt import annotate, contrast
 from drgan_lib.synthesis.grow import SynthesisError, synthesize
 from drgan_lib.synthesis.sources import Origin, SampleSource, training_samples
 from drgan_lib.synthesis.summary import load_synthetic, write_summary
-
-__all__ = [
-    "Origin",
-    "SampleSource",
-    "SynthesisError",
-    "annotate",
-    "contrast",
-    "load_synthetic",
-    "synthesize",
-    "training_samples",
-    "write_summary",
-]

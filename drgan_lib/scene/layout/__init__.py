@@ -6,18 +6,3 @@ from drgan_lib.scene.layout.record import Layout, LayoutError, read_layouts, wri
 from drgan_lib.scene.layout.room import coverage
 from drgan_lib.scene.layout.sizes import SizeDistribution, size_distribution
 from drgan_lib.scene.layout.table import read_diameters
-
-__all__ = [
-    "CLEARANCE",
-    "Layout",
-    "LayoutError",
-    "SizeDistribution",
-    "coverage",
-    "poisson_disk_seeds",
-    "read_diameters",
-    "read_layouts",
-    "sample_layout",
-    "separation",
-    "size_distribution",
-    "write_layouts",
-]

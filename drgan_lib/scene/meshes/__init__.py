@@ -15,23 +15,3 @@ from drgan_lib.scene.meshes.files import import_meshes, read_mesh, read_meshes
 from drgan_lib.scene.meshes.make import generate_meshes, make_meshes, write_meshes
 from drgan_lib.scene.meshes.measures import as_elongated, differences, self_intersections, thickness, variety
 from drgan_lib.scene.meshes.mend import repair
-
-__all__ = [
-    "MeshError",
-    "as_elongated",
-    "convex_parts",
-    "differences",
-    "generate_meshes",
-    "import_meshes",
-    "make_meshes",
-    "meshes_digest",
-    "normalise",
-    "read_mesh",
-    "read_meshes",
-    "repair",
-    "self_intersections",
-    "shaded",
-    "thickness",
-    "variety",
-    "write_meshes",
-]

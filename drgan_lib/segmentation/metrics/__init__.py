@@ -4,17 +4,3 @@ from drgan_lib.segmentation.metrics.coco import coco_ap
 from drgan_lib.segmentation.metrics.counts import Counts, Detections
 from drgan_lib.segmentation.metrics.instance import Matching, match, remove_small
 from drgan_lib.segmentation.metrics.score import DEFINITIONS, count, definitions, pooled, score
-
-__all__ = [
-    "DEFINITIONS",
-    "Counts",
-    "Detections",
-    "Matching",
-    "coco_ap",
-    "count",
-    "definitions",
-    "match",
-    "pooled",
-    "remove_small",
-    "score",
-]
