@@ -4,8 +4,6 @@ The names below are imported when they are first used, so that `import drgan_lib
 the stages of the method, and the chapters of the book: `data`, `scene`, `gan`, `synthesis`, `segmentation`, `quantify`.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The classes of a label image that nnU-Net learns: background, particle, contour, and where particles meet."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 from skimage.segmentation import relabel_sequential

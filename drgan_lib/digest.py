@@ -1,7 +1,5 @@
 """Short digests by which the library recognises settings, code and files that have not changed."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Writing so that nothing half-made is ever found under its final name."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What the processor or GPU can do."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -1,7 +1,5 @@
 """A number with all that is needed to read it: definition, unit, interval, and what it was counted on."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -4,8 +4,6 @@ An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENT
 stand alone. A further source, segmenter or metric is a file of its own and a line here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any

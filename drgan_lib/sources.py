@@ -1,7 +1,5 @@
 """Where an experiment's micrographs are: the user's folder, a fetched public dataset, or a rendered twin."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from drgan_lib.config import Experiment, twin_source

@@ -1,7 +1,5 @@
 """Results that are long to make, in folders named by all that they depend on."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from drgan_lib.config import Experiment
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.networks import Log
 from drgan_lib.scene import Layout
@@ -25,7 +26,7 @@ RESUME_KEYS = ("discriminator", "optimiser_generator", "optimiser_discriminator"
 FREE_SETTINGS = {"epochs", "features", "inception_weights"}  # may change: how long to train, how to measure
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(DrganError, RuntimeError):
     """A checkpoint that belongs to another run, or none that can be read."""
 
 

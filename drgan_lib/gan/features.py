@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drgan_lib.config import GanSettings
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.networks import Log
 
@@ -30,7 +31,7 @@ FID = "fid"
 FALLBACK = "fd_efficientnet_lite0"
 
 
-class FeatureError(RuntimeError):
+class FeatureError(DrganError, RuntimeError):
     """The feature extractor that the settings ask for cannot be had."""
 
 

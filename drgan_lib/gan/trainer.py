@@ -17,6 +17,7 @@ from torch import Tensor
 
 from drgan_lib.config import Experiment
 from drgan_lib.digest import code_behind
+from drgan_lib.errors import DrganError
 from drgan_lib.files import require_free_space
 from drgan_lib.gan import checkpoint
 from drgan_lib.gan.features import Features, choose_features, frechet_distance, kid, spread
@@ -33,7 +34,7 @@ MEANS = ("loss_generator", "loss_discriminator", "score_real", "score_synthetic"
 STATE = ("generator", *checkpoint.RESUME_KEYS)
 
 
-class TrainingError(RuntimeError):
+class TrainingError(DrganError, RuntimeError):
     """Training that cannot go on; the message names epoch and iteration."""
 
 

@@ -5,8 +5,6 @@ current is a pointer: `<runs>/<material>/<profile>/<stage>` is a symbolic link t
 finds its results again. `stage.json` in the folder says how they were made, and that they are complete.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

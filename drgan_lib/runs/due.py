@@ -1,7 +1,5 @@
 """What of a run stands, what is due and why; and what of a store nothing needs any more."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Runs one notebook through papermill; only a clean, finished copy is ever found under its final name."""
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import closing
@@ -16,11 +14,12 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from tqdm.auto import tqdm
 
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.runs.machine import PeakMemory
 
 
-class NotebookFailed(RuntimeError):
+class NotebookFailed(DrganError, RuntimeError):
     """A notebook raised; `copy` is the executed copy kept aside for reading."""
 
     def __init__(self, message: str, copy: Path):
@@ -103,19 +102,14 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any], *, descripti
                 stdout_file=terminal,
                 cwd=os.getcwd(),
             )
-            if errors := error_outputs(executed):
-                raise NotebookFailed(errors[0], failed)
+            errors = error_outputs(executed)
         except papermill.PapermillExecutionError as error:
-            os.replace(unfinished, failed)
-            raise NotebookFailed(f"{error.ename}: {error.evalue}", failed) from None
+            errors = [f"{error.ename}: {error.evalue}"]
         except DeadKernelError:
+            errors = ["the Python process of the notebook died; most often the machine ran out of memory"]
+        if errors:
             os.replace(unfinished, failed)
-            raise NotebookFailed(
-                "the Python process of the notebook died; most often the machine ran out of memory", failed
-            ) from None
-        except NotebookFailed:
-            os.replace(unfinished, failed)
-            raise
+            raise NotebookFailed(errors[0], failed)
     failed.unlink(missing_ok=True)
     return memory.peak_mb
 

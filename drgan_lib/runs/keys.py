@@ -1,7 +1,5 @@
 """The keys by which a run knows what still stands: of a stage's results, and of its page."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What computes: processor or GPU, versions of the packages that decide the numbers, memory in use."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform
@@ -9,6 +7,7 @@ import subprocess
 import threading
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -75,7 +74,7 @@ class PeakMemory:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

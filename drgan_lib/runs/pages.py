@@ -1,7 +1,5 @@
 """Takes the executed notebooks of a run over into the book."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Runs the notebooks of an experiment in order, and again only those whose key no longer stands."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What training finds of the truth: every material is trained on its own twin, and compared with it in one table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The stages of a run: one for each chapter of the book, and what its results depend on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 
@@ -31,12 +29,7 @@ WORLD = (
     "material.dataset.pixel_size_nm",  # by which sizes in nm become scene units
 )
 STAGES = (
-    Stage(
-        "quickstart",
-        "00_quickstart",
-        "quickstart",
-        settings=("material", "profile.name", "profile.synthesis"),
-    ),
+    Stage("quickstart", "00_quickstart", "quickstart", settings=("material", "profile.name", "profile.synthesis")),
     Stage(
         "data",
         "01_data_preparation",

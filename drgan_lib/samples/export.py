@@ -1,7 +1,5 @@
 """Samples for other programs: PNG files, and a COCO file of their instances."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

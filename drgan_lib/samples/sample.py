@@ -1,15 +1,15 @@
 """One image and all that is known of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from drgan_lib.errors import DrganError
 
-class SampleError(ValueError):
+
+class SampleError(DrganError, ValueError):
     """A sample or a set of them that cannot be used; the message says what was expected and what came."""
 
 

@@ -1,7 +1,5 @@
 """Many samples, read or made one at a time when they are asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import overload
 
@@ -24,7 +22,7 @@ class SampleSet(Sequence[Sample]):
         self._n, self._load, self._table = n, load, table
 
     @classmethod
-    def of(cls, samples: Iterable[Sample]) -> SampleSet:
+    def of(cls, samples: Iterable[Sample]) -> "SampleSet":
         """The set of samples that are in memory."""
         held = list(samples)
         return cls(len(held), held.__getitem__)
@@ -36,7 +34,7 @@ class SampleSet(Sequence[Sample]):
     def __getitem__(self, index: int) -> Sample: ...
 
     @overload
-    def __getitem__(self, index: slice | Sequence[int]) -> SampleSet: ...
+    def __getitem__(self, index: slice | Sequence[int]) -> "SampleSet": ...
 
     def __getitem__(self, index):
         if not isinstance(index, int | np.integer):
@@ -46,7 +44,7 @@ class SampleSet(Sequence[Sample]):
             raise IndexError(f"expected a number below {self._n}, the size of the set, got {index}")
         return self._load(int(index) % self._n)
 
-    def __add__(self, other: SampleSet) -> SampleSet:
+    def __add__(self, other: "SampleSet") -> "SampleSet":
         n = len(self)
         return SampleSet(
             n + len(other),
@@ -54,7 +52,7 @@ class SampleSet(Sequence[Sample]):
             table=lambda: pd.concat([self.table(), other.table()], ignore_index=True),
         )
 
-    def map(self, function: Callable[[Sample], Sample]) -> SampleSet:
+    def map(self, function: Callable[[Sample], Sample]) -> "SampleSet":
         """The set of `function(sample)`, computed each time that a sample is asked for."""
         return SampleSet(self._n, lambda k: function(self._load(k)))
 

@@ -6,8 +6,6 @@ number of its first sample. Images of several shapes are filled up with 0 to the
 that a shard without one was cut off and does not count. Zarr and napari read the arrays, pandas the tables.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterable, Sequence

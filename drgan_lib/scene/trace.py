@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from drgan_lib.config import Material
+from drgan_lib.errors import DrganError
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.build import OPTIONAL, PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
 from drgan_lib.scene.splat import Film, Fragments
@@ -19,7 +20,7 @@ from drgan_lib.scene.terms import Terms
 LIGHTS = ("torus_radiance", "top_radiance")
 
 
-class TransportError(ValueError):
+class TransportError(DrganError, ValueError):
     """A scene whose image is no weighted sum of basis images; the message says why and what to do."""
 
 

@@ -22,6 +22,7 @@ from drgan_lib.config import (
     readable_refusals,
 )
 from drgan_lib.data import DataError, common_pixel_size, open_micrographs, select_patches
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.samples import SampleSet
 from drgan_lib.suggest.figures import plot_proposal
@@ -30,7 +31,7 @@ from drgan_lib.suggest.proposal import Proposal, propose
 from drgan_lib.suggest.write import BOUNDS, as_yaml, table
 
 
-class SuggestError(ValueError):
+class SuggestError(DrganError, ValueError):
     """A request that cannot be fulfilled; the message says what to do."""
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 
 ARRAYS = ("transforms", "rotations", "mesh_index")
 COUNTS = ("missing", "missing_clusters")
 
 
-class LayoutError(RuntimeError):
+class LayoutError(DrganError, RuntimeError):
     """Particles that do not fit; the message gives the counts."""
 
 

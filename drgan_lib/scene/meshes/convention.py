@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import trimesh
 
+from drgan_lib.errors import DrganError
 
-class MeshError(ValueError):
+
+class MeshError(DrganError, ValueError):
     """A mesh that cannot be a particle; the message says why and what to do."""
 
 
