@@ -13,20 +13,14 @@ from drgan_lib import config
 # The packages of the stages take seconds to import (torch, mitsuba), so each command imports what it needs.
 
 Option = tuple[tuple[str, ...], dict[str, Any]]
-_COMMANDS: list[tuple[Callable, str, tuple[Option, ...]]] = []
+_PARSER = argparse.ArgumentParser(prog="drgan", description="Learn the look of nanoparticles, render, segment.")
+_COMMANDS = _PARSER.add_subparsers(required=True, metavar="COMMAND")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; 0 if it succeeded, 1 if a notebook failed, 2 for what the user can correct."""
-    parser = argparse.ArgumentParser(prog="drgan", description="Learn the look of nanoparticles, render, segment.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for function, words, options in _COMMANDS:
-        command = commands.add_parser(function.__name__.strip("_"), help=words)
-        command.set_defaults(command=function)
-        for names, settings in options:
-            command.add_argument(*names, **settings)
     argv = sys.argv[1:] if argv is None else argv
-    arguments = parser.parse_args(argv, argparse.Namespace(line=["drgan", *argv]))
+    arguments = _PARSER.parse_args(argv, argparse.Namespace(line=["drgan", *argv]))
     try:
         with config.readable_refusals():
             return arguments.command(arguments) or 0
@@ -48,7 +42,10 @@ def _command(words: str, *options: Option) -> Callable[[Callable], Callable]:
     """Makes a function of the parsed arguments the command of its name; what it returns is the exit code, None is 0."""
 
     def register(function: Callable) -> Callable:
-        _COMMANDS.append((function, words, options))
+        command = _COMMANDS.add_parser(function.__name__.strip("_"), help=words)
+        command.set_defaults(command=function)
+        for names, settings in options:
+            command.add_argument(*names, **settings)
         return function
 
     return register
@@ -133,9 +130,8 @@ def _gc(arguments: argparse.Namespace) -> None:
 def _recovery(arguments: argparse.Namespace) -> int:
     from drgan_lib.runs import recover
 
-    table, missing = recover.recover_all(
-        arguments.material or config.materials(), arguments.profile, runs=arguments.runs
-    )
+    names = arguments.material or config.materials()
+    table, missing = recover.recover_all(names, arguments.profile, runs=arguments.runs)
     if not table.empty:
         path = recover.write_tables(table, arguments.runs)
         print(f"\n{recover.as_text(table)}\n\ntable: {path}")
@@ -209,17 +205,15 @@ def _suggest(arguments: argparse.Namespace) -> None:
     if folder.is_dir():
         dataset, name = config.DatasetSettings(path=folder.expanduser().resolve(), **changes), default_name(folder.name)
     elif arguments.folder in config.materials():
+        # The profile paper leaves everything as the material's file says, all patches.
         changes = {f"dataset.{key}": value for key, value in changes.items()}
-        experiment = config.load_experiment(
-            arguments.folder, "paper", changes
-        )  # as the material's file says, all patches
+        experiment = config.load_experiment(arguments.folder, "paper", changes)
         material, folder = experiment.material, partial(dataset_folder, experiment)
         dataset, name = material.dataset, f"{material.name}_suggested"
         known = {"patches": material.patches, "scene": material.scene}
     else:
-        raise config.ConfigError(
-            f"{folder}: expected a folder of micrographs, or one of {', '.join(config.materials())}"
-        )
+        names = ", ".join(config.materials())
+        raise config.ConfigError(f"{folder}: expected a folder of micrographs, or one of {names}")
     found = suggest(
         dataset, folder, arguments.shape, name=arguments.name or name, out=arguments.out, seed=arguments.seed, **known
     )

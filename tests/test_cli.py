@@ -153,6 +153,18 @@ def test_a_failed_notebook_names_its_copy_and_the_way_on(monkeypatch, capsys, tm
     assert "drgan run twin -P gan.epochs=3 --seed 4" in error
 
 
+def test_arms_are_settings_of_one_call(monkeypatch, tmp_path):
+    asked = []
+
+    def fail(material, profile, overrides, **more):
+        asked.append(overrides)
+        raise NotebookFailed("ValueError: the reason", tmp_path / "copy.ipynb")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    assert cli.main(["run", "twin", "--arms", "otsu"]) == cli.main(["run", "twin"]) == 1
+    assert asked == [["segmentation.arms=otsu"], []]
+
+
 def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt

@@ -149,6 +149,12 @@ def test_overrides_are_read_as_yaml():
         (["dataset.path=mine", "twin.seed=1", "twin.spp=2"], "twin.seed, twin.spp: describes"),
         (["meshes.shape=banana"], "meshes: Input tag 'banana'"),
         (["layout.sizes.law=normal"], "layout.sizes.mean: Field required"),
+        (
+            ["layout.sizes.law=bimodal", "layout.sizes.mean=[0, 1]"],
+            "layout.sizes.mean.0: Input should be greater than 0",
+        ),
+        (["meshes.shape=rod", "meshes.cap=[0, 2]"], "meshes.cap: expected values from 0 to 1"),
+        (["twin.dose=[0, 9]"], "twin.dose: expected at least 1"),
         (["patches.size_px=112", "scene.size_px=112", "twin.size_px=256"], "expected a multiple of 32"),
         (["segmentation.trainer=default", "segmentation.iterations=9"], "segmentation.iterations"),
         (["name=../up"], "unknown section 'name'"),

@@ -53,17 +53,12 @@ def open_chapter(
     exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
     parts = stage_parts(exp, notebooks_folder())[stage]
     folder = begin(exp, find_stage(stage), parts)
-    return Chapter(exp, folder, store_of(exp, owner=folder))
+    return Chapter(exp, folder, Store(exp.runs / "store", owner=folder))
 
 
 def notebooks_folder() -> Path:
     """Folder of the chapters: `DRGAN_NOTEBOOKS`, by default those that come with the library."""
     return Path(os.environ.get("DRGAN_NOTEBOOKS") or PACKAGE / "chapters")
-
-
-def store_of(exp: Experiment, *, owner: Path | None = None) -> Store:
-    """The store that all runs below `exp.runs` share."""
-    return Store(exp.runs / "store", owner=owner)
 
 
 def result_folder(exp: Experiment, stage: Stage, key: str) -> Path:
@@ -96,11 +91,6 @@ def stands(folder: Path) -> bool:
     """Whether the results in `folder` are complete, and still as they were then."""
     record = read_record(folder)
     return record is not None and record["state"] == "complete" and record["metrics"] == _metrics_digest(folder)
-
-
-def was_complete(record: dict[str, Any]) -> bool:
-    """Whether the results were complete once; their page may be in the making again."""
-    return "metrics" in record
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ def stage_parts(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAG
     Prose, comments, docstrings, layout and plots do not count: see `page_keys`. JSON can hold the values, so that two
     of them tell what changed (see `differences`). `key_of` gives the key.
     """
+    settings = exp.model_dump(mode="json", exclude={"material": NO_CONTENT})
     files = [file_digest(path) for path in user_files(exp.material)]
     found: dict[str, Parts] = {}
     for stage in stages:
         notebook = notebooks / f"{stage.notebook}.py"
         parts = {
             "seed": exp.seed,
-            "settings": {name: _setting(exp, name) for name in stage.settings},
+            "settings": {name: reduce(getitem, name.split("."), settings) for name in stage.settings},
             "code": {notebook.name: digest(meaning(notebook.read_text())), **code_behind(notebook)},
             "stages": {name: key_of(found[name]) for name in stage.needs},
             "data": {split: _data_files(exp, split) for split in stage.data},
@@ -72,13 +75,6 @@ def differences(before: Parts, now: Parts) -> list[str]:
         elif old != value:
             words.append(kind)
     return words
-
-
-def _setting(exp: Experiment, name: str) -> Any:
-    value: Any = exp.model_dump(mode="json", exclude={"material": NO_CONTENT})
-    for part in name.split("."):
-        value = value[part]
-    return value
 
 
 def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:

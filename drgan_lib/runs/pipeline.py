@@ -18,18 +18,7 @@ from drgan_lib.config import (
 from drgan_lib.files import require_free_space, write_json
 from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
-from drgan_lib.runs import execute
-from drgan_lib.runs.chapter import (
-    begin,
-    choose_stages,
-    finish,
-    notebooks_folder,
-    read_record,
-    require_stages,
-    result_folder,
-    stands,
-    was_complete,
-)
+from drgan_lib.runs import chapter, execute
 from drgan_lib.runs.due import executed_copy, read_pages, stage_status
 from drgan_lib.runs.keys import key_of, page_keys, stage_parts
 from drgan_lib.runs.machine import device, versions
@@ -57,14 +46,14 @@ def run(
     exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
     asked = {"material": material, "profile": profile, "seed": seed, "runs": str(exp.runs)}
     parameters = asked | {"overrides": parse_overrides(overrides)}
-    chosen, notebooks = choose_stages(only), notebooks_folder()
+    chosen, notebooks = chapter.choose_stages(only), chapter.notebooks_folder()
     _check_dataset(exp)
     _check_user_files(exp.material)
     _check_notebooks(chosen, notebooks, parameters)
     # Taken before anything runs: what is edited meanwhile is found changed by the next call.
     parts, pages = stage_parts(exp, notebooks), page_keys(exp, notebooks)
     keys = {name: key_of(value) for name, value in parts.items()}
-    require_stages(exp, chosen, keys)
+    chapter.require_stages(exp, chosen, keys)
     states = {s.name: stage_status(exp, s, parts[s.name], pages[s.name]) for s in chosen}
     require_free_space(exp.run_dir, expected_bytes(exp), f"a {profile} run")
     write_json(exp.run_dir / "run.json", parameters)
@@ -72,17 +61,20 @@ def run(
         words, variant = device()
         echo(f"{exp.material.title}, profile {profile}, seed {seed}, on {words} ({variant})")
         echo(f"writing to {exp.run_dir}")
-        _fetch(exp)
+        if exp.material.dataset.path is None:  # fetched here, where the terminal can show a progress bar
+            from drgan_lib.sources import dataset_folder
+
+            dataset_folder(exp)
     try:
         for number, stage in enumerate(chosen, start=1):
             place, status = f"[{number}/{len(chosen)}] {stage.name}", states[stage.name]
             if status.state == "stands":
-                point(exp.run_dir / stage.folder, result_folder(exp, stage, keys[stage.name]))
+                point(exp.run_dir / stage.folder, chapter.result_folder(exp, stage, keys[stage.name]))
                 echo(f"{place}: up to date")
                 continue
             echo(f"{place}: {stage.notebook}.ipynb" + (f" ({status.why})" if status.why else ""))
             start = time.perf_counter()
-            _run_stage(exp, stage, begin(exp, stage, parts[stage.name]), notebooks, parameters)
+            _run_stage(exp, stage, chapter.begin(exp, stage, parts[stage.name]), notebooks, parameters)
             write_json(
                 exp.run_dir / "pages.json",
                 read_pages(exp) | {stage.name: {"key": keys[stage.name], "page": pages[stage.name]}},
@@ -99,9 +91,9 @@ def write_results(exp: Experiment, keys: dict[str, str]) -> Path:
     seconds: dict[str, float] = {}
     words = "unknown"
     for stage in STAGES:
-        folder = result_folder(exp, stage, keys[stage.name])
-        if stands(folder):
-            record = read_record(folder)
+        folder = chapter.result_folder(exp, stage, keys[stage.name])
+        if chapter.stands(folder):
+            record = chapter.read_record(folder)
             seconds[stage.name], words = record["seconds"], record["device"]
             metrics |= {name: asdict(metric) for name, metric in read_metrics(folder / "metrics.json").items()}
     path = exp.run_dir / "results.json"
@@ -120,8 +112,8 @@ def expected_bytes(exp: Experiment) -> int:
 
 
 def _run_stage(exp: Experiment, stage: Stage, folder: Path, notebooks: Path, parameters: dict[str, Any]) -> None:
-    copy, record = executed_copy(exp, stage), read_record(folder)
-    renews_page_only = was_complete(record)  # then the record tells how the results were made, and stays
+    copy, record = executed_copy(exp, stage), chapter.read_record(folder)
+    renews_page_only = "metrics" in record  # then the record tells how the results were made, and stays
     start = time.perf_counter()
     try:
         peak_mb = execute.execute(notebooks / f"{stage.notebook}.ipynb", copy, parameters, description=stage.name)
@@ -132,8 +124,8 @@ def _run_stage(exp: Experiment, stage: Stage, folder: Path, notebooks: Path, par
     (words, variant), numbers = device(), versions()
     facts = {"parameters": parameters, "versions": numbers, "device": words, "variant": variant}
     facts["peak_memory_mb"] = round(peak_mb)
-    finish(exp, stage, folder, **({} if renews_page_only else facts))
-    record = read_record(folder)
+    chapter.finish(exp, stage, folder, **({} if renews_page_only else facts))
+    record = chapter.read_record(folder)
     execute.append_stamp(
         copy,
         {
@@ -198,11 +190,3 @@ def _check_user_files(material: Material) -> None:
     size_distribution(material)
     if material.meshes.path is not None:
         make_meshes(material)
-
-
-def _fetch(exp: Experiment) -> None:
-    """Downloads or renders the micrographs here, where the terminal can show a progress bar, not in a notebook."""
-    if exp.material.dataset.path is None:
-        from drgan_lib.sources import dataset_folder
-
-        dataset_folder(exp)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from drgan_lib.config import Experiment
+from drgan_lib.errors import DrganError
 from drgan_lib.registry import SEGMENTERS
 from drgan_lib.samples import SampleSet
 from drgan_lib.segmentation.class_map import ClassMap
@@ -17,7 +18,7 @@ from drgan_lib.store import Store
 Rule = Callable[[ClassMap], np.ndarray]
 
 
-class SegmentationError(RuntimeError):
+class SegmentationError(DrganError, RuntimeError):
     """A training set that cannot be learned from, a training that failed, or results that are not there."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drgan_lib.segmentation.predictions import ClassMap, write_class_map
 from scipy import ndimage
 from skimage.draw import disk
 from skimage.io import imread
@@ -13,7 +14,6 @@ from skimage.io import imread
 from drgan_lib.classes import CONTOUR, PARTICLE, three_class
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.model import Model
-from drgan_lib.segmentation.predictions import ClassMap, write_class_map
 
 DARK, BRIGHT = 0.2, 0.7
 
