@@ -11,13 +11,15 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
+from drgan_lib.errors import DrganError
+
 SUFFIXES = (".tif", ".tiff", ".png")
 UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
 ZEISS_DISPLAY_PX = 1024  # columns of the screen that Zeiss gives the pixel size of, but for that of the image
 _BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
 
 
-class DataError(ValueError):
+class DataError(DrganError, ValueError):
     """Images that cannot be used; the message names the file, what was expected, and what to do."""
 
 

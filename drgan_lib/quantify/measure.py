@@ -17,6 +17,7 @@ import pandas as pd
 import tifffile
 
 from drgan_lib.config import ELONGATED
+from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.quantify.distributions import Counting
 from drgan_lib.quantify.images import open_images
@@ -36,7 +37,7 @@ RECORD, WORK = "measurement.json", ".work"
 POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png")
 
 
-class MeasureError(ValueError):
+class MeasureError(DrganError, ValueError):
     """A measurement that cannot be made or found; the message says what to do."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from drgan_lib.config import Experiment, user_files
 from drgan_lib.digest import PACKAGE, code_behind, file_digest
+from drgan_lib.errors import DrganError
 from drgan_lib.files import require_free_space
 from drgan_lib.samples import Sample, SampleSet, missing_ranges, open_samples, write_shard
 from drgan_lib.scene.meshes import meshes_digest
@@ -22,7 +23,7 @@ from drgan_lib.synthesis.attempt import annotate
 SHARD = 16  # images
 
 
-class SynthesisError(RuntimeError):
+class SynthesisError(DrganError, RuntimeError):
     """The annotated set cannot be made or used; the message says what was found and what to do."""
 
 
