@@ -1,7 +1,5 @@
 """The files of a dataset, which of them are for training and which for testing, and the micrographs in them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 from pathlib import Path

@@ -3,8 +3,6 @@
 Good enough to choose patches by; it is no segmentation, which is what the rest of the library is for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Public datasets: downloaded once, verified by SHA-256, from their pinned URL or from a local mirror."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import zipfile

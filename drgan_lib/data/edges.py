@@ -1,7 +1,5 @@
 """What the border of an image does to the particles that are counted in it."""
 
-from __future__ import annotations
-
 
 def edge_weight(box: tuple[int, int, int, int], shape: tuple[int, int]) -> float:
     """1 / probability that a particle this large, put anywhere in the image, does not touch its border; 0 if it does.

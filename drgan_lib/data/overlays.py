@@ -4,8 +4,6 @@ They stand in `overlays.tsv` beside the images, drawn by hand: one row per recta
 the table), top, left, bottom, right in px, ends excluded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

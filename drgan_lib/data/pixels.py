@@ -1,7 +1,5 @@
 """What TIFF and PNG files store: pixels of one channel, and the pixel size that a microscope wrote into its tags."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Plots of the data stage: what was found, what was chosen."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle

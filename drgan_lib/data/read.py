@@ -5,8 +5,6 @@ Gray levels of 8-bit images are divided by 255, those of deeper ones by the smal
 bits is not nearly black. Images of a dataset get one scale, and so must all be 8-bit, all deeper, or all floats.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Patches that show the same thing twice, whichever micrograph they come from."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import fft, ndimage
 

@@ -1,7 +1,5 @@
 """The data stage: micrographs in; patches, tables and a record of the dataset out."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -5,8 +5,6 @@ each draw is seeded by (seed, epoch, iteration), and the seed is part of the ide
 Discriminator and optimisers, 99 % of the size, stay in the last two checkpoints only.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How alike two sets of images are: features (Inception as in FID, or a named fallback) and distances between them."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import urllib.request

@@ -1,7 +1,5 @@
 """What a training leaves: tables by epoch, the epoch that goes on to synthesis, and how much of the truth it found."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

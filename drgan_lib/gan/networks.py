@@ -5,8 +5,6 @@ makes the image. Its randomness is the dropout of the regressor, so dropout stay
 All random numbers come from a generator on the CPU, so that a seed means the same on every device.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from itertools import pairwise

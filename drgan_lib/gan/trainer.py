@@ -1,7 +1,5 @@
 """Adversarial training, one image at a time: its steps, the measurement after an epoch, and the whole of it."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import time

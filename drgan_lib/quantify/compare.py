@@ -1,7 +1,5 @@
 """Sizes from the predictions of a run beside those from the masks: what chapter 06 computes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace

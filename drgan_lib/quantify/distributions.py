@@ -1,7 +1,5 @@
 """The distribution of a size over the particles of a table: its metrics, their uncertainty, and whether it suffices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

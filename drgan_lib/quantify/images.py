@@ -1,7 +1,5 @@
 """The images that a user wants measured: found, checked before anything is computed, read one at a time."""
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Callable, Sequence

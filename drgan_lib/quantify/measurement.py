@@ -1,7 +1,5 @@
 """Tables of particles: on disk, and of several images together, with the distributions of their sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """The table of particles: one row per instance of a label image."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Plots of sizes: distributions, maps of thickness, and the particles that were measured on their image."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Local thickness of wires: at each pixel, the diameter of the largest inscribed disc that contains it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scores the predictions on the test micrographs: the stage's metrics and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """From nnU-Net's classes and probabilities to instances."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How the trainings of a run went: nnU-Net's logs as tables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

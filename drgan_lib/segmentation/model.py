@@ -1,7 +1,5 @@
 """What a run has made: its trained networks, ready to segment further images, and its predictions."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path

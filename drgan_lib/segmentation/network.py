@@ -1,7 +1,5 @@
 """A trained network of nnU-Net, in this process: from an image to classes and instances, all in memory."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout

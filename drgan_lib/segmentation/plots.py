@@ -1,7 +1,5 @@
 """Plots of chapter 05: trainings, predictions with their errors, and the table of arms."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

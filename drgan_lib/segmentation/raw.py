@@ -1,7 +1,5 @@
 """nnU-Net's files of a training set."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from pathlib import Path

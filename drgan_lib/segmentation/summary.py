@@ -1,7 +1,5 @@
 """From the scores of every arm, seed and test image to means, their uncertainty, and the paper's Table 1."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Large images in windows: functions of a neighbourhood, and instances that cross the windows' borders."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

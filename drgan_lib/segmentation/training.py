@@ -1,7 +1,5 @@
 """Runs nnU-Net's training in a process of its own, and says in a few lines how it goes."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What a network learns from, and what is set aside to tune its instances on."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from drgan_lib.samples import SampleSet

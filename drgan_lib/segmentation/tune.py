@@ -1,7 +1,5 @@
 """Chooses the settings of `border_core` on annotated images, which must not be test images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 

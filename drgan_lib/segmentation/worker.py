@@ -4,8 +4,6 @@ nnU-Net reads its folders from the environment, sets Matplotlib's backend, print
 memory; none of that should happen to the notebook. `drgan_lib.segmentation.training` starts this process.
 """
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """What was found on the micrographs over what the proposed settings give, in one plot."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

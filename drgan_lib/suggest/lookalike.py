@@ -1,7 +1,5 @@
 """Renders of proposed settings at the gray levels of the micrographs, to be measured as the micrographs are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a top view shows, measured alike on micrographs and renders: sizes, coverage, counts, clusters, gray levels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Self

@@ -5,8 +5,6 @@ come with the truth. So the settings are corrected until the measured values agr
 the estimate for the micrographs. No annotation has a part in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ median diameter found is the next guess, until it stays. What remains is two rat
 and how narrow a neck; they were chosen on rendered twins, whose masks are exact.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """From a folder of micrographs to a material's file and a plot: what `drgan suggest` does."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

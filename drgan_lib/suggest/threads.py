@@ -4,8 +4,6 @@ Ends and lengths are counted, not rods: two crossing wires are one connected reg
 that the image's border cuts shows the one end that it has there. So neither biases the mean length.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The proposal as a material's YAML file, with the origin of every number as a comment, and as a table."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -5,8 +5,6 @@ on how often the run was interrupted, or on how many images are asked for. Made 
 rounding (a gray level at most), since the renderer's threads sum in no fixed order.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The annotated set in the store: found there, made where it is missing, and grown when more images are asked for."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Plots of chapter 04: the annotated images, one place of them close up, and what the set holds as a whole."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap

@@ -1,7 +1,5 @@
 """Annotated samples to learn from: each source is a function `Origin -> SampleSet`, named in `drgan_lib.registry`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce

@@ -1,7 +1,5 @@
 """What describes an annotated set as a whole, in a folder of results."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from drgan_lib.config import Experiment

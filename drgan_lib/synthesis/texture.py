@@ -6,8 +6,6 @@ fields whose lengths, directions and strengths are drawn anew for each image, ov
 Tobin et al., IROS 2017). The ranges were chosen to hold what patches of background look like; no mask was used.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage
 

@@ -1,7 +1,5 @@
 """How well outlines agree: the F1 score of boundary pixels within a tolerance."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries

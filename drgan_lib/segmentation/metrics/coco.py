@@ -1,7 +1,5 @@
 """COCO's average precision through pycocotools."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stdout

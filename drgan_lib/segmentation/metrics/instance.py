@@ -1,7 +1,5 @@
 """Matching of predicted to true instances at IoU > 0.5, their overlaps, and the minimum area."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """All metrics of an image or of a set in one call, and the sentences that define them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """nnU-Net's trainer, safe against interruption, and one that is cut to a number of iterations that two cores can do."""
 
-from __future__ import annotations
-
 import math
 import os
 from contextlib import nullcontext
