@@ -7,7 +7,7 @@ No network and no setting sees a mask of a test micrograph: `segment` copies the
 """
 
 from drgan_lib.segmentation.class_map import ClassMap
-from drgan_lib.segmentation.evaluate import (
+from drgan_lib.segmentation.evaluation import (
     comparison,
     differences,
     evaluate,
@@ -21,6 +21,6 @@ from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
 from drgan_lib.segmentation.model import Model, list_models, load_model, load_predictions, read_models
 from drgan_lib.segmentation.nnunet import NnUNet
 from drgan_lib.segmentation.plots import gallery, overlays, plot_table, plot_training
-from drgan_lib.segmentation.segment import segment
 from drgan_lib.segmentation.segmenter import SegmentationError, Segmenter
+from drgan_lib.segmentation.stage import segment
 from drgan_lib.segmentation.summary import summarise
