@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drgan_lib import pipeline, sources
+from drgan_lib import sources
 from drgan_lib.config import MATERIALS, ConfigError, load_experiment, twin_settings, twin_source
 from drgan_lib.data import DataError
+from drgan_lib.runs import pipeline
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from drgan_lib.config import SegmentationSettings, load_experiment
 from drgan_lib.files import read_json
 from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.segmentation import NnUNet, SegmentationError, nnunet, plain, read_training, score
+from drgan_lib.segmentation import NnUNet, SegmentationError, plain, read_training, score
 from drgan_lib.segmentation import network as prediction
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.nnunet import request_of
@@ -67,15 +67,11 @@ def test_a_training_stands_until_its_samples_its_seed_or_its_settings_change(fit
     assert calls == [], "a setting that is changed back finds its network again"
 
 
-def test_other_code_that_trains_makes_another_network(fit, calls, tmp_path, monkeypatch):
-    code = tmp_path / "compact.py"
-    monkeypatch.setattr(nnunet, "MAKES_NETWORKS", [code])
-    monkeypatch.setattr(nnunet, "HERE", tmp_path / "segmentation")
-    folders = []
-    for text in ("value = 1\n", "value = 1  # a comment\n", "value = 2\n"):
-        code.write_text(text)
-        folders.append(fit().folder)
-    assert folders[0] == folders[1] != folders[2]
+def test_the_code_that_trains_is_part_of_the_name_of_a_network(fit, calls):
+    code = read_json(fit().folder.parent / "identity.json")["code"].keys()
+    assert {f"segmentation/{name}.py" for name in ("worker", "raw", "trainers/compact")} <= code
+    assert "classes.py" in code
+    assert not code & {"segmentation/network.py", "segmentation/plots.py", "segmentation/tune.py"}
 
 
 def test_more_iterations_go_on_from_the_longest_shorter_training(fit, calls):

@@ -100,7 +100,7 @@ def test_a_model_is_found_by_its_arm_and_seed_and_is_what_was_trained(experiment
     assert len(first.describe()["weights"]) == 1
     with pytest.raises(SegmentationError, match="no network of arm real and seed 1; expected one of discs with seed 0"):
         load_model(run, arm="real", seed=1)
-    with pytest.raises(SegmentationError, match=r"found none in .*make one with `drgan run"):
+    with pytest.raises(SegmentationError, match=r"found none in .*run a material first"):
         load_model(run.parent)
 
 
