@@ -53,6 +53,11 @@ def dirt(support: np.ndarray, n: int, *, rng: np.random.Generator) -> np.ndarray
     return reflectance
 
 
+def blur(image: np.ndarray, std_px: float) -> np.ndarray:
+    """The image [h, w] of a beam whose Gaussian point spread has the standard deviation `std_px`."""
+    return gaussian_filter(image, std_px, mode="nearest")
+
+
 def shot_noise(image: np.ndarray, dose: float, *, rng: np.random.Generator) -> np.ndarray:
     """Counted electrons, `dose` of them per white pixel, in units of white: the variance is `image / dose`.
 
@@ -66,15 +71,16 @@ def line_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np
     return image + rng.normal(scale=std, size=(len(image), 1))
 
 
-def expose(light: np.ndarray, conditions: Mapping[str, float], *, rng: np.random.Generator) -> np.ndarray:
-    """8-bit micrograph [h, w] of the linear light [h, w] from its conditions, `noise_sigma` among them.
+def detector_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np.ndarray:
+    """The image with white Gaussian noise, the only noise that training models (`scene.detector.detect`)."""
+    return image + rng.normal(scale=std, size=image.shape)
 
-    The beam's point spread is a Gaussian of the standard deviation `blur_px`. Last comes white Gaussian noise, the only
-    noise that training models (`scene.detector.detect`).
-    """
+
+def expose(light: np.ndarray, conditions: Mapping[str, float], *, rng: np.random.Generator) -> np.ndarray:
+    """8-bit micrograph [h, w] of the linear light [h, w] from its conditions, `noise_sigma` among them."""
     electrons, lines, detector = rng.spawn(3)
-    image = np.clip(gaussian_filter(light, conditions["blur_px"], mode="nearest"), 0, 1)
+    image = np.clip(blur(light, conditions["blur_px"]), 0, 1)
     image = shot_noise(image, conditions["dose"], rng=electrons)
     image = line_noise(image, conditions["line_noise"], rng=lines)
-    image = image + detector.normal(scale=conditions["noise_sigma"], size=image.shape)
+    image = detector_noise(image, conditions["noise_sigma"], rng=detector)
     return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)

@@ -9,7 +9,7 @@ from scipy.ndimage import label
 
 from drgan_lib.config import load_experiment
 from drgan_lib.scene.detector import detect
-from drgan_lib.scene.microscope import dirt, draw_conditions, expose, line_noise, shot_noise
+from drgan_lib.scene.microscope import blur, detector_noise, dirt, draw_conditions, expose, line_noise, shot_noise
 
 IDEAL = {"blur_px": 0.0, "dose": np.nan, "line_noise": 0.0, "noise_sigma": 0.0}
 
@@ -19,13 +19,14 @@ def generator(seed=0):
 
 
 def test_the_blur_keeps_a_constant_and_spreads_a_point_as_a_gaussian():
-    np.testing.assert_array_equal(expose(np.full((20, 30), 0.4), {**IDEAL, "blur_px": 2.0}, rng=generator()), 102)
+    np.testing.assert_allclose(blur(np.full((20, 30), 0.3), 2.0), 0.3)
     point = np.zeros((41, 41))
-    point[20, 20] = 14  # so bright that its blurred image just reaches white
-    image = expose(point, {**IDEAL, "blur_px": 1.5}, rng=generator()) / 255
+    point[20, 20] = 1
+    spread = blur(point, 1.5)
     offset = np.arange(41) - 20
-    assert image.sum() == pytest.approx(14, rel=0.01)
-    assert (image.sum(axis=0) * offset**2).sum() / 14 == pytest.approx(1.5**2, rel=0.05)
+    assert spread.sum() == pytest.approx(1)
+    assert (spread.sum(axis=0) * offset**2).sum() == pytest.approx(1.5**2, rel=0.02)
+    np.testing.assert_array_equal(blur(point, 0.0), point)
 
 
 @pytest.mark.parametrize(("level", "dose"), [(0.2, 50), (0.9, 400)])
@@ -57,8 +58,7 @@ def test_without_what_training_does_not_model_it_is_the_detector_of_training():
     theirs = detect(torch.from_numpy(light), 0.05, generator=torch.Generator().manual_seed(0)).numpy()
     grid = np.linspace(0.02, 0.98, 9)
     np.testing.assert_allclose(np.quantile(ours, grid), np.quantile(theirs, grid), atol=0.01)
-    gray = expose(np.full((300, 300), 0.5), {**IDEAL, "noise_sigma": 0.05}, rng=generator()) / 255
-    assert gray.std() == pytest.approx(0.05, rel=0.02)
+    assert detector_noise(np.zeros((300, 300)), 0.05, rng=generator()).std() == pytest.approx(0.05, rel=0.02)
 
 
 def test_each_noise_has_its_own_random_numbers():

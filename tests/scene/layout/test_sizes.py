@@ -37,6 +37,11 @@ def measured(table, nm):
     return with_sizes(law="empirical", table=str(table("diameter_nm\n" + "".join(f"{d}\n" for d in nm))))
 
 
+def test_lognormal_sizes():
+    sizes = size_distribution(with_sizes(law="lognormal", median=0.8, sigma=0.3)).sample(3000, np.random.default_rng(0))
+    assert stats.kstest(sizes, stats.lognorm(0.3, scale=0.8).cdf).pvalue > 0.01
+
+
 def test_normal_sizes_stop_at_a_tenth_of_the_mean():
     material = with_sizes(law="normal", mean=0.8, std=0.5)
     sizes = size_distribution(material).sample(3000, np.random.default_rng(1))
