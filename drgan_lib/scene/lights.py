@@ -32,9 +32,10 @@ def ring_light_mesh(settings: SceneSettings) -> trimesh.Trimesh:
     torus = trimesh.creation.torus(settings.torus_radius, settings.torus_tube, SEGMENTS, TUBE_SEGMENTS)
     vertices = torus.vertices[:, [0, 2, 1]] * [1, settings.torus_stretch, 1] + [0, settings.torus_y, 0]
     centres = vertices[torus.faces].mean(axis=1)
-    inner = np.hypot(centres[:, 0], centres[:, 2]) < settings.torus_radius
+    inner = np.flatnonzero(np.hypot(centres[:, 0], centres[:, 2]) < settings.torus_radius)
     # Swapping y and z mirrors the mesh, so the winding is turned to keep the normals outside the tube.
-    return _part(vertices, torus.faces[inner][:, ::-1])
+    torus = trimesh.Trimesh(vertices, torus.faces[:, ::-1], process=False)
+    return torus.submesh([inner], append=True, repair=False)
 
 
 def ring_bands(settings: SceneSettings) -> list[Light]:
@@ -46,10 +47,8 @@ def ring_bands(settings: SceneSettings) -> list[Light]:
     band = np.clip((elevation * BANDS).astype(int), 0, BANDS - 1)
     order, irradiance = np.lexsort((np.arctan2(z, x), band)), _irradiance(ring, settings)
     groups = [order[band[order] == k] for k in range(BANDS)]
-    return [
-        Light(f"ring_light_{k}", _part(ring.vertices, ring.faces[faces]), float(irradiance[faces].sum()))
-        for k, faces in enumerate(groups)
-    ]
+    meshes = zip(groups, ring.submesh(groups, repair=False), strict=True)
+    return [Light(f"ring_light_{k}", mesh, float(irradiance[own].sum())) for k, (own, mesh) in enumerate(meshes)]
 
 
 def top_light(settings: SceneSettings) -> Light:
@@ -71,12 +70,6 @@ def sampling_weights(lights: list[Light], radiances: list[float]) -> list[float]
     shining = np.array(radiances) > 0
     even = power.sum() / max(1, shining.sum()) * shining
     return np.maximum((1 - DEFENSIVE) * power + DEFENSIVE * even, 1e-6).tolist()
-
-
-def _part(vertices: np.ndarray, faces: np.ndarray) -> trimesh.Trimesh:
-    part = trimesh.Trimesh(vertices, faces, process=False)
-    part.remove_unreferenced_vertices()
-    return part
 
 
 def _irradiance(mesh: trimesh.Trimesh, settings: SceneSettings) -> np.ndarray:

@@ -28,13 +28,11 @@ UP, SIDE = np.radians(30), np.radians(-60)  # from where shapes are seen
 
 def mesh_gallery(meshes: list[trimesh.Trimesh], n: int = 12) -> Figure:
     """The first n shapes, in one scale."""
-    columns = min(6, n)
-    rows = -(-min(n, len(meshes)) // columns)
+    columns, meshes = min(6, n), meshes[:n]
+    rows = -(-len(meshes) // columns)
     figure = plt.figure(figsize=(1.7 * columns, 1.7 * rows))
-    for i, mesh in enumerate(meshes[:n]):
-        axes = figure.add_subplot(rows, columns, i + 1, projection="3d")
-        _draw(axes, mesh, _reach(meshes[:n]))
-        axes.set_title(f"shape {i}", fontsize=8)
+    for i in range(len(meshes)):
+        _draw(figure.add_subplot(rows, columns, i + 1, projection="3d"), meshes, i, title=f"shape {i}")
     figure.tight_layout()
     return figure
 
@@ -44,11 +42,9 @@ def shape_library(n: int = 4) -> Figure:
     figure = plt.figure(figsize=(1.7 * len(SHAPES), 1.6 * n))
     for column, shape in enumerate(SHAPES):
         meshes = generate_meshes(TypeAdapter(MeshSettings).validate_python({"shape": shape, "count": n}))
-        for row, mesh in enumerate(meshes):
+        for row in range(n):
             axes = figure.add_subplot(n, len(SHAPES), row * len(SHAPES) + column + 1, projection="3d")
-            _draw(axes, mesh, _reach(meshes))
-            if row == 0:
-                axes.set_title(shape, fontsize=9)
+            _draw(axes, meshes, row, title="" if row else shape, size=9)
     figure.tight_layout()
     return figure
 
@@ -195,13 +191,9 @@ def _tidy(figure: Figure) -> Figure:
     return figure
 
 
-def _reach(meshes: list[trimesh.Trimesh]) -> float:
-    """Half-width of a cube that shows every mesh."""
-    return 0.65 * max(np.abs(mesh.bounds).max() for mesh in meshes)
-
-
-def _draw(axes: Axes, mesh: trimesh.Trimesh, reach: float) -> None:
-    """A mesh with y up, shaded by its normals, in a cube of half-width `reach`."""
+def _draw(axes: Axes, meshes: list[trimesh.Trimesh], i: int, *, title: str, size: int = 8) -> None:
+    """Mesh number i with y up, shaded by its normals, in a cube that would show each of the meshes."""
+    mesh, reach = meshes[i], 0.65 * max(np.abs(mesh.bounds).max() for mesh in meshes)
     towards_viewer = np.array([np.cos(UP) * np.cos(SIDE), np.sin(UP), np.cos(UP) * np.sin(SIDE)])
     seen = mesh.face_normals @ towards_viewer > 0  # Matplotlib sorts faces by their centres, which is not enough
     brightness = 0.5 + 0.5 * mesh.face_normals[seen] @ np.array([0.65, 0.75, 0.1])
@@ -213,3 +205,4 @@ def _draw(axes: Axes, mesh: trimesh.Trimesh, reach: float) -> None:
     axes.view_init(elev=np.degrees(UP), azim=np.degrees(SIDE))
     axes.set_box_aspect((1, 1, 1))
     axes.set_axis_off()
+    axes.set_title(title, fontsize=size)

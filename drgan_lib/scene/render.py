@@ -22,10 +22,7 @@ def gradient_seed(seed: int) -> int:
 
 
 class Renderer:
-    """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`.
-
-    The scene is built once; another layout replaces its particles, so that an image and its ids share them.
-    """
+    """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`."""
 
     variant = VARIANT
 
@@ -50,8 +47,7 @@ class Renderer:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters`.
 
         `parameters` are physical values [n_parameters] in the order of `material.parameters`, on any device, and the
-        image comes back on theirs; `noise_sigma` belongs to the detector and has no effect here. `seed`
-        chooses the Monte Carlo samples.
+        image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples.
         """
         self._require_parameters(parameters)
         built = self.scene(layout)
@@ -87,10 +83,7 @@ class Renderer:
             )
 
     def instance_ids(self, layout: Layout) -> np.ndarray:
-        """uint16 [h, w]: the particle (k + 1 for layout entry k) that each pixel's centre ray hits, 0 elsewhere.
-
-        One ray per pixel and no filter, so ids are whole and partition the image exactly.
-        """
+        """uint16 [h, w]: the particle (k + 1 for layout entry k) that each pixel's centre ray hits, 0 elsewhere."""
         built, size = self.scene(layout), self.material.scene.size_px
         index = dr.arange(mi.UInt32, size * size)
         centre = mi.Point2f(mi.Float(index % size) + 0.5, mi.Float(index // size) + 0.5) / size

@@ -1,7 +1,5 @@
 """Annotated images of an experiment's material from parameters by hand: a layout, and the picture of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,9 +7,9 @@ import torch
 
 from drgan_lib.config import ConfigError, Experiment
 from drgan_lib.scene import layout as layouts
-from drgan_lib.scene import render
 from drgan_lib.scene.detector import detect
 from drgan_lib.scene.meshes import make_meshes
+from drgan_lib.scene.stage import make_renderer
 
 
 def sample_layout(exp: Experiment, *, seed: int) -> layouts.Layout:
@@ -23,9 +21,7 @@ class Renderer:
     """Renders layouts of an experiment's material as the annotated set is rendered."""
 
     def __init__(self, exp: Experiment):
-        spp = exp.profile.synthesis.spp or exp.material.scene.spp
-        self.material = exp.material
-        self._renderer = render.Renderer(exp.material, make_meshes(exp.material), spp=spp)
+        self.material, self._renderer = exp.material, make_renderer(exp, stage="synthesis")
 
     def sample(
         self, layout: layouts.Layout, parameters: Mapping[str, float], *, seed: int = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import fold
 
 from drgan_lib.scene.backend import mi
 
@@ -107,16 +108,11 @@ class Film:
 
     def _total(self) -> Tensor:
         """float32 [size^2]: sum of the weights that reach each pixel."""
-        size, taps, reach = self.size, self.taps, self.reach
-        weights = torch.zeros(size**2, taps**2, device=self.pixel.device)
+        weights = torch.zeros(self.size**2, self.taps**2, device=self.pixel.device)
         for low in range(0, len(self.pixel), SAMPLES_AT_ONCE):
             some = slice(low, low + SAMPLES_AT_ONCE)
             weights.index_add_(0, self.pixel[some], self._weights(some))
-        total = torch.zeros(size + 2 * reach, size + 2 * reach, device=weights.device)
-        for tap in range(taps**2):
-            i, j = divmod(tap, taps)
-            total[i : i + size, j : j + size] += weights[:, tap].view(size, size)
-        return total[reach : reach + size, reach : reach + size].reshape(-1)
+        return fold(weights.T[None], (self.size, self.size), self.taps, padding=self.reach).flatten()
 
 
 def _blocks(counts: Tensor, limit: int) -> Iterator[tuple[int, int, int, int]]:

@@ -71,10 +71,7 @@ class Terms:
         ]
 
     def weights(self, values: dict[str, Tensor]) -> Tensor:
-        """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis.
-
-        The derivative of the weights is exact: that of the polynomial, and that of the spline.
-        """
+        """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis."""
         base = values["base_color"]
         roughness = values.get(ROUGHNESS, torch.full_like(base, FIXED_ROUGHNESS))
         of_roughness = {"lagrange": self._lagrange(roughness), "spline": self._spline(roughness)}

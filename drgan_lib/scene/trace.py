@@ -116,10 +116,7 @@ class _Hits:
     wo: mi.Vector3f
 
     def fragments(self, film: Film, bsdfs: list[mi.BSDF], which: Tensor) -> Fragments:
-        """What `bsdfs` reflect at the samples `which`, filtered.
-
-        The owner of what particle k reflects of light l is k n_lights + l; the support counts as one particle.
-        """
+        """What `bsdfs` reflect at the samples `which`; particle k and light l have the owner k n_lights + l."""
         chosen = which.nonzero()[:, 0]
         owner = (self.owner[chosen] - 1).clamp_min(0) * self.n_lights + self.light[chosen]
         return film.fragments(

@@ -8,8 +8,8 @@ taken from the same height, so that particles far from the middle are seen more 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +127,10 @@ def make_twin(material: Material, folder: Path) -> Path:
         raise type(error)(f"the twin of {material.name}: {error} (here as twin.n_particles, twin.clusters)") from None
     camera = Camera(material, meshes)
     rows = []
-    with _one_thread():
+    with ExitStack() as after:
+        # On a CPU, samples are added up in the same order every time only by a single thread.
+        after.callback(dr.set_thread_count, dr.thread_count())
+        dr.set_thread_count(1)
         for k, layout in enumerate(tqdm(layouts, desc=f"rendering the twin of {material.name}", unit="image")):
             paths = {"image": folder / f"images/twin_{k:03d}.tif", "instances": folder / f"masks/twin_{k:03d}.tif"}
             if not all(path.is_file() for path in paths.values()):
@@ -155,14 +158,3 @@ def _is_complete(folder: Path) -> bool:
     table = pd.read_csv(folder / "registry.tsv", sep="\t")
     files = [folder / path for path in table["path"]]
     return all(path.is_file() and path.stat().st_size == n for path, n in zip(files, table["bytes"], strict=True))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """On a CPU, samples are added up in the same order every time only by a single thread."""
-    before = dr.thread_count()
-    dr.set_thread_count(1)
-    try:
-        yield
-    finally:
-        dr.set_thread_count(before)

@@ -139,27 +139,21 @@ def _gap(a: Part, b: Part) -> tuple[float, np.ndarray]:
 
 def separation(layout: Layout, meshes: list[trimesh.Trimesh]) -> np.ndarray:
     """float64 [n, n]: the gap between each pair of particles in scene units, negative where they meet."""
-    bodies, middles = [], []
-    for m, rotation, transform in layout:
-        body, centre = Body(meshes[m], rotation.astype(float), float(transform[3])), transform[:3].astype(float)
+    bodies = [Body(meshes[m], rotation.astype(float), float(transform[3])) for m, rotation, transform in layout]
+    centres = layout.transforms[:, :3].astype(float)
+    for body, centre in zip(bodies, centres, strict=True):
         body.move(centre)
-        bodies.append(body)
-        middles.append(body.middles + centre)
+    middles = [body.middles + centre for body, centre in zip(bodies, centres, strict=True)]
     gaps = np.full((len(bodies), len(bodies)), np.inf)
     for i, j in itertools.combinations(range(len(bodies)), 2):
-        # Between the balls around the parts.
-        least = np.linalg.norm(middles[j] - middles[i][:, None], axis=2) - bodies[i].radii[:, None] - bodies[j].radii
-        gaps[i, j] = gaps[j, i] = _nearest(bodies[i].parts, bodies[j].parts, least)
+        a, b = bodies[i], bodies[j]
+        # Parts are at least as far apart as the balls around them; the nearest balls come first.
+        least = np.linalg.norm(middles[j] - middles[i][:, None], axis=2) - a.radii[:, None] - b.radii
+        for k in np.argsort(least, axis=None):
+            own, other = np.unravel_index(k, least.shape)
+            if gaps[i, j] < least[own, other]:
+                break
+            # FCL's direction may be off by half a degree, hardly ever in both orders: either proves its gap.
+            gap = max(_gap(a.parts[own], b.parts[other])[0], _gap(b.parts[other], a.parts[own])[0])
+            gaps[i, j] = gaps[j, i] = min(gaps[i, j], gap)
     return gaps
-
-
-def _nearest(ours: list[Part], theirs: list[Part], least: np.ndarray) -> float:
-    """Gap between two bodies, the pairs of whose parts are apart by `least` or more."""
-    best = np.inf
-    for k in np.argsort(least, axis=None):
-        i, j = np.unravel_index(k, least.shape)
-        if best < least[i, j]:
-            break
-        # FCL's direction may be off by half a degree, hardly ever in both orders: either proves its gap.
-        best = min(best, max(_gap(ours[i], theirs[j])[0], _gap(theirs[j], ours[i])[0]))
-    return best

@@ -94,7 +94,6 @@ class _Placer:
         self.high = np.array([half_width, self.ceiling if self.floating else self.stage_y, half_width])
         self.camera_y = material.scene.camera_y
         self.crowd, self.centres, self.missing_clusters = Crowd(), {}, 0
-        self.members: dict[int, list[int]] = {}
         if self.agglomerated:
             n_clusters = min(n, int(rng.integers(self.settings.clusters[0], self.settings.clusters[1] + 1)))
             self.seeds = poisson_disk_seeds(n_clusters, self.settings.seed_radius, self.low, self.high, rng)
@@ -115,8 +114,6 @@ class _Placer:
             if centre is not None:
                 self.crowd.add(body, centre, k)
                 self.centres[k] = centre
-                if self.agglomerated:
-                    self.members.setdefault(self.cluster[k], []).append(k)
                 return
 
     def _floor(self, body: Body) -> float:
@@ -134,7 +131,8 @@ class _Placer:
 
         `at_rim`: where it stops when it comes from outside, whichever particle it meets first.
         """
-        members, settings, floor = self.members.get(cluster), self.settings, self._floor(body)
+        members = [k for k in self.centres if self.cluster[k] == cluster]
+        settings, floor = self.settings, self._floor(body)
         if not members:
             centre = self.seeds[cluster] + self.rng.normal(scale=0.2 * settings.seed_radius, size=3)
             centre[[0, 2]] = np.clip(centre[[0, 2]], self.low[[0, 2]], self.high[[0, 2]])

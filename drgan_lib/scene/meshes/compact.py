@@ -12,12 +12,10 @@ UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shi
 
 
 def deformed_cube(settings: CubeSettings, *, seed: int) -> trimesh.Trimesh:
-    """One smoothed cube whose corners were moved at random.
+    """A smoothed cube with corners moved at random by up to `deformation` half-edges, and blended with the sphere.
 
-    The surface is subdivided as far as `settings.max_triangles` allows, its corners are displaced by up to
-    `deformation` half-edges (the surface follows by trilinear interpolation), its axes are stretched, and it is blended
-    with the sphere by `roundness` and smoothed. Where the surface would cut through itself, as for some near a
-    `deformation` of 1, the corners are taken back by a quarter until it does not.
+    Where the surface would cut through itself, as for some near a `deformation` of 1, the corners are taken back by a
+    quarter until it does not.
     """
     rng = np.random.default_rng(seed)
     cube = trimesh.creation.box(extents=(2.0, 2.0, 2.0))

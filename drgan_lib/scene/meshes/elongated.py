@@ -105,11 +105,8 @@ def _cross_section(sides: int) -> np.ndarray:
     if sides <= PRISM:
         before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
         # Two points cut the corner, two more keep the sides flat up to there.
-        points = np.stack(
-            [points + share * (other - points) for other, share in ((before, 0.16), (before, 0.06))]
-            + [points + share * (other - points) for other, share in ((after, 0.06), (after, 0.16))],
-            axis=1,
-        ).reshape(-1, 2)
+        cuts = (before, 0.16), (before, 0.06), (after, 0.06), (after, 0.16)
+        points = np.stack([points + share * (other - points) for other, share in cuts], axis=1).reshape(-1, 2)
     after = np.roll(points, -1, axis=0)
     area = (points[:, 0] * after[:, 1] - points[:, 1] * after[:, 0]).sum() / 2
     return points * np.sqrt(np.pi / area)
@@ -140,8 +137,7 @@ def _tube(axis: _Axis, s: np.ndarray, radii: np.ndarray, section: np.ndarray) ->
     k = np.arange(m)
     after = (k + 1) % m
     first = m * np.arange(rings - 1)[:, None]
-    corners = (first + k, first + after, first + m + after, first + m + k)
-    a, b, c, d = (corner.ravel() for corner in corners)
+    a, b, c, d = (corner.ravel() for corner in (first + k, first + after, first + m + after, first + m + k))
     last = m * (rings - 1)
     start = np.column_stack([after, k, np.full(m, rings * m)])
     end = np.column_stack([last + k, last + after, np.full(m, rings * m + 1)])

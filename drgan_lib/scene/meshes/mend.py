@@ -26,9 +26,7 @@ def repair(mesh: trimesh.Trimesh, *, max_triangles: int) -> tuple[trimesh.Trimes
     mesh = _unit(mesh)
     _merge(mesh, findings)
     bodies = [_close(body, findings) for body in mesh.split(only_watertight=False, repair=False)]
-    solid = _one_body(bodies, findings)
-    solid = _simplify(solid, max_triangles, findings)
-    solid = normalise(solid)
+    solid = normalise(_simplify(_one_body(bodies, findings), max_triangles, findings))
     if solid.face_adjacency_angles.max() > SHARP_EDGE:
         solid.metadata["shaded"] = trimesh.graph.smooth_shade(solid, angle=SHARP_EDGE, facet_minarea=None)
     if crossings := self_intersections(solid):
