@@ -18,11 +18,8 @@ LOBES = np.array([2, 3, 4, 5])  # periods per turn of a speck's uneven outline
 
 def draw_conditions(settings: TwinSettings, n: int, *, rng: np.random.Generator) -> pd.DataFrame:
     """n rows, one per micrograph, uniform in their ranges: blur_px, dose (NaN: no shot noise), line_noise, specks."""
-    ranges = {
-        "blur_px": settings.blur_px,
-        "dose": settings.dose or (np.nan, np.nan),
-        "line_noise": settings.line_noise,
-    }
+    dose = settings.dose or (np.nan, np.nan)
+    ranges = {"blur_px": settings.blur_px, "dose": dose, "line_noise": settings.line_noise}
     draws = zip(ranges.items(), rng.random((3, n)), strict=True)
     table = pd.DataFrame({name: low + draw * (high - low) for (name, (low, high)), draw in draws})
     return table.assign(specks=rng.integers(settings.specks[0], settings.specks[1], size=n, endpoint=True))

@@ -79,9 +79,7 @@ def thickness(mesh: trimesh.Trimesh) -> float:
     axis = _axis(mesh)
     along = mesh.vertices @ axis
     middle, half = (along.min() + along.max()) / 2, MIDDLE * np.ptp(along) / 2
-    solid = manifold3d.Manifold(
-        manifold3d.Mesh64(np.array(mesh.vertices, dtype=np.float64), np.array(mesh.faces, dtype=np.uint64))
-    )
+    solid = manifold3d.Manifold(manifold3d.Mesh64(mesh.vertices.astype(float), mesh.faces.astype(np.uint64)))
     slab = solid.trim_by_plane(axis, middle - half).trim_by_plane(-axis, -(middle + half))
     return float(np.sqrt(4 * slab.volume() / (2 * half) / np.pi))
 

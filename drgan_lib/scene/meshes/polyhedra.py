@@ -27,17 +27,12 @@ def truncated_octahedron(settings: OctahedronSettings, *, seed: int) -> trimesh.
     """
     rng = np.random.default_rng(seed)
     octants = np.array(list(itertools.product((-1, 1), repeat=3))) / np.sqrt(3)
-    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    normals = np.concatenate([octants, np.eye(3), -np.eye(3)])
     tips = np.sqrt(3) * (1 - rng.uniform(*settings.truncation) / 2)
     distances = np.concatenate([np.ones(8), np.full(6, tips)])
     distances *= np.exp(settings.deformation * rng.normal(size=14))
-    mesh = rounded_polyhedron(
-        np.concatenate([octants, axes]),
-        distances,
-        EDGE * distances.min(),
-        max_triangles=settings.max_triangles,
-        shape="an octahedron",
-    )
+    radius, budget = EDGE * distances.min(), settings.max_triangles
+    mesh = rounded_polyhedron(normals, distances, radius, max_triangles=budget, shape="an octahedron")
     areas = [mesh.area_faces[mesh.face_normals @ normal > 1 - 1e-6].sum() for normal in octants]
     mesh.apply_transform(trimesh.geometry.align_vectors(octants[np.argmax(areas)], [0, -1, 0]))
     return mesh
