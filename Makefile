@@ -19,7 +19,7 @@ endif
 .PHONY: help setup demo run table recovery test check book lab bench lock notebooks clean
 
 help:
-	@echo "make demo                                   set up, run the twin, print the figures (minutes)"
+	@echo "make demo                                   set up, run the twin, print the metrics (minutes)"
 	@echo "make run MATERIAL=tio2_sem PROFILE=laptop   run a material; ARGS='-P gan.epochs=3' changes settings"
 	@echo "make table MATERIAL=tio2_sem PROFILE=laptop compare models trained on real and on synthetic images (hours)"
 	@echo "make recovery [MATERIALS='twin tio2_sem']   train on the materials' own twins, compare with the truth"

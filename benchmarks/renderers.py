@@ -28,11 +28,11 @@ def compare(material: str, profile: str, epochs: int, spp: int, out: Path, seeds
         for renderer in reversed(RENDERERS):
             settings = {"gan.epochs": epochs, "gan.spp": spp, "gan.renderer": renderer}
             exp = load_experiment(material, profile, settings, seed=seed, runs=out / f"{renderer}_{seed}")
-            data.prepare(exp, dataset_folder(exp), exp.stage_dir("data"))
-            layouts = scene.load_layouts(scene.prepare(exp, exp.stage_dir("scene")))
-            images = data.load_patches(exp.stage_dir("data"))[0].images()
+            data.prepare(exp, dataset_folder(exp), exp.run_dir / "data")
+            layouts = scene.load_layouts(scene.prepare(exp, exp.run_dir / "scene"))
+            images = data.load_patches(exp.run_dir / "data")[0].images()
             made = scene.make_renderer(exp, stage="gan")
-            history = gan.train(exp, images, made, layouts, exp.stage_dir("gan")).reset_index()
+            history = gan.train(exp, images, made, layouts, exp.run_dir / "gan").reset_index()
             tables.append(history.assign(renderer=renderer, seed=seed))
     table = pd.concat(tables)
     with atomic_path(out / "renderers.csv") as temporary:

@@ -310,7 +310,7 @@ def test_settings_cannot_be_changed():
         GanSettings().epochs = 3
 
 
-def test_a_stage_folder_is_made_on_first_use(tmp_path):
-    exp = load_experiment("twin", runs=tmp_path)
-    assert not exp.run_dir.exists()
-    assert exp.stage_dir("gan").is_dir()
+def test_loading_an_experiment_makes_no_folder(tmp_path):
+    exp = load_experiment("twin", runs=tmp_path / "runs")
+    assert exp.run_dir == tmp_path / "runs/twin/demo"
+    assert not exp.runs.exists()

@@ -43,12 +43,6 @@ class Experiment(Section):
     def run_dir(self) -> Path:
         return self.runs / self.material.name / self.profile.name
 
-    def stage_dir(self, stage: str) -> Path:
-        """Folder of one stage (`data`, `scene`, `gan`, `synthetic`, `segmentation`), made on first use."""
-        folder = self.run_dir / stage
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
 
 def load_experiment(
     material: str,

@@ -18,7 +18,7 @@ class LogNormalSizes(Section):
 
 
 class NormalSizes(Section):
-    """Normal law, truncated to sizes above a tenth of `mean`."""
+    """Normal distribution, truncated to sizes above a tenth of `mean`."""
 
     law: Literal["normal"] = "normal"
     unit: Literal["scene", "px", "nm"] = "scene"
@@ -27,7 +27,7 @@ class NormalSizes(Section):
 
 
 class BimodalSizes(Section):
-    """A mixture of two normal laws (each as `NormalSizes`); `share` of the particles are of the first."""
+    """A mixture of two normal distributions (each as `NormalSizes`); `share` of the particles are of the first."""
 
     law: Literal["bimodal"] = "bimodal"
     unit: Literal["scene", "px", "nm"] = "scene"
@@ -37,7 +37,7 @@ class BimodalSizes(Section):
 
 
 class EmpiricalSizes(Section):
-    """The law of the user's table: a CSV file with the column `diameter_nm`, one row per measured particle."""
+    """The distribution in the user's table: a CSV file with the column `diameter_nm`, one row per measured particle."""
 
     law: Literal["empirical"] = "empirical"
     unit: Literal["nm"] = "nm"

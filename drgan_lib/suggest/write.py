@@ -84,7 +84,7 @@ def as_yaml(proposal: Proposal, *, figure: str) -> str:
         _line("meshes", {"shape": m.meshes.shape} | _changed(m.meshes)),
         "layout:",
         f"  # As seen, partly hidden: median {_about(e['visible_median_px'], 1 / px)} {unit}, deviation of ln",
-        f"  # {_about(e['visible_spread'])}. The law is that of whole particles whose renders are measured alike.",
+        f"  # {_about(e['visible_spread'])}. Below are whole particles whose renders are measured alike.",
         f"  {_line('sizes', {'law': 'lognormal', 'unit': unit, 'median': median, 'sigma': sigma})}",
         f"  # Visible in a patch: {_about(e['particles_per_patch'])}, coverage {_about(e['coverage'])}. The range",
         "  # spans 10 to 90 % of the patches, and counts what is hidden or beyond the border, too.",
