@@ -20,6 +20,7 @@ settings.register_profile("untimed", parent=settings.default, deadline=None)
 settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a long run go to one worker, so that it is made once."""
     for item in items:

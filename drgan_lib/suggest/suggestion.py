@@ -23,8 +23,8 @@ from drgan_lib.data import DataError, common_pixel_size, open_micrographs, selec
 from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.samples import SampleSet
-from drgan_lib.suggest.figures import plot_proposal
 from drgan_lib.suggest.observation import Window, observe
+from drgan_lib.suggest.plots import plot_proposal
 from drgan_lib.suggest.proposal import Proposal, propose
 from drgan_lib.suggest.write import BOUNDS, as_yaml, table
 
@@ -106,7 +106,7 @@ def suggest(
     with atomic_path(out) as temporary:
         temporary.write_text(as_yaml(proposal, figure=figure.name))
         load_experiment(str(temporary))  # what is written can be run
-        plot_proposal(proposal, [m.image for m in micrographs], windows, figure)
+        plot_proposal(proposal, micrographs, windows, figure)
     return Suggestion(proposal, table(proposal), out, figure)
 
 
