@@ -83,18 +83,21 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        this = psutil.Process()
+        this, most = psutil.Process(), 0
         while True:
-            total = sum(memory_of(child) for child in this.children(recursive=True))
-            self.peak_mb = max(self.peak_mb, total / 2**20)
+            children = this.children(recursive=True)
+            resident = sum(memory_of(child, shared_once=False) for child in children)
+            if resident > most:  # shares take a tenth of a second to count, so only where there is more than before
+                most = resident
+                self.peak_mb = max(self.peak_mb, sum(memory_of(child) for child in children) / 2**20)
             if self._done.wait(self._interval_s):
                 return
 
 
-def memory_of(process: psutil.Process) -> int:
-    """Bytes that `process` holds, its part of what it shares included; 0 if it has ended."""
+def memory_of(process: psutil.Process, *, shared_once: bool = True) -> int:
+    """Bytes that `process` holds, of what it shares its part (`shared_once`) or all; 0 if it has ended."""
     try:
-        memory = process.memory_full_info()
+        memory = process.memory_full_info() if shared_once else process.memory_info()
     except psutil.Error:
         return 0
     return getattr(memory, "pss", memory.rss)
