@@ -22,6 +22,8 @@ MIRROR_PX, OVERLAP_PX = 32, 256
 STEP, COMPACT_STEP = 0.5, 0.75  # between tiles, of their size
 FULL_SCALE = 65535  # images are rounded to 16 bits
 SMALLEST_SCALE = 1e-8
+# What nnU-Net's checkpoints hold beside tensors: NumPy's numbers, in the log of the training.
+NUMBERS = [np._core.multiarray.scalar, np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType]
 
 
 class Network(ClassSegmenter):
@@ -104,7 +106,8 @@ class Network(ClassSegmenter):
             raise SegmentationError(
                 f"expected a trained network in {self.folder}, found none; call fit, or run segment, first"
             )
-        folds = [torch.load(path, map_location="cpu", weights_only=False) for path in found]
+        with torch.serialization.safe_globals(NUMBERS):
+            folds = [torch.load(path, map_location="cpu", weights_only=True) for path in found]
         place, about = found[0].parents[1], folds[0]
         plans, dataset = PlansManager(read_json(place / "plans.json")), read_json(place / "dataset.json")
         configuration = plans.get_configuration(about["init_args"]["configuration"])
