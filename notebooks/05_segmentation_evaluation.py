@@ -107,7 +107,7 @@ glue("seam_px", exp.profile.segmentation.seam_px, display=False)
 segmentation.segment(exp, tests, origin, folder, store)
 
 # %% mystnb={"figure": {"caption": "Training loss and pseudo-Dice of nnU-Net by epoch, on its own training images.", "name": "fig-nnunet-training"}, "image": {"alt": "Curves of the training loss and of the pseudo-Dice of each model by epoch"}}
-curves = segmentation.plot_training(segmentation.training_logs(folder))
+curves = segmentation.plot_training(segmentation.training_curves(folder))
 curves.savefig(folder / "training.png", dpi=100)
 curves
 

@@ -16,9 +16,8 @@ from drgan_lib.segmentation.evaluation import (
     scores_of_images,
 )
 from drgan_lib.segmentation.instances import BorderCore, border_core, plain
-from drgan_lib.segmentation.log import read_training, training_logs
 from drgan_lib.segmentation.metrics import coco_ap, match, pooled, score
-from drgan_lib.segmentation.model import Model, list_models, load_model, load_predictions, read_models
+from drgan_lib.segmentation.model import Model, list_models, load_model, load_predictions, read_models, training_curves
 from drgan_lib.segmentation.nnunet import NnUNet
 from drgan_lib.segmentation.plots import gallery, overlays, plot_table, plot_training
 from drgan_lib.segmentation.segmenter import SegmentationError, Segmenter

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from drgan_lib.config import Experiment
 from drgan_lib.files import read_json, write_json
@@ -71,6 +72,14 @@ def read_models(folder: str | Path) -> list[Model]:
     """The trained networks in the folder of a segmentation stage."""
     places = [place_of(folder, "models", arm, seed) for arm, seed in list_models(folder)]
     return [_read(place) for place in places if (place / "model.json").is_file()]
+
+
+def training_curves(folder: str | Path) -> dict[str, list[pd.DataFrame]]:
+    """How the networks in the folder of a segmentation stage were trained, by arm, one table per seed."""
+    curves: dict[str, list[pd.DataFrame]] = {}
+    for model in read_models(folder):
+        curves.setdefault(model.arm, []).append(model.network.training())
+    return curves
 
 
 def load_model(run: str | Path, *, arm: str | None = None, seed: int | None = None) -> Model:

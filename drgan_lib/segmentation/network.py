@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from drgan_lib.classes import SEAM_LABELS
 from drgan_lib.digest import digest, file_digest
 from drgan_lib.files import read_json
 from drgan_lib.hardware import has_bfloat16
@@ -54,6 +56,23 @@ class Network(ClassSegmenter):
         """Names all that the results depend on, but for the code."""
         return digest(f"{self.weights()} {self.border_core}")
 
+    def training(self) -> pd.DataFrame:
+        """How the training went, by nnU-Net's log: a row per epoch of each fold, numbered from 0.
+
+        Columns: fold, epoch, learning_rate, train_loss, val_loss, seconds, and for each class that was learned its
+        pseudo-Dice, as dice_particle, which is taken over the pixels of a few validation patches.
+        """
+        folds = []
+        for fold, content in self._checkpoints().items():
+            log = content["logging"]
+            dice = np.array(log["dice_per_class_or_region"], float)
+            classes = list(SEAM_LABELS)[1 : 1 + dice.shape[1]]
+            table = pd.DataFrame(dice, columns=[f"dice_{name}" for name in classes]).rename_axis("epoch").reset_index()
+            seconds = np.subtract(log["epoch_end_timestamps"], log["epoch_start_timestamps"])
+            table = table.assign(train_loss=log["train_losses"], val_loss=log["val_losses"], seconds=seconds)
+            folds.append(table.assign(fold=fold, learning_rate=log["lrs"]))
+        return pd.concat(folds, ignore_index=True)
+
     def class_map(self, image: np.ndarray) -> ClassMap:
         """The classes of `image`, float32 [h, w] in [0, 1], rounded to 16 bits.
 
@@ -93,6 +112,19 @@ class Network(ClassSegmenter):
         probabilities[:, *box] = torch.softmax(logits[:, 0].float(), 0).numpy()
         return probabilities[:, MIRROR_PX : MIRROR_PX + height, MIRROR_PX : MIRROR_PX + width]
 
+    def _checkpoints(self) -> dict[str, dict[str, Any]]:
+        """What nnU-Net's final checkpoints hold, by fold; `SegmentationError` if there are none."""
+        found = sorted(self.folder.glob("nnUNet_results/*/*/fold_*/checkpoint_final.pth")) if self.folder else []
+        if not found:
+            raise SegmentationError(
+                f"expected a trained network in {self.folder}, found none; call fit, or run segment, first"
+            )
+        with torch.serialization.safe_globals(NUMBERS):
+            return {
+                path.parent.name.removeprefix("fold_"): torch.load(path, map_location="cpu", weights_only=True)
+                for path in found
+            }
+
     @cached_property
     def _loaded(self) -> tuple[Any, bool, int]:
         """nnU-Net's predictor, whether gray levels become z-scores, and the side of a patch."""
@@ -101,15 +133,13 @@ class Network(ClassSegmenter):
         from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
         from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-        found = sorted(self.folder.glob("nnUNet_results/*/*/fold_*/checkpoint_final.pth")) if self.folder else []
-        if not found:
-            raise SegmentationError(
-                f"expected a trained network in {self.folder}, found none; call fit, or run segment, first"
-            )
-        with torch.serialization.safe_globals(NUMBERS):
-            folds = [torch.load(path, map_location="cpu", weights_only=True) for path in found]
-        place, about = found[0].parents[1], folds[0]
-        plans, dataset = PlansManager(read_json(place / "plans.json")), read_json(place / "dataset.json")
+        folds = list(self._checkpoints().values())
+        (place,) = self.folder.glob("nnUNet_results/*/*")
+        about, plans, dataset = (
+            folds[0],
+            PlansManager(read_json(place / "plans.json")),
+            read_json(place / "dataset.json"),
+        )
         configuration = plans.get_configuration(about["init_args"]["configuration"])
         network = get_network_from_plans(
             configuration.network_arch_class_name,

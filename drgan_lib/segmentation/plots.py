@@ -1,7 +1,6 @@
 """Plots of chapter 05: trainings, predictions with their errors, and the table of arms."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from skimage.measure import find_contours
 from skimage.segmentation import find_boundaries
 
 from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.segmentation.log import read_training
 from drgan_lib.segmentation.metrics import match, remove_small
 from drgan_lib.segmentation.summary import Published
 
@@ -128,26 +126,26 @@ def plot_table(summary: pd.DataFrame, *, published: Sequence[Published] = ()) ->
     return figure
 
 
-def plot_training(logs: Mapping[str, Sequence[str | Path]]) -> Figure:
-    """Training loss and pseudo-Dice by epoch from nnU-Net's logs: a colour per name (an arm), a line per training.
+def plot_training(trainings: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Training loss and pseudo-Dice by epoch from `Network.training`: a colour per name (an arm), a line per training.
 
-    A log (of a seed) holds one training, or one per fold. Of the pseudo-Dice the particles are drawn solid, the contour
-    dashed, and what of both lies at seams, if the network learned it apart, dotted and dash-dotted.
+    A table (of a seed) holds one training, or one per fold. Of the pseudo-Dice the particles are drawn solid, the
+    contour dashed, and what of both lies at seams, if the network learned it apart, dotted and dash-dotted.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     loss, dice = figure.subplots(1, 2)
     drawn: dict[str, Line2D] = {}
-    for number, (name, paths) in enumerate(logs.items()):
+    for number, (name, tables) in enumerate(trainings.items()):
         colour = SERIES[number % len(SERIES)]
-        for path in paths:
-            for _, table in read_training(path).groupby("fold"):
+        for of_seed in tables:
+            for _, table in of_seed.groupby("fold"):
                 style = {"color": colour, "lw": 1.4, "alpha": 0.8, "marker": "o" if len(table) < 2 else None}
                 loss.plot(table["epoch"], table["train_loss"], **style)
                 for name_of_class, dashes in DASHES.items():
                     if (column := f"dice_{name_of_class}") in table:
                         dice.plot(table["epoch"], table[column], ls=dashes, **style)
                         drawn[name_of_class.replace("_", " ")] = Line2D([], [], color="0.3", ls=dashes)
-        loss.plot([], color=colour, label=f"{name} ({len(paths)} {'seed' if len(paths) == 1 else 'seeds'})")
+        loss.plot([], color=colour, label=f"{name} ({len(tables)} {'seed' if len(tables) == 1 else 'seeds'})")
     loss.set_ylabel("training loss (cross-entropy - Dice)")
     dice.set_ylabel("pseudo-Dice")
     dice.set_ylim(0, 1)
@@ -156,7 +154,7 @@ def plot_training(logs: Mapping[str, Sequence[str | Path]]) -> Figure:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
-    if logs:
+    if trainings:
         loss.legend(frameon=False)
     return figure
 

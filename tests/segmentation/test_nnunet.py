@@ -17,7 +17,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from drgan_lib.config import SegmentationSettings, load_experiment
 from drgan_lib.files import read_json
 from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.segmentation import NnUNet, SegmentationError, plain, read_training, score
+from drgan_lib.segmentation import NnUNet, SegmentationError, plain, score
 from drgan_lib.segmentation import network as prediction
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.nnunet import request_of
@@ -175,7 +175,11 @@ def test_progress_is_a_few_lines():
 def test_an_interrupted_training_resumes_and_learns(trained):
     assert not [line for line in trained.lines if "epoch 1/3" in line]
     assert [line for line in trained.lines if "epoch 3/3" in line]
-    assert read_training(trained.folder / "nnunet.log")["epoch"].tolist() == [0, 1, 2]
+    table = trained.training()
+    assert table["epoch"].tolist() == [0, 1, 2]
+    assert table["train_loss"].iloc[-1] < table["train_loss"].iloc[0]
+    assert table[["dice_particle", "dice_contour"]].iloc[-1].between(0, 1).all()
+    assert (table["seconds"] > 0).all()
     plans = json.loads(next(trained.folder.rglob("plans.json")).read_text())["configurations"]["2d_compact"]
     assert plans["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16]
     assert (plans["patch_size"], plans["batch_size"]) == ([32, 32], 2)
@@ -235,7 +239,7 @@ def test_more_iterations_go_on_from_the_checkpoint_that_is_there(trained):
     grown.fit(micrographs(48), seed=0, log=lines.append)
     assert grown.folder.parent == trained.folder.parent
     assert [line for line in lines if "epoch 1/3" in line or "epoch 2/3" in line] == []
-    table = read_training(grown.folder / "nnunet.log")
+    table = grown.training()
     assert table["epoch"].tolist() == [0, 1, 2]
     assert table["learning_rate"].is_monotonic_decreasing
     assert read_json(grown.folder / "trained.json") == {"iterations": 130}

@@ -1,4 +1,4 @@
-"""What the plots show: colours of the errors, the images chosen, curves read from a log, dots of the table."""
+"""What the plots show: colours of the errors, the images chosen, curves of trainings, dots of the table."""
 
 from __future__ import annotations
 
@@ -11,30 +11,19 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from drgan_lib.classes import SEAM_LABELS
 from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.segmentation import gallery, overlays, plot_table, plot_training, read_training
+from drgan_lib.segmentation import gallery, overlays, plot_table, plot_training
 from drgan_lib.segmentation.metrics import score
 from drgan_lib.segmentation.plots import BLUE, GREEN, RED
 from drgan_lib.segmentation.summary import PUBLISHED, summarise
 
-LOG = """\
-Dataset001_spheres_sem
-2026-11-23 21:00:13.506269: Epoch 0
-2026-11-23 21:00:13.506377: Current learning rate: 0.01
-2026-11-23 21:00:32.882336: train_loss 0.2388
-2026-11-23 21:00:32.882555: val_loss -0.0381
-2026-11-23 21:00:32.882595: Pseudo dice [np.float32(0.8594), np.float32(nan)]
-2026-11-23 21:00:32.882643: Epoch time: 19.38 s
-2026-11-23 21:00:32.917324: Yayy! New best EMA pseudo Dice: 0.42969998717308044
-2026-11-23 21:00:33.375821: Epoch 1
-2026-11-23 21:00:33.375947: Current learning rate: 0.00818
-2026-11-23 21:00:50.316709: train_loss -0.1119
-2026-11-23 21:00:50.317000: val_loss -0.2
-2026-11-23 21:00:50.317321: Pseudo dice [0.9265, 1e-05]
-2026-11-23 21:00:50.317372: Epoch time: 16.94 s
-2026-11-23 21:00:50.980415: Epoch 2
-2026-11-23 21:01:07.441452: train_loss -0.9
-"""
+
+def training(folds: tuple[str, ...] = ("all",), classes: tuple[str, ...] = ("particle", "contour")) -> pd.DataFrame:
+    """What a network says of two epochs of its training, for each fold."""
+    epochs = pd.DataFrame({"epoch": [0, 1], "train_loss": [0.2, -0.1]})
+    epochs = epochs.assign(**{f"dice_{name}": [np.nan, 0.9] for name in classes})
+    return pd.concat([epochs.assign(fold=fold) for fold in folds], ignore_index=True)
 
 
 @dataclass
@@ -152,63 +141,18 @@ def test_gallery_refuses_scores_of_other_or_several_predictions(change):
         gallery(*sets(pictures), change(scored(pictures)), min_area=0)
 
 
-def test_training_log_is_read(tmp_path):
-    (tmp_path / "nnunet.log").write_text(LOG)
-    table = read_training(tmp_path / "nnunet.log")
-    assert table["epoch"].tolist() == [0, 1]
-    assert table["train_loss"].tolist() == [0.2388, -0.1119]
-    assert table["val_loss"].tolist() == [-0.0381, -0.2]
-    assert table["learning_rate"].tolist() == [0.01, 0.00818]
-    assert table["seconds"].tolist() == [19.38, 16.94]
-    assert table["dice_particle"].tolist() == [0.8594, 0.9265]
-    assert np.isnan(table["dice_contour"][0])
-    assert table["dice_contour"][1] == 1e-05
-
-
-def test_seams_have_curves_of_their_own(tmp_path):
-    (tmp_path / "nnunet.log").write_text(
-        LOG.replace("0.9265, 1e-05]", "0.9265, 1e-05, 0.5, 0.25]").replace(
-            "np.float32(nan)]", "np.float32(nan), np.float32(0.4), 0.0]"
-        )
-    )
-    table = read_training(tmp_path / "nnunet.log")
-    assert table["dice_particle_at_seam"].tolist() == [0.4, 0.5]
-    assert table["dice_contour_at_seam"].tolist() == [0.0, 0.25]
-    dice = plot_training({"real": [tmp_path / "nnunet.log"]}).axes[1]
+def test_seams_have_curves_of_their_own():
+    dice = plot_training({"real": [training(classes=tuple(list(SEAM_LABELS)[1:]))]}).axes[1]
     assert [text.get_text() for text in dice.get_legend().get_texts()][2:] == ["particle at seam", "contour at seam"]
     assert len(dice.lines) == 4
 
 
-def test_a_resumed_training_replaces_the_epochs_that_it_repeats(tmp_path):
-    again = LOG[LOG.index("2026-11-23 21:00:33.375821") :].replace("-0.1119", "-0.3")
-    (tmp_path / "nnunet.log").write_text(LOG + "Using device: cpu\n" + again)
-    assert read_training(tmp_path / "nnunet.log")["train_loss"].tolist() == [0.2388, -0.3]
-
-
-def test_each_fold_of_a_log_keeps_its_epochs(tmp_path):
-    (tmp_path / "nnunet.log").write_text("".join(f"STAGE fold {fold}\n{LOG}" for fold in range(5)))
-    table = read_training(tmp_path / "nnunet.log")
-    assert table["fold"].tolist() == [fold for fold in "01234" for _ in range(2)]
-    assert table["epoch"].tolist() == [0, 1] * 5
-    drawn = [line for line in plot_training({"real": [tmp_path / "nnunet.log"]}).axes[0].lines if len(line.get_xdata())]
-    assert len(drawn) == 5
-
-
-def test_a_log_may_lack_epochs_but_not_be_missing(tmp_path):
-    (tmp_path / "nnunet.log").write_text("Dataset001_spheres_sem\n")
-    assert read_training(tmp_path / "nnunet.log").empty
-    with pytest.raises(FileNotFoundError, match="train the network first"):
-        read_training(tmp_path / "other.log")
-
-
-def test_training_curves_have_a_colour_per_arm_and_a_line_per_seed(tmp_path):
-    (tmp_path / "full.log").write_text(LOG)
-    (tmp_path / "none.log").write_text("")
-    figure = plot_training({"real": [tmp_path / "full.log"] * 3, "synthetic": [tmp_path / "none.log"]})
+def test_training_curves_have_a_colour_per_arm_and_a_line_per_seed_and_fold():
+    figure = plot_training({"real": [training()] * 3, "synthetic": [training(tuple("01234"))]})
     loss, dice = figure.axes
     drawn = [line for line in loss.lines if len(line.get_xdata()) > 0]
-    assert len(drawn) == 3
-    assert len({line.get_color() for line in drawn}) == 1
+    assert [line.get_color() for line in drawn] == [drawn[0].get_color()] * 3 + [drawn[3].get_color()] * 5
+    assert drawn[0].get_color() != drawn[3].get_color()
     assert [line.get_linestyle() for line in dice.lines[:2]] == ["-", "--"]
     assert [text.get_text() for text in loss.get_legend().get_texts()] == ["real (3 seeds)", "synthetic (1 seed)"]
     assert png(figure)
