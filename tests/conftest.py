@@ -20,14 +20,6 @@ settings.register_profile("untimed", parent=settings.default, deadline=None)
 settings.load_profile("untimed")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks when its own turn comes
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a long run go to one worker, so that it is made once."""
-    for item in items:
-        if "tiny_run" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("tiny_run"))
-
-
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Folder with copies of the public datasets: `DRGAN_MIRROR`, or `../shared/data` beside the repository."""
@@ -93,7 +85,10 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a complete run of the twin with the settings `TINY`, made on one core, where sums have one order."""
+    """Folder of a complete run of the twin with the settings `TINY`, made on one core, where sums have one order.
+
+    Tests that ask for it have the mark `xdist_group("tiny_run")`, so that one worker makes it, once.
+    """
     place = tmp_path_factory.mktemp("tiny")
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     with pytest.MonkeyPatch.context() as patch:

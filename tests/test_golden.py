@@ -20,6 +20,7 @@ import torch
 from drgan_lib.metric import read_metrics
 from drgan_lib.synthesis import load_synthetic
 
+pytestmark = pytest.mark.xdist_group("tiny_run")
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text()) if (GOLDEN / "expected.json").is_file() else {}
 # Other instructions round otherwise: rays at an edge may hit its other side, and trainings drift apart.

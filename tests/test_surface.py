@@ -53,6 +53,7 @@ def test_all_errors_have_one_base():
     assert all(issubclass(error, drgan.DrganError) for error in errors)
 
 
+@pytest.mark.xdist_group("tiny_run")
 def test_the_example_of_the_readme_works(tiny_run):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     example = example.replace('"runs/tio2_sem/laptop"', repr(str(tiny_run)))

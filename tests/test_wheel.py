@@ -12,6 +12,8 @@ import pytest
 
 from drgan_lib.config import ROOT, materials
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
@@ -51,6 +53,7 @@ def test_materials_registries_and_chapters_are_in_the_wheel(installed, tmp_path)
 
 
 def test_a_run_starts_from_any_folder(installed, tmp_path):
-    answer = call(installed, tmp_path, "run", "twin", "--stage", "quickstart")
+    few = [f"-P{name}" for name in ("twin.n_train=1", "twin.n_test=1", "twin.size_px=256", "twin.spp=1")]
+    answer = call(installed, tmp_path, "run", "twin", "--stage", "quickstart", *few)
     assert answer.returncode == 0, answer.stderr
     assert (tmp_path / "runs/twin/demo/notebooks/00_quickstart.ipynb").is_file()

@@ -14,6 +14,7 @@ from drgan_lib.scene.build import SCENE_KEYS
 from drgan_lib.scene.trace import trace_basis
 from tests.scene.conftest import BETWEEN, SIZE, pair
 
+pytestmark = pytest.mark.xdist_group("converged")
 RAMP = torch.linspace(0.5, 1.5, SIZE)[None].expand(SIZE, SIZE)  # the weights of the mean whose gradient is compared
 
 
