@@ -157,7 +157,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     _option("--folder", type=Path, default=Path("book/executed"), help="default: book/executed"),
 )
 def _pages(arguments: argparse.Namespace) -> None:
-    from drgan_lib.runs.pages import copy_pages
+    from drgan_lib.runs.execute import copy_pages
 
     print(*copy_pages(arguments.run, arguments.folder), sep="\n")
 

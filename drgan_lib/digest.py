@@ -29,7 +29,7 @@ def code_behind(*starts: str | Path, showing: bool = False, package: Path = PACK
 
     `starts` are Python files; those within the library count too. Comments, docstrings and layout do not count (see
     `meaning`), nor, unless `showing`, do modules that plot. Imports in functions count, and a name that a package
-    passes on leads to the module that it is from.
+    passes on, by its `__init__.pyi`, leads to the module that it is from.
     """
     found: dict[Path, str] = {}
     waiting = [Path(start).resolve() for start in starts]
@@ -38,7 +38,8 @@ def code_behind(*starts: str | Path, showing: bool = False, package: Path = PACK
         if path in found or (path.stem in SHOWING and not showing):
             continue
         found[path], imports = _parsed(path, path.stat().st_mtime_ns)
-        for module, name in imports:
+        offered = _offered(path, package) if path.name == "__init__.py" and path.parent != package else {}
+        for module, name in (*imports, *((module, name) for name, module in offered.items())):
             waiting += _files(package, module, name)
     inside = [path for path in found if path.is_relative_to(package)]
     return {path.relative_to(package).as_posix(): found[path] for path in sorted(inside)}
@@ -92,5 +93,13 @@ def _files(package: Path, module: str, name: str) -> Iterable[Path]:
     face = place / "__init__.py"
     if not face.is_file():
         return ()
-    passed_on = {n: m for m, n in _parsed(face, face.stat().st_mtime_ns)[1]}
-    return _files(package, passed_on[name], name) if name in passed_on else (face,)
+    offered = _offered(face, package)
+    return _files(package, offered[name], name) if name in offered else (face,)
+
+
+def _offered(face: Path, package: Path) -> dict[str, str]:
+    """Names that a package offers by the stub of its `__init__`, and the modules that they are from."""
+    stub = face.with_suffix(".pyi")
+    here = ".".join((PACKAGE.name, *face.parent.relative_to(package).parts))
+    nodes = ast.parse(stub.read_text()).body if stub.is_file() else ()
+    return {alias.name: f"{here}.{node.module}" for node in nodes for alias in node.names}

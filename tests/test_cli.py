@@ -12,10 +12,9 @@ from drgan_lib.config import materials
 from drgan_lib.files import write_json
 from drgan_lib.quantify import Counting
 from drgan_lib.runs import pipeline
-from drgan_lib.runs.execute import NotebookFailed
-from drgan_lib.runs.pages import copy_pages
+from drgan_lib.runs.execute import NotebookFailed, copy_pages
+from drgan_lib.runs.keys import STAGES
 from drgan_lib.runs.report import load_results, table, write_report
-from drgan_lib.runs.stages import STAGES
 
 STORED = {
     "metrics": {

@@ -17,7 +17,7 @@ import yaml
 
 from drgan_lib import __version__
 from drgan_lib.config import ROOT
-from drgan_lib.runs.stages import STAGES
+from drgan_lib.runs.keys import STAGES
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]

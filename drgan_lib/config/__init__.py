@@ -3,7 +3,25 @@
 from drgan_lib.config.base import MATERIALS, PACKAGE, REGISTRIES, ROOT, ConfigError, readable_refusals
 from drgan_lib.config.dataset import DatasetSettings, TwinSettings
 from drgan_lib.config.experiment import Experiment, load_experiment, twin_settings, twin_source, user_files
-from drgan_lib.config.layout import BimodalSizes, EmpiricalSizes, LayoutSettings, LogNormalSizes, NormalSizes, SizeLaw
+from drgan_lib.config.layout import (
+    ELONGATED,
+    SHAPES,
+    BimodalSizes,
+    CubeSettings,
+    EllipsoidSettings,
+    EmpiricalSizes,
+    LayoutSettings,
+    LogNormalSizes,
+    MeshSettings,
+    NormalSizes,
+    OctahedronSettings,
+    PlateletSettings,
+    RodSettings,
+    ShapeSettings,
+    SizeLaw,
+    SphereSettings,
+    WireSettings,
+)
 from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
 from drgan_lib.config.overrides import materials, parse_overrides
 from drgan_lib.config.profile import (
@@ -12,17 +30,4 @@ from drgan_lib.config.profile import (
     Profile,
     SegmentationSettings,
     SynthesisSettings,
-)
-from drgan_lib.config.shapes import (
-    ELONGATED,
-    SHAPES,
-    CubeSettings,
-    EllipsoidSettings,
-    MeshSettings,
-    OctahedronSettings,
-    PlateletSettings,
-    RodSettings,
-    ShapeSettings,
-    SphereSettings,
-    WireSettings,
 )

@@ -11,8 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from drgan_lib.config.base import ConfigError, Range, Section
 from drgan_lib.config.dataset import DatasetSettings, TwinSettings
-from drgan_lib.config.layout import LayoutSettings
-from drgan_lib.config.shapes import CubeSettings, MeshSettings
+from drgan_lib.config.layout import CubeSettings, LayoutSettings, MeshSettings
 
 PARTICLE_PARAMETERS = (
     "roughness",

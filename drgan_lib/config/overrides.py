@@ -6,10 +6,9 @@ from typing import Any
 import yaml
 
 from drgan_lib.config.base import MATERIALS, ConfigError
-from drgan_lib.config.layout import LAWS
+from drgan_lib.config.layout import LAWS, SHAPES, ShapeSettings
 from drgan_lib.config.material import Material
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
-from drgan_lib.config.shapes import SHAPES, ShapeSettings
 
 OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
 OF_TWINS = {"licence": "CC0 1.0 (rendered by this library)", "annotations": "all, it is a twin"}

@@ -4,11 +4,6 @@ instances --measure_particles, pool--> table --distribution--> D10, D50, D90 wit
 images --measure_images, with a trained model--> instances and tables on disk
 """
 
-from drgan_lib.quantify.compare import compare_models, quantify
-from drgan_lib.quantify.distributions import Counting, Distribution, counted, distribution
-from drgan_lib.quantify.images import open_images
-from drgan_lib.quantify.measure import MeasureError, measure_images
-from drgan_lib.quantify.measurement import Measurement, read_table, write_table
-from drgan_lib.quantify.particles import feret_diameters, measure_particles, pool
-from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
-from drgan_lib.quantify.thickness import Thickness, local_thickness
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,7 @@ from typing import Any
 from drgan_lib.config import PACKAGE, ConfigError, Experiment, load_experiment
 from drgan_lib.digest import file_digest
 from drgan_lib.files import read_json, write_json
-from drgan_lib.runs.keys import key_of, stage_parts
-from drgan_lib.runs.stages import STAGES, Stage, find_stage
+from drgan_lib.runs.keys import STAGES, Stage, find_stage, key_of, stage_parts
 from drgan_lib.store import Store, point
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.files import read_json
 from drgan_lib.runs.chapter import notebooks_folder, read_record, result_folder, stands
-from drgan_lib.runs.keys import differences, key_of, page_keys, stage_parts
-from drgan_lib.runs.stages import STAGES, Stage
+from drgan_lib.runs.keys import STAGES, Stage, differences, key_of, page_keys, stage_parts
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The keys by which a run knows what still stands: of a stage's results, and of its page."""
+"""The stages of a run, one for each chapter, and the keys by which it knows what still stands: results, and pages."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -9,8 +10,14 @@ from typing import Any
 
 from drgan_lib.config import REGISTRIES, Experiment, twin_settings, twin_source, user_files
 from drgan_lib.digest import code_behind, digest, file_digest, meaning
-from drgan_lib.runs.stages import STAGES, Stage
 
+WORLD = (
+    "material.meshes",
+    "material.layout",
+    "material.scene",
+    "material.bounds",
+    "material.dataset.pixel_size_nm",  # by which sizes in nm become scene units
+)
 # Where files lie does not matter, what they hold does; who made them is shown, nothing is computed from it.
 NO_CONTENT = {
     "dataset": {"path", "licence", "citation", "annotations"},
@@ -18,6 +25,72 @@ NO_CONTENT = {
     "layout": {"sizes": {"table"}},
 }
 Parts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One chapter of the run.
+
+    `settings` are dotted names within the `Experiment`, `data` splits of the dataset (train: images; masks: theirs;
+    test: images and masks). These, the code behind the notebook, and the keys of the stages that it `needs` make its
+    key. `page_data` are splits that the page lists but that no result depends on.
+    """
+
+    name: str
+    notebook: str
+    folder: str
+    needs: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    page_data: tuple[str, ...] = ()
+
+
+STAGES = (
+    Stage("quickstart", "00_quickstart", "quickstart", settings=("material", "profile.name", "profile.synthesis")),
+    Stage(
+        "data",
+        "01_data_preparation",
+        "data",
+        settings=("material.dataset", "material.patches"),
+        data=("train",),
+        page_data=("test",),
+    ),
+    Stage(
+        "scene",
+        "02_scene_design",
+        "scene",
+        settings=(*WORLD, "profile.gan.n_layouts", "profile.gan.renderer", "profile.gan.spp"),
+    ),
+    Stage("gan", "03_gan_training", "gan", needs=("data", "scene"), settings=("profile.gan",)),
+    Stage(
+        "synthesis",
+        "04_inference_and_masks",
+        "synthetic",
+        needs=("gan",),
+        settings=("profile.synthesis", "material.contour_px"),
+    ),
+    Stage(
+        "segmentation",
+        "05_segmentation_evaluation",
+        "segmentation",
+        needs=("synthesis",),
+        settings=("profile.segmentation", "material.min_area_px"),
+        data=("test", "masks"),
+    ),
+    Stage(
+        "quantification",
+        "06_quantification",
+        "quantification",
+        needs=("segmentation",),
+        settings=("material.dataset.pixel_size_nm", "material.min_area_px", "material.meshes.shape"),
+        data=("test",),
+    ),
+)
+
+
+def find_stage(name: str) -> Stage:
+    """The stage of this name; raises `KeyError` if there is none."""
+    return {stage.name: stage for stage in STAGES}[name]
 
 
 def stage_parts(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAGES) -> dict[str, Parts]:

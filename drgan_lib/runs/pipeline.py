@@ -20,9 +20,8 @@ from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
 from drgan_lib.runs import chapter, execute
 from drgan_lib.runs.due import executed_copy, read_pages, stage_status
-from drgan_lib.runs.keys import key_of, page_keys, stage_parts
+from drgan_lib.runs.keys import STAGES, Stage, key_of, page_keys, stage_parts
 from drgan_lib.runs.machine import device, versions
-from drgan_lib.runs.stages import STAGES, Stage
 from drgan_lib.store import point
 
 

@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from skimage.io import imsave
 
 from drgan_lib.files import atomic_path, write_json
-from drgan_lib.samples.sample import Sample
+from drgan_lib.samples.sets import Sample
 
 PARTICLE = {"id": 1, "name": "particle"}
 

@@ -19,8 +19,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from drgan_lib.files import atomic_path
-from drgan_lib.samples.sample import Sample, SampleError
-from drgan_lib.samples.sets import COLUMNS, SampleSet, table_of
+from drgan_lib.samples.sets import COLUMNS, Sample, SampleError, SampleSet, table_of
 
 SHARD = 32  # samples: what an interruption can cost
 OWN = (*COLUMNS, "confidence", "provenance")

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from skimage.color import label2rgb
 
 from drgan_lib.config import SHAPES, Material, MeshSettings
+from drgan_lib.scene.build import ring_light_mesh
 from drgan_lib.scene.layout import Layout, size_distribution
-from drgan_lib.scene.lights import ring_light_mesh
 from drgan_lib.scene.meshes import generate_meshes
 from drgan_lib.scene.panel import START, micrograph
 from drgan_lib.scene.parameters import at_position

@@ -12,8 +12,7 @@ from skimage.segmentation import watershed
 
 from drgan_lib.classes import BACKGROUND, CONTOUR, PARTICLE
 from drgan_lib.samples import SampleSet
-from drgan_lib.segmentation.class_map import ClassMap
-from drgan_lib.segmentation.instances import plain
+from drgan_lib.segmentation.instances import ClassMap, plain
 from drgan_lib.segmentation.segmenter import ClassSegmenter
 
 SMOOTHING_PX = 1.0  # standard deviation of the Gaussian: below the size of any particle, above that of a pixel's noise

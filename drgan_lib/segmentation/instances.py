@@ -1,17 +1,68 @@
-"""From nnU-Net's classes and probabilities to instances."""
+"""What a network says about each pixel, the instances made of it, and how the settings of that are chosen."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
-from drgan_lib.classes import CONTOUR, PARTICLE
-from drgan_lib.segmentation.class_map import ClassMap
+from drgan_lib.classes import CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
+from drgan_lib.segmentation.metrics import match, remove_small
 
+FULL_SCALE = 65535  # probabilities are rounded to 16 bits: finer differences would break ties by noise
 _FOUR, _EIGHT = ndimage.generate_binary_structure(2, 1), ndimage.generate_binary_structure(2, 2)
+LEVELS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95)
+NECKS = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """classes uint8 (0 background, 1 particle, 2 contour), particle and border float32 probabilities, all [h, w].
+
+    `border` is the probability that a pixel is contour or, of networks that learned seams, near a place where two
+    particles meet; there it overlaps with `particle`.
+    """
+
+    classes: np.ndarray
+    particle: np.ndarray
+    border: np.ndarray
+
+    def __post_init__(self):
+        shapes = [array.shape for array in (self.classes, self.particle, self.border)]
+        if len(set(shapes)) > 1 or len(shapes[0]) != 2:
+            raise ValueError(f"expected classes and two probabilities of one shape [h, w], got {shapes}")
+        if self.classes.size and self.classes.max() > max(LABELS.values()):
+            raise ValueError(f"expected the classes {LABELS}, got the class {self.classes.max()}")
+
+    def __getitem__(self, window: tuple[slice, slice]) -> ClassMap:
+        return ClassMap(self.classes[window], self.particle[window], self.border[window])
+
+
+def of_probabilities(probabilities: np.ndarray) -> ClassMap:
+    """The class map of a network's `probabilities`, float [c, h, w] of 3 (`LABELS`) or 5 classes (`SEAM_LABELS`).
+
+    A class and that class at a seam count together. Raises `ValueError` for another number of classes.
+    """
+    if len(probabilities) not in (len(LABELS), len(SEAM_LABELS)):
+        raise ValueError(f"expected probabilities of 3 or 5 classes, got {len(probabilities)}")
+    together, border = probabilities[: len(LABELS)], probabilities[CONTOUR]
+    if len(probabilities) == len(SEAM_LABELS):
+        together = together.copy()
+        together[[PARTICLE, CONTOUR]] += probabilities[[PARTICLE + SEAM, CONTOUR + SEAM]]
+        border = together[CONTOUR] + probabilities[PARTICLE + SEAM]
+    return ClassMap(together.argmax(axis=0).astype(np.uint8), _rounded(together[PARTICLE]), _rounded(border))
+
+
+def _rounded(probability: np.ndarray) -> np.ndarray:
+    return np.round(probability.astype(np.float32).clip(0, 1) * FULL_SCALE) / np.float32(FULL_SCALE)
 
 
 def plain(classes: np.ndarray) -> np.ndarray:
@@ -87,3 +138,48 @@ def _give_back(labels: np.ndarray, contour: np.ndarray) -> np.ndarray:
     largest = np.take_along_axis(neighbours, areas[neighbours].argmax(axis=0)[None], axis=0)[0]
     between = ((neighbours > 0) & (neighbours != largest)).any(axis=0)
     return np.where(contour & between, largest, labels)
+
+
+GRID = tuple(BorderCore(level=level, neck=neck) for neck, level in product(NECKS, LEVELS))  # the simplest first
+
+
+def tune_border_core(
+    maps: Sequence[ClassMap], truths: Sequence[np.ndarray], *, min_area: int
+) -> tuple[BorderCore, pd.DataFrame]:
+    """The settings that count right among those of the highest instance PQ, and a table with a row per setting tried.
+
+    `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
+    background; instances of fewer than `min_area` pixels count on neither side. PQ is the mean over images; settings
+    that are at most one standard error of it below the best are as good (Breiman et al., Classification and
+    Regression Trees, 1984). Of these, the one whose number of particles is nearest to the true one is chosen, since too
+    few are too large ones; of equal ones that with the lowest neck, then the lowest level: it cuts least.
+    The table has the columns `level`, `neck`, `pq`, `standard_error` (0 for one image), `count_ratio` (predicted by
+    true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError` without an image or if there
+    is not one truth per map.
+    """
+    if not maps or len(maps) != len(truths):
+        raise ValueError(f"expected as many truths as class maps, at least one, got {len(maps)} and {len(truths)}")
+    kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
+    table = pd.DataFrame([quality_of(settings, maps, kept, min_area) for settings in GRID])
+    best = table.loc[table["pq"].idxmax()]
+    good = table["pq"] >= best["pq"] - max(best["standard_error"], ROUNDING)
+    wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)
+    chosen = int(wrong.where(good, np.inf).to_numpy().argmin())
+    table["chosen"] = np.arange(len(table)) == chosen
+    return GRID[chosen], table
+
+
+def quality_of(settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int) -> dict:
+    """A row of the table of `tune_border_core`, without `chosen`."""
+    found = [
+        match(truth, remove_small(border_core(class_map, settings), min_area)).detections
+        for class_map, truth in zip(maps, truths, strict=True)
+    ]
+    qualities, count = [image.pq for image in found], sum(image.count_true for image in found)
+    return {
+        "level": settings.level,
+        "neck": settings.neck,
+        "pq": float(np.mean(qualities)),
+        "standard_error": float(np.std(qualities, ddof=1) / len(found) ** 0.5) if len(found) > 1 else 0.0,
+        "count_ratio": sum(image.count_predicted for image in found) / count if count else float("nan"),
+    }

@@ -16,13 +16,12 @@ from drgan_lib.config import Experiment, SegmentationSettings
 from drgan_lib.digest import code_behind
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.samples import SampleSet
-from drgan_lib.segmentation.instances import BorderCore
+from drgan_lib.segmentation.instances import BorderCore, tune_border_core
 from drgan_lib.segmentation.network import Network
 from drgan_lib.segmentation.raw import content, write_raw
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 from drgan_lib.segmentation.training import TRAINERS, run_worker
 from drgan_lib.segmentation.training_set import check, set_aside
-from drgan_lib.segmentation.tune import tune_border_core
 from drgan_lib.store import Store
 
 DATASET = "Dataset001_particles"

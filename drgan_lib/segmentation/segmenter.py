@@ -12,7 +12,7 @@ from drgan_lib.config import Experiment
 from drgan_lib.errors import DrganError
 from drgan_lib.registry import SEGMENTERS
 from drgan_lib.samples import SampleSet
-from drgan_lib.segmentation.class_map import ClassMap
+from drgan_lib.segmentation.instances import ClassMap
 from drgan_lib.store import Store
 
 Rule = Callable[[ClassMap], np.ndarray]

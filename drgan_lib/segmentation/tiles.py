@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from drgan_lib.segmentation.class_map import ClassMap
+from drgan_lib.segmentation.instances import ClassMap
 from drgan_lib.segmentation.metrics import match
 
 SIDE_PX = 3072  # windows, overlap included, are at most this wide: 60 bytes a pixel in the network, 200 in thickness

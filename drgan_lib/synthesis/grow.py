@@ -1,4 +1,4 @@
-"""The annotated set in the store: found there, made where it is missing, and grown when more images are asked for."""
+"""The annotated set in the store: found there, made where it is missing, grown when more images are asked for."""
 
 import hashlib
 from collections import Counter
@@ -12,8 +12,9 @@ import numpy as np
 from drgan_lib.config import Experiment, user_files
 from drgan_lib.digest import PACKAGE, code_behind, file_digest
 from drgan_lib.errors import DrganError
-from drgan_lib.files import require_free_space
-from drgan_lib.samples import Sample, SampleSet, missing_ranges, open_samples, write_shard
+from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+from drgan_lib.metric import Metric, write_metrics
+from drgan_lib.samples import Sample, SampleSet, missing_ranges, open_samples, write_coco, write_shard
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.store import Store, point
 from drgan_lib.synthesis.attempt import annotate
@@ -103,3 +104,32 @@ def _make(exp: Experiment, generator, renderer, index: int, rejected: Counter[st
         "view raise layout.n_particles or lower layout.field_margin. Or raise synthesis.max_attempts_per_image, or "
         "lower synthesis.n_images: with these two the next run goes on from the accepted images"
     )
+
+
+def write_summary(samples: SampleSet, folder: Path, exp: Experiment) -> None:
+    """Writes what chapter 04 leaves beside the images of `synthesize`.
+
+    `coco.json` has the instances of all `samples`, `parameters.csv` a row per image, `metrics.json` the share of
+    attempts that were accepted; `acceptance.json` counts them, with the reasons for the others, and stands for a
+    finished set.
+    """
+    write_coco(samples, folder / "coco.json", description=exp.material.title)
+    columns = ["image", "seed", "n_particles", "contrast", "attempts", *exp.material.parameters]
+    table = samples.table().rename(columns={"name": "image"})[columns]
+    with atomic_path(folder / "parameters.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    accepted, attempts = len(samples), int(table["attempts"].sum())
+    needed = f"particles at least {exp.profile.synthesis.min_contrast:.0%} brighter than the background"
+    definition = f"images kept / attempts; kept are images with {needed}"
+    rate = Metric(accepted / attempts, definition, n=attempts, split="synthetic")
+    write_metrics(folder / "metrics.json", {"acceptance_rate": rate})
+    counts = {"accepted": accepted, "attempts": attempts, "rate": rate.value, "rejected": dict(rejections(samples))}
+    write_json(folder / "acceptance.json", counts)
+
+
+def load_synthetic(folder: Path) -> SampleSet:
+    """The annotated set of a folder of results; `FileNotFoundError` if chapter 04 has not finished there."""
+    path = folder / "acceptance.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no finished annotated set in {folder}; run stage 04 (synthesis) first")
+    return open_samples(folder / "samples")[: read_json(path)["accepted"]]

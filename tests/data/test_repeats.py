@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from drgan_lib.data.repeats import Repeats
+from drgan_lib.data.patches import Repeats
 
 
 @pytest.fixture

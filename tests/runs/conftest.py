@@ -11,7 +11,7 @@ import pytest
 
 from drgan_lib.files import read_json
 from drgan_lib.runs import pipeline
-from drgan_lib.runs.stages import STAGES, find_stage
+from drgan_lib.runs.keys import STAGES, find_stage
 
 HEADER = """\
 # ---

@@ -8,7 +8,7 @@ from drgan_lib import cli
 from drgan_lib.files import write_json
 from drgan_lib.runs.chapter import begin, finish, open_chapter, read_record, stands
 from drgan_lib.runs.due import collect_garbage, status
-from drgan_lib.runs.stages import find_stage
+from drgan_lib.runs.keys import find_stage
 
 from .conftest import BODY, HEADER
 

@@ -8,7 +8,7 @@ import pytest
 
 from drgan_lib.config import MATERIALS, REGISTRIES, ConfigError, load_experiment
 from drgan_lib.runs import keys
-from drgan_lib.runs.stages import STAGES
+from drgan_lib.runs.keys import STAGES
 
 TESTED = {"segmentation", "quantification"}
 AFTER_DATA = {"data", "gan", "synthesis"} | TESTED

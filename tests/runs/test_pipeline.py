@@ -15,7 +15,7 @@ from drgan_lib.data import DataError
 from drgan_lib.files import read_json, write_json
 from drgan_lib.runs import pipeline
 from drgan_lib.runs.execute import NotebookFailed
-from drgan_lib.runs.stages import STAGES
+from drgan_lib.runs.keys import STAGES
 from drgan_lib.scene.meshes import MeshError
 
 from .conftest import BODY, HEADER

@@ -6,7 +6,7 @@ import trimesh
 
 from drgan_lib.config import SceneSettings
 from drgan_lib.scene import Renderer, at_position, build
-from drgan_lib.scene.lights import BANDS, Light, ring_bands, ring_light_mesh, sampling_weights, top_light
+from drgan_lib.scene.build import BANDS, Light, ring_bands, ring_light_mesh, sampling_weights, top_light
 from tests.scene.conftest import small_material
 
 SETTINGS = SceneSettings()

@@ -7,8 +7,7 @@ import trimesh
 
 from drgan_lib.config import load_experiment
 from drgan_lib.scene import Layout, Renderer, at_position, liveness, sample_layout
-from drgan_lib.scene.build import SCENE_KEYS
-from drgan_lib.scene.lights import BANDS
+from drgan_lib.scene.build import BANDS, SCENE_KEYS
 from drgan_lib.scene.meshes import normalise
 from drgan_lib.scene.render import gradient_seed
 from tests.scene.conftest import SIZE, pair, small_material

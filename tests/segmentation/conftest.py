@@ -15,8 +15,8 @@ from drgan_lib.config import Experiment, SegmentationSettings, load_experiment
 from drgan_lib.registry import SEGMENTERS, SOURCES, Entry, TrainedEntry
 from drgan_lib.samples import Sample, SampleSet
 from drgan_lib.segmentation import NnUNet, nnunet
-from drgan_lib.segmentation.class_map import ClassMap
 from drgan_lib.segmentation.classical import otsu_watershed
+from drgan_lib.segmentation.instances import ClassMap
 from drgan_lib.segmentation.network import Network
 from drgan_lib.store import Store
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drgan_lib.segmentation.class_map import ClassMap, of_probabilities
+from drgan_lib.segmentation.instances import ClassMap, of_probabilities
 
 
 def test_classes_at_a_seam_count_with_those_they_come_from():

@@ -8,8 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from drgan_lib.classes import three_class
-from drgan_lib.segmentation.class_map import ClassMap
-from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.instances import BorderCore, ClassMap, border_core, plain
 from drgan_lib.segmentation.metrics import score
 
 CLASSES = arrays(np.uint8, (7, 8), elements=st.integers(0, 2))

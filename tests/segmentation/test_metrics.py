@@ -11,8 +11,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import f1_score, jaccard_score
 
 from drgan_lib.segmentation.metrics import DEFINITIONS, coco_ap, match, remove_small, score
-from drgan_lib.segmentation.metrics.boundary import count_outlines
-from drgan_lib.segmentation.metrics.counts import THRESHOLDS, f1
+from drgan_lib.segmentation.metrics.counts import THRESHOLDS, count_outlines, f1
 from tests.segmentation.label_images import LABELS, adversarial_pair, grid, ids, iou_table, no_tie
 
 

@@ -5,10 +5,8 @@ import pytest
 
 from drgan_lib.classes import three_class
 from drgan_lib.segmentation import tune
-from drgan_lib.segmentation.class_map import ClassMap
-from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.instances import GRID, BorderCore, ClassMap, border_core, plain, tune_border_core
 from drgan_lib.segmentation.metrics import score
-from drgan_lib.segmentation.tune import GRID, tune_border_core
 
 
 def squares(contour_probability: float) -> tuple[ClassMap, np.ndarray]:

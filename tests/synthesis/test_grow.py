@@ -114,7 +114,7 @@ def test_settings_of_the_images_name_their_set(stage, make_stage, same, override
 def test_the_code_that_an_image_passes_through_counts(stage):
     code = read_json(stage.place / "identity.json")["code"].keys()
     assert {"gan/networks.py", "scene/build.py", "scene/detector.py", "synthesis/attempt.py"} <= code
-    assert not code & {"synthesis/plots.py", "synthesis/texture.py", "scene/transport.py", "gan/trainer.py"}
+    assert not code & {"synthesis/plots.py", "synthesis/sources.py", "scene/transport.py", "gan/trainer.py"}
 
 
 def test_dark_particles_end_in_a_clear_error_and_what_there_is_is_kept(make_stage, monkeypatch):

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from drgan_lib.config import load_experiment
 from drgan_lib.samples import Sample, SampleSet
 from drgan_lib.synthesis import Origin, SynthesisError, training_samples
-from drgan_lib.synthesis.sources import even_starts
-from drgan_lib.synthesis.texture import bare_support, lay_texture
+from drgan_lib.synthesis.sources import bare_support, even_starts, lay_texture
 
 RNG = np.random.default_rng(0)
 SETTINGS = {"patches.size_px": 32, "scene.size_px": 32, "segmentation.stages": 3}

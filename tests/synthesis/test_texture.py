@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drgan_lib.synthesis import texture
-from drgan_lib.synthesis.texture import bare_support, lay_texture, random_field
+from drgan_lib.synthesis.sources import bare_support, lay_texture, random_field
 
 
 def drawn(seed: int = 0) -> np.random.Generator:

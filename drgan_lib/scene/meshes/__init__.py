@@ -10,8 +10,6 @@ Sharp edges are rounded by a few narrow faces, not split: the mesh stays closed,
 flat face up to its rim (see `polyhedra`).
 """
 
-from drgan_lib.scene.meshes.convention import MeshError, convex_parts, meshes_digest, normalise, shaded
-from drgan_lib.scene.meshes.files import import_meshes, read_mesh, read_meshes
-from drgan_lib.scene.meshes.make import generate_meshes, make_meshes, write_meshes
-from drgan_lib.scene.meshes.measures import as_elongated, differences, self_intersections, thickness, variety
-from drgan_lib.scene.meshes.mend import repair
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

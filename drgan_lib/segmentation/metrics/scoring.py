@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drgan_lib.registry import METRICS
-from drgan_lib.segmentation.metrics.boundary import TOLERANCE_PX, count_outlines
-from drgan_lib.segmentation.metrics.counts import Counts
+from drgan_lib.segmentation.metrics.counts import TOLERANCE_PX, Counts, count_outlines
 from drgan_lib.segmentation.metrics.instance import count_jaccard, match, remove_small
 
 _BOTH = (

@@ -1,0 +1,8 @@
+from .compare import compare_models, quantify
+from .distributions import Counting, Distribution, counted, distribution
+from .images import open_images
+from .measure import MeasureError, measure_images
+from .measurement import Measurement, read_table, write_table
+from .particles import feret_diameters, measure_particles, pool
+from .plots import plot_distribution, plot_particles, plot_thickness
+from .thickness import Thickness, local_thickness
