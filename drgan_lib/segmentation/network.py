@@ -1,22 +1,21 @@
 """A trained network of nnU-Net, in this process: from an image to classes and instances, all in memory."""
 
-import io
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from drgan_lib.classes import SEAM_LABELS
 from drgan_lib.digest import digest, file_digest
 from drgan_lib.files import read_json
 from drgan_lib.hardware import has_bfloat16
-from drgan_lib.segmentation.class_map import ClassMap, of_probabilities
-from drgan_lib.segmentation.instances import BorderCore, border_core, plain
+from drgan_lib.segmentation.instances import BorderCore, ClassMap, border_core, of_probabilities, plain
 from drgan_lib.segmentation.segmenter import ClassSegmenter, Rule, SegmentationError
 from drgan_lib.segmentation.tiles import apply_windows, label_windows
 
@@ -81,7 +80,7 @@ class Network(ClassSegmenter):
         an empty part on its own would be stretched until its noise looks like particles. Large images are segmented in
         windows, so that memory stays bounded, some 60 bytes per pixel of a window.
         """
-        _, zscore, patch_px = self._loaded
+        _, zscore, patch = self._loaded
         pixels = np.round(image * FULL_SCALE).astype(np.float32)
         inside = np.pad(pixels, MIRROR_PX, mode="symmetric")
         inside = inside[_not_black(inside)]
@@ -92,24 +91,24 @@ class Network(ClassSegmenter):
             found = of_probabilities(self._probabilities(part, origin, max(scale, SMALLEST_SCALE)))
             return np.stack([found.classes, found.particle, found.border])
 
-        classes, particle, border = apply_windows(pixels, classes, overlap_px=max(OVERLAP_PX, patch_px))
+        classes, particle, border = apply_windows(pixels, classes, overlap_px=max(OVERLAP_PX, *patch))
         return ClassMap(classes.astype(np.uint8), particle, border)
 
     def _probabilities(self, pixels: np.ndarray, origin: np.float32, scale: np.float32) -> np.ndarray:
         """Probabilities float32 [c, h, w]; what is black outside of a box that holds all the rest is background."""
-        predictor, _, patch_px = self._loaded
+        nets, _, patch = self._loaded
         height, width = pixels.shape
-        to_patch = [(0, max(0, patch_px - n)) for n in pixels.shape]  # nnU-Net would fill it up with gray
+        to_patch = [(0, max(0, max(patch) - n)) for n in pixels.shape]  # nnU-Net would fill it up with gray
         padded = np.pad(np.pad(pixels, to_patch, mode="symmetric"), MIRROR_PX, mode="symmetric")
         box = _not_black(padded)
         data = padded[box] - origin
         data /= scale
-        bfloat16 = predictor.device.type == "cpu" and not predictor.use_mirroring and has_bfloat16(predictor.device)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-            logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(data)[None, None])
+        short = [(0, max(0, n - m)) for n, m in zip(patch, data.shape, strict=True)]
+        logits = sliding_window(nets, torch.from_numpy(np.pad(data, short)), patch, compact=self._compact)
+        logits = logits[:, : data.shape[0], : data.shape[1]]
         probabilities = np.zeros((len(logits), *padded.shape), np.float32)
         probabilities[0] = 1
-        probabilities[:, *box] = torch.softmax(logits[:, 0].float(), 0).numpy()
+        probabilities[:, *box] = torch.softmax(logits.float(), 0).numpy()
         return probabilities[:, MIRROR_PX : MIRROR_PX + height, MIRROR_PX : MIRROR_PX + width]
 
     def _checkpoints(self) -> dict[str, dict[str, Any]]:
@@ -125,40 +124,69 @@ class Network(ClassSegmenter):
                 for path in found
             }
 
+    @property
+    def _compact(self) -> bool:
+        return any(self.folder.glob("nnUNet_results/*/Compact*"))
+
     @cached_property
-    def _loaded(self) -> tuple[Any, bool, int]:
-        """nnU-Net's predictor, whether gray levels become z-scores, and the side of a patch."""
-        # Imported late: it takes seconds. The trainers, which would set Matplotlib's backend, are not imported.
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    def _loaded(self) -> tuple[list[nn.Module], bool, tuple[int, int]]:
+        """The network of each fold, whether gray levels become z-scores, and height and width of a patch."""
+        # Imported late: it takes seconds.
         from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-        from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
         folds = list(self._checkpoints().values())
         (place,) = self.folder.glob("nnUNet_results/*/*")
-        about, plans, dataset = (
-            folds[0],
-            PlansManager(read_json(place / "plans.json")),
-            read_json(place / "dataset.json"),
-        )
-        configuration = plans.get_configuration(about["init_args"]["configuration"])
-        network = get_network_from_plans(
-            configuration.network_arch_class_name,
-            configuration.network_arch_init_kwargs,
-            configuration.network_arch_init_kwargs_req_import,
-            input_channels=1,
-            output_channels=plans.get_label_manager(dataset).num_segmentation_heads,
-            allow_init=False,
-            deep_supervision=False,
-        )
-        device, compact = torch.device("cuda" if torch.cuda.is_available() else "cpu"), place.name.startswith("Compact")
-        with redirect_stdout(io.StringIO()):  # on what it does not do without a GPU
-            predictor = nnUNetPredictor(
-                COMPACT_STEP if compact else STEP, use_mirroring=not compact, device=device, allow_tqdm=False
+        plans, dataset = read_json(place / "plans.json")["configurations"], read_json(place / "dataset.json")
+        plan = plans[folds[0]["init_args"]["configuration"]]
+        plan = plans.get(plan.get("inherits_from"), {}) | plan
+        design, networks = plan["architecture"], []
+        for fold in folds:
+            network = get_network_from_plans(
+                design["network_class_name"],
+                design["arch_kwargs"],
+                design["_kw_requires_import"],
+                input_channels=1,
+                output_channels=len(dataset["labels"]),
+                allow_init=False,
+                deep_supervision=False,
             )
-        weights, axes = [fold["network_weights"] for fold in folds], about["inference_allowed_mirroring_axes"]
-        predictor.manual_initialization(network, plans, configuration, weights, dataset, about["trainer_name"], axes)
-        zscore = configuration.normalization_schemes == ["ZScoreNormalization"]
-        return predictor, zscore, max(configuration.patch_size)
+            network.load_state_dict(fold["network_weights"])
+            networks.append(network.eval().to("cuda" if torch.cuda.is_available() else "cpu"))
+        return networks, plan["normalization_schemes"] == ["ZScoreNormalization"], tuple(plan["patch_size"])
+
+
+@torch.inference_mode()
+def sliding_window(networks: Sequence[nn.Module], data: Tensor, patch: tuple[int, int], *, compact: bool) -> Tensor:
+    """Logits [c, h, w] of normalised gray levels, float32 [h, w], no smaller than `patch`: mean of the `networks`.
+
+    As nnU-Net's predictor: tiles of the size of a patch, with Gaussian weights, each the mean of its mirrored copies;
+    `compact` networks see no copies, and longer steps. (The predictor itself takes ten seconds to import.)
+    """
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+
+    device = next(networks[0].parameters()).device
+    weight = compute_gaussian(patch, value_scaling_factor=10, device=device)
+    places = product(*compute_steps_for_sliding_window(data.shape, patch, COMPACT_STEP if compact else STEP))
+    windows = [np.s_[row : row + patch[0], column : column + patch[1]] for row, column in places]
+    mirrored = [()] if compact else [(), (2,), (3,), (2, 3)]
+    bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
+    kind = torch.bfloat16 if device.type == "cpu" else torch.float16
+    of_networks = []
+    with torch.autocast(device.type, dtype=kind, enabled=bfloat16 or device.type == "cuda"):
+        for network in networks:
+            logits, total = None, torch.zeros(data.shape, dtype=torch.half, device=device)
+            for window in windows:
+                tile = data[window][None, None].to(device)
+                found = network(tile)
+                for axes in mirrored[1:]:
+                    found += torch.flip(network(torch.flip(tile, axes)), axes)
+                found = found[0].div_(len(mirrored)).mul_(weight)
+                if logits is None:
+                    logits = torch.zeros((len(found), *data.shape), dtype=torch.half, device=device)
+                logits[:, *window] += found
+                total[window] += weight
+            of_networks.append((logits / total).cpu())
+    return sum(of_networks[1:], start=of_networks[0]) / len(of_networks)
 
 
 def _not_black(image: np.ndarray) -> tuple[slice, slice]:

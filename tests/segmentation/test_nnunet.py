@@ -12,10 +12,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from drgan_lib.config import SegmentationSettings, load_experiment
 from drgan_lib.files import read_json
+from drgan_lib.hardware import has_bfloat16
 from drgan_lib.samples import Sample, SampleSet
 from drgan_lib.segmentation import NnUNet, SegmentationError, plain, score
 from drgan_lib.segmentation import network as prediction
@@ -23,7 +25,7 @@ from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.nnunet import request_of
 from drgan_lib.segmentation.tiles import apply_windows
 from drgan_lib.segmentation.trainers.compact import AtomicTrainer, CompactTrainer
-from drgan_lib.segmentation.training import Reporter, run_worker
+from drgan_lib.segmentation.training import TRAINERS, Reporter, run_worker
 from drgan_lib.store import Store
 from tests.segmentation.conftest import micrographs
 
@@ -71,7 +73,7 @@ def test_the_code_that_trains_is_part_of_the_name_of_a_network(fit, calls):
     code = read_json(fit().folder.parent / "identity.json")["code"].keys()
     assert {f"segmentation/{name}.py" for name in ("worker", "raw", "trainers/compact")} <= code
     assert "classes.py" in code
-    assert not code & {"segmentation/network.py", "segmentation/plots.py", "segmentation/tune.py"}
+    assert not code & {"segmentation/network.py", "segmentation/plots.py", "segmentation/instances.py"}
 
 
 def test_more_iterations_go_on_from_the_longest_shorter_training(fit, calls):
@@ -172,6 +174,7 @@ def test_progress_is_a_few_lines():
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("trained")
 def test_an_interrupted_training_resumes_and_learns(trained):
     assert not [line for line in trained.lines if "epoch 1/3" in line]
     assert [line for line in trained.lines if "epoch 3/3" in line]
@@ -186,6 +189,7 @@ def test_an_interrupted_training_resumes_and_learns(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("trained")
 def test_it_predicts_in_this_process_quietly_and_is_loaded_once(trained, capsys, monkeypatch):
     backend = matplotlib.get_backend()
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
@@ -205,6 +209,7 @@ def test_it_predicts_in_this_process_quietly_and_is_loaded_once(trained, capsys,
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("trained")
 def test_gray_levels_are_those_of_the_whole_image_but_for_black_margins(trained):
     (sample,) = micrographs(1, 96, n_discs=12, seed=6)
     found = trained.class_map(sample.image)
@@ -217,6 +222,7 @@ def test_gray_levels_are_those_of_the_whole_image_but_for_black_margins(trained)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("trained")
 def test_large_images_in_windows_come_out_as_a_whole(trained, monkeypatch):
     """Also an empty window, which on its own would be stretched until its noise looks like particles."""
     (left,) = micrographs(1, 160, n_discs=25, seed=7)
@@ -231,6 +237,7 @@ def test_large_images_in_windows_come_out_as_a_whole(trained, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("trained")
 def test_more_iterations_go_on_from_the_checkpoint_that_is_there(trained):
     """110 iterations end 10 into the third epoch, which goes on there."""
     settings = trained.settings.model_copy(update={"iterations": 130})
@@ -246,3 +253,26 @@ def test_more_iterations_go_on_from_the_checkpoint_that_is_there(trained):
     assert grown.identity != trained.identity
     sample = SampleSet.of(micrographs(1, 80, n_discs=8, seed=5))[0]
     assert score(sample.instances, plain(grown.class_map(sample.image).classes))["dsc"] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("trained")
+@pytest.mark.parametrize("compact", [True, False])
+def test_tiles_are_put_together_as_nnu_net_does(trained, monkeypatch, compact):
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    monkeypatch.setenv("nnUNet_extTrainer", str(TRAINERS))
+    predictor = nnUNetPredictor(
+        prediction.COMPACT_STEP if compact else prediction.STEP,
+        use_mirroring=not compact,
+        device=torch.device("cpu"),
+        allow_tqdm=False,
+    )
+    (place,) = trained.folder.glob("nnUNet_results/*/*")
+    predictor.initialize_from_trained_model_folder(str(place), ("all",), "checkpoint_final.pth")
+    gray = torch.randn(70, 45, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=compact and has_bfloat16(torch.device("cpu"))):
+        expected = predictor.predict_logits_from_preprocessed_data(gray[None, None])[:, 0]
+    found = prediction.sliding_window([predictor.network.eval()], gray, (32, 32), compact=compact)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
