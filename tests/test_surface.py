@@ -31,7 +31,7 @@ def test_every_public_name_is_there():
     for name in drgan.__all__:
         assert getattr(drgan, name) is not None
         assert name in dir(drgan)
-    with pytest.raises(AttributeError, match="no attribute 'gold'"):
+    with pytest.raises(AttributeError, match="gold"):
         _ = drgan.gold
 
 
@@ -46,7 +46,7 @@ def test_all_errors_have_one_base():
     errors = {
         value
         for name in PACKAGES
-        for value in vars(import_module(name)).values()
+        for value in (getattr(import_module(name), public) for public in dir(import_module(name)))
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith("drgan_lib")
     }
     assert len(errors) >= 6

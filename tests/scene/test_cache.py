@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from drgan_lib.config import ROOT
-from drgan_lib.scene import BasisCache, TransportRenderer, at_position, cache, sample_layout
+from drgan_lib.scene import BasisCache, TransportRenderer, at_position, sample_layout
+from drgan_lib.scene import transport as cache
 from drgan_lib.scene.trace import Basis
 from tests.scene.conftest import made_basis, small_material
 

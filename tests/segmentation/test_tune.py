@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from drgan_lib.classes import three_class
-from drgan_lib.segmentation import tune
+from drgan_lib.segmentation import instances
 from drgan_lib.segmentation.instances import GRID, BorderCore, ClassMap, border_core, plain, tune_border_core
 from drgan_lib.segmentation.metrics import score
 
@@ -51,8 +51,8 @@ def test_of_settings_as_good_as_the_best_the_right_number_counts(monkeypatch):
         {"pq": 0.76, "standard_error": 0.05, "count_ratio": 1.2},
     ]
     rows.append({"pq": 0.74, "standard_error": 0.05, "count_ratio": 1.0})
-    monkeypatch.setattr(tune, "GRID", grid)
-    monkeypatch.setattr(tune, "quality_of", lambda settings, *_: rows[grid.index(settings)])
+    monkeypatch.setattr(instances, "GRID", grid)
+    monkeypatch.setattr(instances, "quality_of", lambda settings, *_: rows[grid.index(settings)])
     assert tune_border_core(*zip(squares(0.2), strict=True), min_area=5)[0] == grid[1]
 
 

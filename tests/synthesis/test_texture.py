@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drgan_lib.synthesis import texture
+from drgan_lib.synthesis import sources
 from drgan_lib.synthesis.sources import bare_support, lay_texture, random_field
 
 
@@ -18,7 +18,7 @@ def drawn(seed: int = 0) -> np.random.Generator:
 @pytest.mark.parametrize("length_px", [1.0, 3.0, 8.0])
 def test_a_field_has_the_correlation_of_filtered_white_noise(monkeypatch, length_px):
     """White noise under a Gaussian of length s is correlated by exp(-d^2 / (4 s^2))."""
-    monkeypatch.setattr(texture, "ELONGATION", (1.0, 1.0))
+    monkeypatch.setattr(sources, "ELONGATION", (1.0, 1.0))
     fields = [random_field((128, 160), length_px, generator=drawn(k)) for k in range(40)]
     for field in fields:
         assert field.mean() == pytest.approx(0, abs=1e-9)
@@ -31,7 +31,7 @@ def test_a_field_has_the_correlation_of_filtered_white_noise(monkeypatch, length
 
 
 def test_an_elongated_field_is_longer_one_way(monkeypatch):
-    monkeypatch.setattr(texture, "ELONGATION", (4.0, 4.0))
+    monkeypatch.setattr(sources, "ELONGATION", (4.0, 4.0))
     field = random_field((256, 256), 2.0, generator=drawn())
     spectrum = np.abs(np.fft.fft2(field)) ** 2
     v, u = np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256)[None]
