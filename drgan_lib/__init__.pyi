@@ -10,5 +10,5 @@ from .samples import Sample, SampleSet, open_samples, write_coco, write_png, wri
 from .scene.simulate import Renderer, sample_layout
 from .segmentation import Segmenter, load_model, score
 from .store import Store
-from .suggest import suggest
+from .suggest import suggest_material
 from .synthesis import synthesize

@@ -197,7 +197,7 @@ def _material_row(material: config.Material) -> tuple[str, ...]:
 def _suggest(arguments: argparse.Namespace) -> None:
     from drgan_lib.runs.report import aligned
     from drgan_lib.sources import dataset_folder
-    from drgan_lib.suggest import COLUMNS, default_name, suggest
+    from drgan_lib.suggest import COLUMNS, default_name, suggest_material
 
     folder, known = Path(arguments.folder), {}
     changes = {"sample_rows": arguments.sample_rows, "pixel_size_nm": arguments.pixel_size_nm}
@@ -214,7 +214,7 @@ def _suggest(arguments: argparse.Namespace) -> None:
     else:
         names = ", ".join(config.materials())
         raise config.ConfigError(f"{folder}: expected a folder of micrographs, or one of {names}")
-    found = suggest(
+    found = suggest_material(
         dataset, folder, arguments.shape, name=arguments.name or name, out=arguments.out, seed=arguments.seed, **known
     )
     print(f"\n{aligned(COLUMNS, found.table)}")

@@ -43,7 +43,7 @@ class Suggestion:
     figure: Path
 
 
-def suggest(
+def suggest_material(
     dataset: DatasetSettings,
     folder: str | Path | Callable[[], Path],
     shape: str,

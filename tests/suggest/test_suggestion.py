@@ -12,7 +12,16 @@ from skimage.io import imread
 from drgan_lib import cli
 from drgan_lib.config import ConfigError, DatasetSettings, PatchSettings, load_experiment
 from drgan_lib.data import DataError, detect_particles
-from drgan_lib.suggest import SuggestError, Views, Window, default_name, observe, propose, suggest, visible_sizes
+from drgan_lib.suggest import (
+    SuggestError,
+    Views,
+    Window,
+    default_name,
+    observe,
+    propose,
+    suggest_material,
+    visible_sizes,
+)
 from drgan_lib.suggest.lookalike import Lookalikes
 from drgan_lib.suggest.write import rounded_up
 from tests.scene.conftest import small_material
@@ -24,7 +33,7 @@ SMALL = PatchSettings(size_px=128)
 def propose_discs(dataset, out):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drgan_lib.suggest.proposal.RENDERS", (3, 5))
-        return suggest(dataset, dataset.path, "sphere", name="discs", out=out, patches=SMALL, log=len)
+        return suggest_material(dataset, dataset.path, "sphere", name="discs", out=out, patches=SMALL, log=len)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +68,7 @@ def test_intervals_hold_the_estimates_and_every_row_has_a_setting(made):
 def test_nothing_is_overwritten(made, dataset):
     before = made.path.read_bytes()
     with pytest.raises(SuggestError, match="not overwritten"):
-        suggest(dataset, dataset.path, "sphere", name="discs", out=made.path)
+        suggest_material(dataset, dataset.path, "sphere", name="discs", out=made.path)
     assert made.path.read_bytes() == before
 
 
@@ -99,7 +108,7 @@ def test_names_are_made_from_folders(text, name):
 
 def test_an_unknown_shape_is_refused(dataset):
     with pytest.raises(ConfigError, match="unknown shape 'banana'; expected one of cube"):
-        suggest(dataset, dataset.path, "banana", name="x")
+        suggest_material(dataset, dataset.path, "banana", name="x")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +166,7 @@ def test_black_and_empty_and_unreadable_folders_are_refused(tmp_path):
     def ask(pixels):
         for k, image in enumerate(pixels):
             tifffile.imwrite(tmp_path / f"{k}.tif", image.astype(np.uint8))
-        suggest(DatasetSettings(path=tmp_path), tmp_path, "cube", name="x", out=tmp_path / "x.yaml", log=len)
+        suggest_material(DatasetSettings(path=tmp_path), tmp_path, "cube", name="x", out=tmp_path / "x.yaml", log=len)
 
     with pytest.raises(DataError, match="expected at least 2 images"):
         ask([])
@@ -189,7 +198,7 @@ def test_the_command_hands_on_its_options(folder, capsys, monkeypatch, tmp_path)
         settings.update(others, dataset=dataset, where=where, shape=shape)
         raise SuggestError("stop")
 
-    monkeypatch.setattr("drgan_lib.suggest.suggest", stand_in)
+    monkeypatch.setattr("drgan_lib.suggest.suggest_material", stand_in)
     words = ["--shape", "cube", "--sample-rows", "200", "--pixel-size-nm", "3"]
     assert cli.main(["suggest", str(folder), *words]) == 2
     assert settings["dataset"] == DatasetSettings(path=folder, sample_rows=200, pixel_size_nm=3.0)
