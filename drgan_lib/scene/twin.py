@@ -8,8 +8,11 @@ taken from the same height, so that particles far from the middle are seen more 
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,9 @@ from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.microscope import dirt, draw_conditions, expose
 from drgan_lib.scene.render import Renderer
+
+LEAST_JOBS = 5  # micrographs per process: each takes ten seconds to start
+_camera: "Camera"
 
 
 def twin_material(material: Material) -> Material:
@@ -125,22 +131,24 @@ def make_twin(material: Material, folder: Path) -> Path:
     except (ConfigError, LayoutError) as error:
         # Numbers and clusters stand in the section `twin`.
         raise type(error)(f"the twin of {material.name}: {error} (here as twin.n_particles, twin.clusters)") from None
-    camera = Camera(material, meshes)
-    rows = []
+    waiting = [k for k in range(len(truth)) if not all(path.is_file() for path in _files(folder, k).values())]
+    jobs = [(folder, k, layouts[k], truth.iloc[k].to_dict()) for k in waiting]
+    n_processes = min(os.cpu_count() or 1, len(jobs) // LEAST_JOBS)
     with ExitStack() as after:
-        # On a CPU, samples are added up in the same order every time only by a single thread.
-        after.callback(dr.set_thread_count, dr.thread_count())
-        dr.set_thread_count(1)
-        for k, layout in enumerate(tqdm(layouts, desc=f"rendering the twin of {material.name}", unit="image")):
-            paths = {"image": folder / f"images/twin_{k:03d}.tif", "instances": folder / f"masks/twin_{k:03d}.tif"}
-            if not all(path.is_file() for path in paths.values()):
-                for path, array in zip(paths.values(), camera.shoot(layout, truth.iloc[k], k=k), strict=True):
-                    with atomic_path(path) as temporary:
-                        tifffile.imwrite(temporary, array, compression="zlib")
-            for kind, path in paths.items():
-                checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-                name = path.relative_to(folder).as_posix()
-                rows.append((name, kind, truth["split"].iloc[k], path.stat().st_size, checksum, ""))
+        if n_processes > 1:
+            pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _open_camera, (material, meshes))
+            taken = after.enter_context(pool).map(_take, jobs)
+        else:
+            after.callback(dr.set_thread_count, dr.thread_count())
+            _open_camera(material, meshes)
+            taken = map(_take, jobs)
+        for _ in tqdm(taken, desc=f"rendering the twin of {material.name}", unit="image", total=len(jobs)):
+            pass
+    rows = []
+    for k, split in enumerate(truth["split"]):
+        for kind, path in _files(folder, k).items():
+            checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+            rows.append((path.relative_to(folder).as_posix(), kind, split, path.stat().st_size, checksum, ""))
     with atomic_path(folder / "truth.csv") as temporary:
         truth.to_csv(temporary, index=False)
     ranges = twin.model_dump(mode="json", include={"seed", "blur_px", "dose", "line_noise", "specks"})
@@ -149,6 +157,26 @@ def make_twin(material: Material, folder: Path) -> Path:
         table = pd.DataFrame(rows, columns=["path", "kind", "split", "bytes", "sha256", "url"])
         table.to_csv(temporary, sep="\t", index=False)
     return folder
+
+
+def _open_camera(material: Material, meshes: list[trimesh.Trimesh]) -> None:
+    """Makes the camera of this process, which has a single thread: only so are samples added up in a fixed order."""
+    global _camera
+    dr.set_thread_count(1)
+    _camera = Camera(material, meshes)
+
+
+def _take(job: tuple[Path, int, Layout, dict[str, float]]) -> None:
+    """Takes micrograph number k and writes its two files."""
+    folder, k, layout, row = job
+    for path, array in zip(_files(folder, k).values(), _camera.shoot(layout, row, k=k), strict=True):
+        with atomic_path(path) as temporary:
+            tifffile.imwrite(temporary, array, compression="zlib")
+
+
+def _files(folder: Path, k: int) -> dict[str, Path]:
+    """Where the image and the instances of micrograph number k lie."""
+    return {"image": folder / f"images/twin_{k:03d}.tif", "instances": folder / f"masks/twin_{k:03d}.tif"}
 
 
 def _is_complete(folder: Path) -> bool:

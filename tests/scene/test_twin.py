@@ -9,7 +9,7 @@ import trimesh
 from scipy.ndimage import minimum_filter
 
 from drgan_lib.config import ConfigError, load_experiment
-from drgan_lib.scene import make_meshes, sample_layout
+from drgan_lib.scene import make_meshes, sample_layout, twin
 from drgan_lib.scene.build import merge_particles
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.twin import make_twin, recipe, true_parameters, twin_material
@@ -87,6 +87,13 @@ def test_what_an_interruption_left_does_not_look_complete_and_is_gone_on_with(ma
     folder = make_twin(tiny(), tmp_path)
     assert len(taken) == 3, "the first micrograph was taken once"
     assert content(folder) == content(made), "the same settings give the same bytes"
+
+
+def test_several_processes_take_the_same_micrographs(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(twin.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(twin, "LEAST_JOBS", 1)
+    monkeypatch.setattr(twin, "Camera", None)  # that of this process
+    assert content(make_twin(tiny(), tmp_path)) == content(made)
 
 
 def test_a_complete_twin_is_not_made_again_and_a_damaged_one_is(made, tmp_path, monkeypatch):
