@@ -1,5 +1,6 @@
 """The files of a dataset, which of them are for training and which for testing, and the micrographs in them."""
 
+import warnings
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,9 @@ def open_micrographs(
                     f"image has {height} x {width} px; correct the rectangle"
                 )
         instances = read_mask(folder / mask, sample_rows=settings.sample_rows) if masks and mask else None
+        bar_rows = sample.provenance.get("bar_rows", 0)
+        if instances is not None and bar_rows and len(instances) == height + bar_rows:
+            instances = instances[:height]
         if instances is not None and instances.shape != (height, width):
             raise DataError(
                 f"{folder / mask}: expected a mask of the shape {(height, width)} of {path.name}, got "
@@ -114,7 +118,24 @@ def dataset_files(settings: DatasetSettings, folder: str | Path) -> pd.DataFrame
                     "folder; rename one of them, or remove it if it is a copy"
                 )
             rows[name] = name, split, image, masks.get(name), boxes.get((folder / image).absolute(), ())
+    _tell_of_strays(folder, set(rows), {row[3] for row in rows.values()} - {None})
     return pd.DataFrame(list(rows.values()), columns=["name", "split", "image", "mask", "overlays"], dtype=object)
+
+
+def _tell_of_strays(folder: Path, names: set[str], used: set[str]) -> None:
+    """Warns of files in `folder`/masks that go with no image; `DataError` if none of them does."""
+    there = sorted(p for p in (folder / "masks").glob("*") if p.is_file() and not p.name.startswith("."))
+    strays = [path.name for path in there if path.relative_to(folder).as_posix() not in used]
+    if (folder / "registry.tsv").is_file() or not strays:
+        return
+    said = (
+        f"{folder / 'masks'} holds {len(there)} files, of which {len(strays)} go with no image (first: {strays[0]}); "
+        f"masks have the name of their image, as {min(names)}.tif or {min(names)}_m.png, and end in "
+        f"{', '.join(SUFFIXES)}; rename or convert them"
+    )
+    if len(strays) == len(there):
+        raise DataError(said)
+    warnings.warn(said, stacklevel=2)
 
 
 def _files_of(folder: Path) -> pd.DataFrame:

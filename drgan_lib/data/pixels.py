@@ -1,7 +1,11 @@
-"""What TIFF and PNG files store: pixels of one channel, and the pixel size that a microscope wrote into its tags."""
+"""What TIFF and PNG files store: the gray values of the one full image in them, as they are."""
 
+import math
+import re
 import struct
 import zlib
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,106 +13,148 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
+from drgan_lib.data.metadata import Metadata, read_metadata
 from drgan_lib.errors import DrganError
 
 SUFFIXES = (".tif", ".tiff", ".png")
-UNITS_NM = {"pm": 1e-3, "nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "mm": 1e6, "m": 1e9}
-ZEISS_DISPLAY_PX = 1024  # columns of the screen that Zeiss gives the pixel size of, but for that of the image
-_BROKEN = (OSError, ValueError, KeyError, IndexError, struct.error, zlib.error, SyntaxError, RuntimeError)
+NOTHING_KNOWN = Metadata()
+REDUCED, MASK = 1, 4  # bits of the tag NewSubfileType: a thumbnail, a transparency mask
+LARGEST_PX = 10**9
+MANY = 16  # pages to look at: the chain of a damaged file may be a circle
+MOST_PACKED = 2000  # no compression of TIFF packs more into a byte
+TURNED = 5  # from this Orientation on rows and columns are exchanged
+_CUT = (struct.error, zlib.error, EOFError, IndexError)
+_DAMAGE = re.compile("truncated|broken|corrupt|bytes|header=b''")
 
 
 class DataError(DrganError, ValueError):
     """Images that cannot be used; the message names the file, what was expected, and what to do."""
 
 
-def read_pixels(path: Path, *, palette: bool = True) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """Stored pixels [h, w] of a file, and the width and height of one in nm, if it tells.
+@dataclass(frozen=True)
+class Pixels:
+    """Values [h, w] of a file with up to `bits` each; with `white_is_zero` the largest is black. And its metadata."""
 
-    Palettes that are a gray ramp are resolved unless `palette` is False; three equal channels are one. Raises
-    `DataError` for all that is not one whole gray image.
+    values: np.ndarray
+    bits: int
+    white_is_zero: bool = False
+    from_imagej: bool = False
+    metadata: Metadata = NOTHING_KNOWN
+
+
+def read_pixels(path: Path, *, palette: bool = True) -> Pixels:
+    """The stored image of a file, turned as its Orientation says.
+
+    Thumbnails are passed over. Gray palettes are resolved unless `palette` is False; three equal channels are one.
+    Raises `DataError` for all that is not one whole gray image.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path, or fetch the dataset again")
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
     try:
-        pixels, size_nm = (_read_png if path.suffix.lower() == ".png" else _read_tiff)(path, palette)
-        return _single_channel(pixels, path), size_nm
+        return (_read_png if path.suffix.lower() == ".png" else _read_tiff)(path, palette)
     except DataError:
         raise
-    except _BROKEN as error:
+    except Exception as error:  # whatever a decoder stumbles over in a damaged file
+        cut = isinstance(error, _CUT) or _DAMAGE.search(str(error))
+        why = "it seems truncated or damaged; delete it and fetch it again, or export it again"
         raise DataError(
-            f"{path}: cannot be read as an image, it seems truncated or damaged ({error}); delete it and "
-            "fetch it again, or export it again"
+            f"{path}: cannot be read as an image ({' '.join(str(error).split()):.200}); "
+            f"{why if cut else 'expected a plain 8- or 16-bit gray TIFF or PNG; export it as one'}"
         ) from error
 
 
-def _read_png(path: Path, palette: bool) -> tuple[np.ndarray, None]:
+def _read_png(path: Path, palette: bool) -> Pixels:
     with Image.open(path) as image:
         if "A" in image.getbands() or "transparency" in image.info:
             raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
-        pixels = np.asarray(image)
+        if getattr(image, "n_frames", 1) > 1:
+            raise DataError(f"{path}: expected one image, got an animation of {image.n_frames}; save one of them")
+        values = np.asarray(image)
         if image.mode == "P" and palette:
-            colours = np.reshape(image.getpalette("RGB"), (-1, 3))
-            pixels = _resolve_palette(pixels, colours.T, path)
-    return pixels, None
+            values = _resolve_palette(values, np.reshape(image.getpalette("RGB"), (-1, 3)).T, path)
+        values = _single_channel(values, path)
+        return Pixels(values, 1 if values.dtype == bool else 8 * values.dtype.itemsize)
 
 
-def _read_tiff(path: Path, palette: bool) -> tuple[np.ndarray, tuple[float, float] | None]:
+def _read_tiff(path: Path, palette: bool) -> Pixels:
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
-        if len(tiff.series[0].shape) > 2 and len(tiff.series[0].pages) > 1:
-            raise DataError(
-                f"{path}: expected one image, got a stack of shape {tiff.series[0].shape}; save its images one by one"
-            )
-        ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
-        if (expected := max(ends, default=0)) > (n_bytes := path.stat().st_size):  # tifffile would fill up with zeros
-            raise ValueError(f"expected at least {expected} bytes, got {n_bytes}")
-        pixels = page.asarray()
+        page = _full_page(tiff, path)
+        _require_whole(page, path)
+        values, inverted = page.asarray(), page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
         if page.extrasamples:
             raise DataError(f"{path}: expected a gray image, got an alpha channel; remove the transparency")
+        if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+            raise DataError(f"{path}: expected a gray image, got the inks of a print (CMYK); save it in gray")
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and palette:
-            pixels = _resolve_palette(pixels, page.colormap.astype(np.int64) // 257, path)
-        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            pixels = np.iinfo(pixels.dtype).max - pixels if pixels.dtype != bool else ~pixels
-        return pixels, _pixel_size_nm(tiff)
+            values = _resolve_palette(values, page.colormap.astype(np.int64) // 257, path)
+        if inverted and np.issubdtype(values.dtype, np.floating):
+            raise DataError(f"{path}: floating-point values of which 0 is white are not read; save it as 16 bit")
+        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and values.ndim == 3:
+            values = np.moveaxis(values, 0, -1)
+        values, metadata = _single_channel(values, path), read_metadata(tiff, page)
+        turn = int(page.tags.valueof("Orientation", 1))
+        if turn >= TURNED:
+            values, metadata = values.T, metadata.turned()
+        if turn in (2, 3, 6, 7):
+            values = values[:, ::-1]
+        if turn in (3, 4, 7, 8):
+            values = values[::-1]
+        return Pixels(values, page.bitspersample, inverted, tiff.is_imagej, metadata)
 
 
-def _pixel_size_nm(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Width and height of a pixel in nm, from Zeiss (one size for both), FEI or ImageJ tags, else None."""
-    zeiss, of_display = tiff.sem_metadata or {}, ZEISS_DISPLAY_PX / tiff.pages[0].imagewidth
-    for key, factor in (("ap_image_pixel_size", 1.0), ("ap_pixel_size", of_display)):
-        entry = zeiss.get(key, ())
-        if len(entry) == 3 and entry[2] in UNITS_NM and entry[1] > 0:
-            return (float(entry[1]) * UNITS_NM[entry[2]] * factor,) * 2
-    if len(zeiss.get("", ())) > 3 and zeiss[""][3] > 0:  # the nameless first block holds SI units
-        return (float(zeiss[""][3]) * 1e9 * of_display,) * 2
-    fei = (tiff.fei_metadata or {}).get("Scan", {})
-    if width := fei.get("PixelWidth"):
-        return float(width) * 1e9, float(fei.get("PixelHeight") or width) * 1e9
-    unit = (tiff.imagej_metadata or {}).get("unit", "").replace("\\u00B5", "µ")
-    along, down = (tiff.pages[0].tags.get(name) for name in ("XResolution", "YResolution"))
-    if unit in UNITS_NM and along is not None and along.value[0] > 0:
-        down = along if down is None or not down.value[0] else down
-        return tuple(tag.value[1] / tag.value[0] * UNITS_NM[unit] for tag in (along, down))
-    return None
+def _full_page(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+    """The only image of a file that is no thumbnail."""
+    pages = [
+        page for page in islice(tiff.pages, MANY) if not int(page.tags.valueof("NewSubfileType", 0)) & (REDUCED | MASK)
+    ]
+    named = tiff.imagej_metadata or {}
+    n_images = max(len(pages), *(int(named.get(key, 1)) for key in ("images", "channels", "slices", "frames")))
+    planes = pages[0].shape[0] if pages and len(pages[0].shape) == 3 and pages[0].samplesperpixel == 1 else 1
+    if len(pages) != 1 or n_images * planes > 1:
+        sizes = " and ".join(sorted({" x ".join(map(str, page.shape)) for page in pages})[:3]) or "no size"
+        got = f"a stack or several of them ({n_images * planes} of {sizes})"
+        raise DataError(f"{path}: expected one image, got {got}; save the one to use")
+    return pages[0]
+
+
+def _require_whole(page: tifffile.TiffPage, path: Path) -> None:
+    """Raises for a page that is cut off, which tifffile would fill up with zeros, and for one beyond all measure."""
+    n_bytes = path.stat().st_size
+    ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+    packed = page.compression != tifffile.COMPRESSION.NONE
+    n_stored = math.prod(page.shape) * page.bitspersample // 8
+    expected = max(0, *ends, n_stored // (MOST_PACKED if packed else 1))
+    if expected > n_bytes:
+        raise EOFError(f"expected at least {expected} bytes, got {n_bytes}")
+    if (n_px := math.prod(page.shape)) > LARGEST_PX:
+        raise DataError(
+            f"{path}: expected at most {LARGEST_PX / 1e6:.0f} megapixels, got {n_px / 1e6:.0f}; cut the image up"
+        )
 
 
 def _resolve_palette(pixels: np.ndarray, colours: np.ndarray, path: Path) -> np.ndarray:
     """Gray levels of a palette image; `colours` [3, n] in 0..255.
 
-    Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every ninth is a colour, the last of them
-    white). The image avoids them, but a pixel that holds one gets the level that its neighbours on the ramp imply.
+    A palette without colours is a table. Microscopes reserve some entries of a gray ramp for overlays (Zeiss: every
+    ninth is a colour, the last of them white). The image avoids them, but a pixel that holds one gets the level that
+    its neighbours on the ramp imply. Colours in a palette that is no ramp are refused where the image uses them.
     """
     index = np.arange(n := colours.shape[1])
-    on_ramp = (colours == colours[0]).all(axis=0)
-    if on_ramp.sum() < 0.75 * n:
-        got = f"{n - on_ramp.sum()} coloured entries of {n}"
+    gray = (colours == colours[0]).all(axis=0)
+    if gray.all():
+        return colours[0].astype(np.uint8)[pixels]
+    levels, on_ramp = colours[0].astype(float), index[gray]
+    smooth = ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
+    kept = np.abs(levels[on_ramp] - smooth) <= 4
+    steps = np.diff(levels[on_ramp[kept]])
+    if gray.sum() < 0.75 * n or not ((steps >= 0).all() or (steps <= 0).all()):
+        if gray[np.unique(pixels)].all():
+            return colours[0].astype(np.uint8)[pixels]
+        got = f"{n - gray.sum()} coloured entries of {n}"
         raise DataError(f"{path}: expected a gray palette, got one with {got}; save it in gray")
-    levels = colours[0].astype(float)
-    gray, smooth = index[on_ramp], ndimage.median_filter(levels[on_ramp], 5, mode="nearest")
-    kept = np.abs(levels[gray] - smooth) <= 4
-    return np.rint(np.interp(index, gray[kept], levels[gray[kept]])).astype(np.uint8)[pixels]
+    return np.rint(np.interp(index, on_ramp[kept], levels[on_ramp[kept]])).astype(np.uint8)[pixels]
 
 
 def _single_channel(pixels: np.ndarray, path: Path) -> np.ndarray:

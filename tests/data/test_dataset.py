@@ -139,14 +139,14 @@ def test_pixel_sizes_of_the_settings_come_before_the_files_and_these_before_the_
 
 def test_masks_are_opened_only_when_they_are_asked_for(tmp_path):
     write(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif")
-    write(tmp_path, "masks/a.tif", level=7, dtype=np.uint16)
+    write(tmp_path, "masks/a.tif", level=0, dtype=np.uint16)
     (tmp_path / "masks/b.tif").write_text("damaged")
     assert [m.instances for m in open_micrographs(SETTINGS, tmp_path)] == [None, None]
     masked = open_micrographs(SETTINGS, tmp_path, masks=True)
-    assert masked[0].instances.tolist() == np.full((8, 8), 7).tolist()
+    assert masked[0].instances.tolist() == np.zeros((8, 8)).tolist()
     with pytest.raises(DataError, match=r"b\.tif: cannot be read"):
         masked[1]
-    write(tmp_path, "masks/b.tif", shape=(8, 9))
+    write(tmp_path, "masks/b.tif", shape=(8, 9), level=0)
     with pytest.raises(DataError, match=r"expected a mask of the shape \(8, 8\) of b\.tif, got \(8, 9\)"):
         masked[1]
 
