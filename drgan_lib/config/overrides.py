@@ -1,9 +1,11 @@
 """What a material's file says, and single settings changed for one run; not yet checked."""
 
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel
 
 from drgan_lib.config.base import MATERIALS, ConfigError
 from drgan_lib.config.layout import LAWS, SHAPES, ShapeSettings
@@ -22,7 +24,8 @@ def materials() -> list[str]:
 def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, Any]:
     """`["gan.epochs=3"]` or `{"gan.epochs": 3}` as a dict; the values of strings are read as YAML.
 
-    Raises `ConfigError` for an item without `=` and for a value that is not valid YAML.
+    Texts and paths are taken as they stand, but for `null`: YAML would read `#` as a comment, `2024` as a number and
+    `no` as false. Raises `ConfigError` for an item without `=` and for a value that is not valid YAML.
     """
     if isinstance(overrides, dict):
         return overrides
@@ -31,8 +34,29 @@ def parse_overrides(overrides: dict[str, Any] | list[str] | None) -> dict[str, A
         key, separator, value = item.partition("=")
         if not separator:
             raise ConfigError(f"expected section.key=value, got {item!r}")
-        pairs[key.strip()] = _read_yaml(value, repr(item))
+        as_it_stands = key.strip() in _texts() and value.strip() != "null"
+        pairs[key.strip()] = value if as_it_stands else _read_yaml(value, repr(item))
     return pairs
+
+
+@cache
+def _texts() -> set[str]:
+    """Dotted names of the settings that are texts or paths."""
+    names = set()
+
+    def walk(annotation: Any, place: str) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            for name, field in annotation.model_fields.items():
+                walk(field.annotation, f"{place}.{name}" if place else name)
+        elif annotation in (str, Path):
+            names.add(place)
+        elif get_origin(annotation) is not dict:
+            for part in get_args(annotation):
+                walk(part, place)
+
+    walk(Material, "")
+    walk(Profile, "")
+    return names
 
 
 def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Runs the notebooks of an experiment in order, and again only those whose key no longer stands."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from drgan_lib.config import (
     twin_source,
     user_files,
 )
-from drgan_lib.files import require_free_space, write_json
+from drgan_lib.files import require_free_space, sole_use, write_json
 from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
 from drgan_lib.runs import chapter, execute
-from drgan_lib.runs.due import executed_copy, read_pages, stage_status
-from drgan_lib.runs.keys import STAGES, Stage, key_of, page_keys, stage_parts
+from drgan_lib.runs.due import StageStatus, executed_copy, read_pages, stage_status
+from drgan_lib.runs.keys import STAGES, Parts, Stage, key_of, page_keys, stage_parts
 from drgan_lib.runs.machine import device, versions
 from drgan_lib.store import point
 
@@ -55,10 +55,25 @@ def run(
     chapter.require_stages(exp, chosen, keys)
     states = {s.name: stage_status(exp, s, parts[s.name], pages[s.name]) for s in chosen}
     require_free_space(exp.run_dir, expected_bytes(exp), f"a {profile} run")
-    write_json(exp.run_dir / "run.json", parameters)
+    with sole_use(exp.run_dir):
+        write_json(exp.run_dir / "run.json", parameters)
+        return _run_stages(exp, chosen, states, parts, pages, parameters, echo)
+
+
+def _run_stages(
+    exp: Experiment,
+    chosen: list[Stage],
+    states: Mapping[str, StageStatus],
+    parts: Mapping[str, Parts],
+    pages: Mapping[str, str],
+    parameters: dict[str, Any],
+    echo: Callable[[str], None],
+) -> Path:
+    """Runs those of the `chosen` stages that do not stand; returns the path of `results.json`."""
+    notebooks, keys = chapter.notebooks_folder(), {name: key_of(value) for name, value in parts.items()}
     if any(status.state != "stands" for status in states.values()):
         words, variant = device()
-        echo(f"{exp.material.title}, profile {profile}, seed {seed}, on {words} ({variant})")
+        echo(f"{exp.material.title}, profile {exp.profile.name}, seed {exp.seed}, on {words} ({variant})")
         echo(f"writing to {exp.run_dir}")
         if exp.material.dataset.path is None:  # fetched here, where the terminal can show a progress bar
             from drgan_lib.sources import dataset_folder
