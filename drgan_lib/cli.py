@@ -228,7 +228,11 @@ def _suggest(arguments: argparse.Namespace) -> None:
     _option("--arm", help="which of its networks (default: the first)"),
     _option("--seed", type=int, help="of the network (default: the first)"),
     _option("--out", type=Path, metavar="FOLDER", help="never overwritten (default: NAME_measured)"),
-    PIXEL_SIZE,
+    _option(
+        "--pixel-size-nm",
+        metavar="X",
+        help="where the files do not say, or wrongly; or a CSV file with the columns file, pixel_size_nm",
+    ),
     ROWS,
     _option("--min-area-px", type=int, metavar="N", help="smallest area that counts (default: the run's)"),
     _option(
@@ -240,23 +244,35 @@ def _suggest(arguments: argparse.Namespace) -> None:
     _option("--thickness", action="store_true", help="local thickness, as for rods and wires"),
 )
 def _measure(arguments: argparse.Namespace) -> int:
-    from drgan_lib.quantify import Counting, measure_images
+    from drgan_lib.quantify import Counting, measure_images, read_pixel_sizes
     from drgan_lib.segmentation import load_model
 
     out = arguments.out or Path(f"{Path(arguments.place[0]).expanduser().resolve().stem}_measured")
     model = load_model(arguments.model, arm=arguments.arm, seed=arguments.seed)
     min_area_px = model.min_area_px if arguments.min_area_px is None else arguments.min_area_px
+    size = arguments.pixel_size_nm
+    if size is not None:
+        size = read_pixel_sizes(size) if Path(size).suffix.lower() == ".csv" else _number(size)
     found = measure_images(
         arguments.place,
         model,
         out,
         counting=Counting(min_area_px=min_area_px, border=arguments.border),
-        pixel_size_nm=arguments.pixel_size_nm,
+        pixel_size_nm=size,
         sample_rows=arguments.sample_rows,
         thickness=True if arguments.thickness else None,
     )
     print("", *found.lines(), "", f"results: {out}", sep="\n")
     return 0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise config.ConfigError(
+            f"--pixel-size-nm: expected a number or a CSV file with the columns file and pixel_size_nm, got {text!r}"
+        ) from None
 
 
 @_command(

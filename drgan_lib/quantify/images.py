@@ -2,14 +2,17 @@
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import tifffile
 
-from drgan_lib.data import DataError, read_micrograph
-from drgan_lib.data.pixels import SUFFIXES
+from drgan_lib.data import DataError, few_levels, read_micrograph, rows_above_bar
+from drgan_lib.data.overlays import TABLE, Box, read_overlays
+from drgan_lib.data.pixels import MANY, SUFFIXES
 from drgan_lib.digest import file_digest
 from drgan_lib.samples import Sample, SampleSet
 
@@ -22,24 +25,36 @@ def open_images(
     places: str | Path | Sequence[str | Path],
     *,
     sample_rows: int | None = None,
-    pixel_size_nm: float | None = None,
+    pixel_size_nm: float | Mapping[str, float] | None = None,
     trained_nm: float | None = None,
     log: Callable[[str], None] = print,
 ) -> SampleSet:
     """The images at `places`, which are files, and folders of .tif, .tiff and .png files; each is read to check it.
 
-    `sample_rows` keeps the rows above a burnt-in data bar, `pixel_size_nm` overrides what the files say. The table of
-    the set has the columns `file` and `digest`, too. Raises `DataError` for what is not there, for folders without
-    images, for two images of one name, for what `read_micrograph` refuses, for images of more than 150 megapixels or of
-    a single gray level, and for images with pixel size beside ones without. `log` hears of colour files that hold gray,
-    and of pixel sizes that differ from those of the training images, `trained_nm`, by more than a factor of 1.5.
+    `sample_rows` keeps the rows above a burnt-in data bar, `pixel_size_nm` overrides what the files say, for all of
+    them or by the name of a file (see `read_pixel_sizes`). Text burnt into the images may be named in `overlays.tsv`
+    beside them (see `read_overlays`). The table of the set has the columns `file` and `digest`, too.
+
+    Raises `DataError` for what is not there, for folders without images, for two images of one name, for what
+    `read_micrograph` and `read_overlays` refuse, for images of more than 150 megapixels or of a single gray level, and
+    for images with pixel size beside ones without. `log` hears of colour files that hold gray, of data bars, of pixel
+    sizes that are not certain, of lost gray levels, and of pixel sizes that differ from those of the training images,
+    `trained_nm`, by more than a factor of 1.5.
     """
     if sample_rows is not None and sample_rows < 1:
         raise DataError(f"sample_rows: expected at least 1, got {sample_rows}; leave it out to measure all rows")
-    if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
-        raise DataError(f"pixel_size_nm: expected more than 0, got {pixel_size_nm}; leave it out if it is not known")
     paths = _find(places)
-    table = pd.DataFrame([_check(path, sample_rows, pixel_size_nm, log) for path in paths])
+    boxes: dict[Path, tuple[Box, ...]] = {}
+    for folder in {path.parent for path in paths}:
+        boxes |= read_overlays(folder / TABLE, [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES])
+    given = pixel_size_nm if isinstance(pixel_size_nm, Mapping) else {path.name: pixel_size_nm for path in paths}
+    if unknown := sorted(given.keys() - {path.name for path in paths}):
+        raise DataError(f"pixel_size_nm: names {unknown[0]}, which is none of the images; correct the name")
+    for name, size in given.items():
+        if size is not None and not (math.isfinite(size) and size > 0):
+            raise DataError(f"pixel_size_nm: expected more than 0 for {name}, got {size}; leave it out if unknown")
+    sizes = [given.get(path.name) for path in paths]
+    table = pd.DataFrame([_check(path, sample_rows, size, log) for path, size in zip(paths, sizes, strict=True)])
     table = table.astype({"pixel_size_nm": float, "n_particles": "Int64"})
     known = table["pixel_size_nm"].notna()
     if known.any() and not known.all():
@@ -57,7 +72,23 @@ def open_images(
                 f"{trained_nm:g} nm: particles look {1 / factor:.2g} times as large to it as those that it knows. Look "
                 "at the overlay, or resample the image"
             )
-    return SampleSet(len(paths), lambda k: _read(paths[k], sample_rows, pixel_size_nm), table=lambda: table)
+
+    def load(k: int) -> Sample:
+        sample = _read(paths[k], sample_rows, sizes[k])
+        return replace(sample, provenance={**sample.provenance, "overlays": boxes.get(paths[k], ())})
+
+    return SampleSet(len(paths), load, table=lambda: table)
+
+
+def read_pixel_sizes(path: str | Path) -> dict[str, float]:
+    """Pixel sizes in nm by the name of a file, from a CSV file with the columns `file` and `pixel_size_nm`."""
+    try:
+        table = pd.read_csv(path, dtype={"file": str})
+        return dict(zip(table["file"], table["pixel_size_nm"].astype(float), strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: expected a number, or a CSV file with the columns file and pixel_size_nm ({error}); correct it"
+        ) from None
 
 
 def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -100,6 +131,12 @@ def _check(
         raise DataError(f"{path}: expected an image, got a single gray level everywhere; check the export")
     if coloured:
         log(f"{path.name}: a colour file whose three channels are equal, read as gray")
+    if bar_rows := sample.provenance.get("bar_rows"):
+        log(f"{path.name}: the {bar_rows} rows of its data bar are cut off, as its tags say")
+    elif sample_rows is None and (rows := rows_above_bar(sample.image)):
+        log(f"{path.name}: below row {rows} there seems to be a data bar; give sample_rows, or letters may count")
+    for note in filter(None, (sample.provenance.get("note"), few_levels(sample.image))):
+        log(f"{path.name}: {note}")
     height, width = sample.image.shape
     known = {"name": sample.name, "height": height, "width": width, "pixel_size_nm": sample.pixel_size_nm}
     return known | {"n_particles": None, "file": str(path), "digest": file_digest(path)}
@@ -107,7 +144,8 @@ def _check(
 
 def _read(path: Path, sample_rows: int | None, pixel_size_nm: float | None) -> Sample:
     read = read_micrograph(path, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm)
-    return Sample(read.name, read.image, read.pixel_size_nm, provenance={"file": str(path)})
+    about = {name: read.provenance[name] for name in ("file", "note", "bar_rows") if name in read.provenance}
+    return Sample(read.name, read.image, read.pixel_size_nm, provenance=about)
 
 
 def _header(path: Path) -> tuple[int, int, bool] | None:
@@ -118,7 +156,8 @@ def _header(path: Path) -> tuple[int, int, bool] | None:
                 signature, columns, rows, _, kind = struct.unpack("!8s8xIIBB", file.read(26))
             return (rows, columns, kind == PNG_RGB) if signature == PNG_SIGNATURE else None
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
+            # The others are thumbnails.
+            page = max(islice(tiff.pages, MANY), key=lambda page: page.imagelength * page.imagewidth)
             return page.imagelength, page.imagewidth, page.samplesperpixel == 3
     except (OSError, ValueError, KeyError, IndexError, struct.error):
         return None

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import tifffile
+from scipy.ndimage import binary_dilation
 
 from drgan_lib.config import ELONGATED
+from drgan_lib.data.overlays import covered
 from drgan_lib.errors import DrganError
-from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+from drgan_lib.files import LOCK, atomic_path, read_json, require_free_space, sole_use, write_json
 from drgan_lib.quantify.distributions import Counting
+from drgan_lib.quantify.handover import write_geojson, write_labels, write_rois
 from drgan_lib.quantify.images import open_images
 from drgan_lib.quantify.measurement import Measurement, combine, read_table, write_table
 from drgan_lib.quantify.particles import measure_particles
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
 from drgan_lib.quantify.thickness import try_local_thickness
-from drgan_lib.samples import Sample
+from drgan_lib.samples import Sample, SampleSet
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation import Segmenter
@@ -47,18 +51,19 @@ def measure_images(
     out: str | Path,
     *,
     counting: Counting | None = None,
-    pixel_size_nm: float | None = None,
+    pixel_size_nm: float | Mapping[str, float] | None = None,
     sample_rows: int | None = None,
     thickness: bool | None = None,
     log: Callable[[str], None] = print,
 ) -> Measurement:
     """Segments the images at `places` (files, folders) with `model`, and writes what was measured to the folder `out`.
 
-    For each image, in `out/<name>/`: `labels.tif` (instances), `particles` as .csv, .parquet and .json, `overlay.png`
-    (of large ones also `overlay_middle.png`), and with `thickness` (None: for rods and wires) `thickness.tif` (px,
-    float32), `.png` and `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`.
-    Sizes are in px and, if a pixel size is known, in nm. `counting` says which particles count (None: off the border,
-    as large as in chapter 05); the tables hold all. On `pixel_size_nm` and `sample_rows` see `open_images`.
+    For each image, in `out/<name>/`: `labels.tif` (instances), their outlines `rois.zip` (for ImageJ) and
+    `outlines.geojson`, `particles` as .csv, .parquet and .json, `overlay.png` (of large ones also
+    `overlay_middle.png`), and with `thickness` (None: for rods and wires) `thickness.tif` (px, float32), `.png` and
+    `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`. Sizes are in px and,
+    if a pixel size is known, in nm. `counting` says which particles count (None: off the border, as large as in
+    chapter 05); the tables hold all. On `pixel_size_nm` and `sample_rows` see `open_images`.
 
     `model` is what `drgan_lib.segmentation.load_model` returns: beside `segment` it has `pixel_size_nm`, `shape` and
     `min_area_px` of what it was trained on, and `describe()`, which tells it from other models.
@@ -80,18 +85,40 @@ def measure_images(
         "counting": asdict(counting),
         "thickness": thickness,
     }
-    _open(out, json.loads(json.dumps(request, default=str)))
+    _require_usable(out, request["images"])
+    with sole_use(out):
+        _open(out, json.loads(json.dumps(request, default=str)))
+        return _measure_all(images, table, model, out, counting, thickness, request["model"], log)
+
+
+def _measure_all(
+    images: SampleSet,
+    table: pd.DataFrame,
+    model: Segmenter,
+    out: Path,
+    counting: Counting,
+    thickness: bool,
+    about_model: Mapping[str, Any],
+    log: Callable[[str], None],
+) -> Measurement:
+    """Measures the images of which `out` holds nothing, and all of them together."""
     pending = [k for k, name in enumerate(table.index) if not (out / name).is_dir()]
     if len(pending) < len(images):
         log(f"{len(images) - len(pending)} of {len(images)} images were measured before and are kept")
     n_px = int((table["height"] * table["width"]).iloc[pending].sum())
     require_free_space(out, DISK_PER_PX * n_px, "measuring the images")
+    began, done_px = time.perf_counter(), 0
     for k in pending:
         sample = images[k]
-        log(f"segmenting {sample.name}, {sample.image.size / 1e6:.1f} megapixels")
+        left = (time.perf_counter() - began) / done_px * (n_px - done_px) if done_px else None
+        done_px += sample.image.size
+        log(
+            f"segmenting {sample.name}, {sample.image.size / 1e6:.1f} megapixels"
+            + (f"; {left:.0f} s left" if left is not None else "")
+        )
         labels = model.segment(sample.image)
         with _complete(out / sample.name) as folder:
-            n = _measure(sample, labels, folder, counting, thickness, log, model=request["model"])
+            n = _measure(sample, labels, folder, counting, thickness, log, model=about_model)
         log(f"{sample.name}: {f'{n} particles' if n else 'no particle found'}")
     sizes_nm = table["pixel_size_nm"].to_dict() if table["pixel_size_nm"].notna().all() else dict.fromkeys(table.index)
     found = combine({name: read_table(out / name / "particles")[0] for name in table.index}, sizes_nm, counting)
@@ -105,13 +132,20 @@ def measure_images(
     return found
 
 
+def _require_usable(out: Path, names: Iterable[str]) -> None:
+    """Raises `MeasureError` for a place that holds something else, and for names that results of all images have."""
+    if reserved := sorted(name for name in names if name.casefold() in (*POOLED, RECORD, WORK, LOCK)):
+        raise MeasureError(f"{reserved[0]}: a result of all images has this name; rename the image")
+    held = out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir()))
+    if held and not (out / RECORD).is_file():
+        raise MeasureError(f"{out} exists and holds no measurement; choose a new folder for the results")
+
+
 def _open(out: Path, request: Mapping[str, Any]) -> None:
     """Makes `out` the folder of the measurement `request`, or finds that it is; else raises `MeasureError`.
 
     A measurement that holds no result yet may change.
     """
-    if reserved := sorted(name for name in request["images"] if name.casefold() in (*POOLED, RECORD, WORK)):
-        raise MeasureError(f"{reserved[0]}: a result of all images has this name; rename the image")
     if (out / RECORD).is_file():
         held = read_json(out / RECORD)
         changed = sorted(key for key in request.keys() | held.keys() if request.get(key) != held.get(key))
@@ -120,8 +154,6 @@ def _open(out: Path, request: Mapping[str, Any]) -> None:
                 f"{out} holds another measurement, with other {', '.join(changed)}; nothing is overwritten: choose "
                 "another folder for the results, or move this one away"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MeasureError(f"{out} exists and holds no measurement; choose a new folder for the results")
     write_json(out / RECORD, request)
 
 
@@ -148,10 +180,15 @@ def _measure(
     **more: object,
 ) -> int:
     """Writes the results of one image, and returns the number of its particles."""
-    kind = np.uint16 if labels.max() <= np.iinfo(np.uint16).max else np.uint32
-    tifffile.imwrite(folder / "labels.tif", labels.astype(kind), compression="zlib")
     size_nm = sample.pixel_size_nm
+    hidden = covered(sample.provenance.get("overlays", ()), labels.shape)
+    labels = np.where(hidden, 0, labels)
     table = measure_particles(labels, size_nm)
+    cut = table["id"].isin(np.unique(labels[binary_dilation(hidden)]))  # by burnt-in text, as by the border
+    table.loc[cut, ["touches_border", "edge_weight"]] = True, 0.0
+    write_labels(labels, folder / "labels.tif", pixel_size_nm=size_nm)
+    write_rois(labels, folder / "rois.zip")
+    write_geojson(labels, table, folder / "outlines.geojson")
     more |= {"image": sample.provenance["file"]}
     write_table(table, folder / "particles", pixel_size_nm=size_nm, counting=counting, **more)
     image, column = _stretched(sample.image), f"equivalent_diameter_{'px' if size_nm is None else 'nm'}"

@@ -58,15 +58,18 @@ def make_segmenter(name: str, exp: Experiment, store: Store) -> Segmenter:
     return made.of_experiment(exp, store) if hasattr(made, "of_experiment") else made()
 
 
-def segment_by_rules(segmenter: Segmenter, image: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+def segment_by_rules(
+    segmenter: Segmenter, image: np.ndarray, hidden: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """By rule: instances int32 [h, w], and their mean probability of class 1, float32 [n] in the order of rising ids.
 
-    A segmenter without classes has one rule, `plain`, and no such confidence.
+    There are none where text is burnt in, `hidden` bool [h, w]. A segmenter without classes has one rule, `plain`, and
+    no such confidence.
     """
     if not isinstance(segmenter, ClassSegmenter):
-        return {"plain": (segmenter.segment(image), None)}
+        return {"plain": (np.where(hidden, 0, segmenter.segment(image)), None)}
     found = segmenter.class_map(image)
-    by_rule = {name: rule(found) for name, rule in segmenter.rules.items()}
+    by_rule = {name: np.where(hidden, 0, rule(found)) for name, rule in segmenter.rules.items()}
     return {name: (labels, _confidence(labels, found.particle)) for name, labels in by_rule.items()}
 
 

@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from drgan_lib.config import Experiment
+from drgan_lib.data.overlays import covered
 from drgan_lib.digest import code_behind
 from drgan_lib.files import read_json, write_json
 from drgan_lib.registry import split_arm
-from drgan_lib.samples import SampleSet, write_samples
+from drgan_lib.samples import Sample, SampleSet, write_samples
 from drgan_lib.segmentation.model import Model, models_of, place_of
 from drgan_lib.segmentation.network import Network
 from drgan_lib.segmentation.segmenter import Segmenter, make_segmenter, segment_by_rules
@@ -36,15 +39,16 @@ def segment(
 
     Networks lie in the `store`. Written to `folder` are `truth` (with instances, where there is a mask) and, for each
     model, `predictions/ARM/seedN/RULE`, both sample sets of 16 bits, and `models/ARM/seedN/model.json` of each network.
-    The instances of `truth` are copied, and nothing else is made of them. What an interrupted call finished stands.
-    Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed.
+    The instances of `truth` are copied, but for where text is burnt in, and nothing else is made of them. What an
+    interrupted call finished stands. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or
+    is killed.
     """
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis.sources import training_samples
 
     folder = Path(folder)
     shutil.rmtree(folder / "truth", ignore_errors=True)
-    truth = write_samples(folder / "truth", truth, bits=16)
+    truth = write_samples(folder / "truth", truth.map(_without_text), bits=16)
     models = models_of(exp)
     write_json(folder / "models.json", models)
     shutil.rmtree(folder / "models", ignore_errors=True)  # until they are known to be those of these settings
@@ -65,6 +69,14 @@ def segment(
     return folder
 
 
+def _without_text(sample: Sample) -> Sample:
+    """`sample` without instances where text is burnt in, as in predictions."""
+    if sample.instances is None:
+        return sample
+    hidden = covered(sample.provenance.get("overlays", ()), sample.image.shape)
+    return replace(sample, instances=np.where(hidden, 0, sample.instances))
+
+
 def _predict(segmenter: Segmenter, truth: SampleSet, place: Path) -> None:
     """Segments all images of `truth`, unless segmenter, images and code are known to be those of last time."""
     identity, mark = getattr(segmenter, "identity", None), place / "made_from.json"
@@ -76,6 +88,7 @@ def _predict(segmenter: Segmenter, truth: SampleSet, place: Path) -> None:
         return
     shutil.rmtree(place, ignore_errors=True)
     for sample in truth:
-        for rule, (labels, confidence) in segment_by_rules(segmenter, sample.image).items():
+        hidden = covered(sample.provenance.get("overlays", ()), sample.image.shape)
+        for rule, (labels, confidence) in segment_by_rules(segmenter, sample.image, hidden).items():
             write_samples(place / rule, [replace(sample, instances=labels, confidence=confidence)], bits=16)
     write_json(mark, made_from)

@@ -15,7 +15,8 @@ from drgan_lib.quantify import images, open_images
 from drgan_lib.samples import Sample, SampleSet
 from tests.quantify.conftest import disc
 
-IMAGE = np.where(disc(12, centre=(40, 50), side=100)[:80], 178, 51).astype(np.uint8)
+GRAIN = np.random.default_rng(0).integers(-35, 36, (80, 100))
+IMAGE = (np.where(disc(12, centre=(40, 50), side=100)[:80], 178, 51) + GRAIN).astype(np.uint8)
 
 
 @pytest.fixture
@@ -100,13 +101,20 @@ REFUSED = [
     ("colour", "a.png", COLOUR, {}, {}, "export without overlays or false colour"),
     ("alpha", "a.png", ALPHA, {}, {}, "remove the transparency"),
     ("gray and alpha", "a.png", np.dstack([IMAGE, IMAGE]), {}, {}, "remove the transparency"),
-    ("stack", "a.tif", np.stack([IMAGE] * 3), {"photometric": "minisblack"}, {}, "save its images one by one"),
+    ("stack", "a.tif", np.stack([IMAGE] * 3), {"photometric": "minisblack"}, {}, "save the one to use"),
     ("flat", "a.png", np.full((60, 60), 7, np.uint8), {}, {}, "a single gray level everywhere"),
-    ("not a number", "a.tif", np.where(IMAGE > 99, np.nan, 0.5).astype(np.float32), {}, {}, "floating-point image"),
+    ("not a number", "a.tif", np.where(IMAGE > 120, np.nan, 0.5).astype(np.float32), {}, {}, "floating-point image"),
     ("few rows", "a.png", IMAGE, {}, {"sample_rows": 81}, "sample_rows is 81, but the image has only 80 rows"),
     ("negative rows", "a.png", IMAGE, {}, {"sample_rows": -5}, "sample_rows: expected at least 1, got -5"),
     ("no length", "a.png", IMAGE, {}, {"pixel_size_nm": 0.0}, "pixel_size_nm: expected more than 0"),
-    ("endless", "a.png", IMAGE, {}, {"pixel_size_nm": np.inf}, "pixel_size_nm: expected more than 0, got inf"),
+    (
+        "endless",
+        "a.png",
+        IMAGE,
+        {},
+        {"pixel_size_nm": np.inf},
+        r"pixel_size_nm: expected more than 0 for a\.png, got inf",
+    ),
 ]
 
 
