@@ -93,18 +93,19 @@ def _run(arguments: argparse.Namespace) -> int | None:
     _report(argparse.Namespace(run=results.parent))
 
 
-@_command("print the metrics of a run", RUN)
+@_command("print the metrics of a run, and write its report: one page for the browser", RUN)
 def _report(arguments: argparse.Namespace) -> None:
-    from drgan_lib.runs import report
+    from drgan_lib.report import report_run
+    from drgan_lib.runs.results import load_results, table
 
-    print(report.table(report.load_results(arguments.run)))
-    print(f"\nreport: {report.write_report(arguments.run)}")
+    print(table(load_results(arguments.run)))
+    print(f"\nreport: {report_run(arguments.run)}")
 
 
 @_command("what of a run stands, what is due and why", RUN)
 def _status(arguments: argparse.Namespace) -> None:
     from drgan_lib.runs.due import status
-    from drgan_lib.runs.report import aligned
+    from drgan_lib.runs.results import aligned
 
     rows = [(found.stage, found.state, found.why) for found in status(arguments.run)]
     print(aligned(("stage", "state", "why"), rows))
@@ -164,7 +165,7 @@ def _pages(arguments: argparse.Namespace) -> None:
 
 @_command("list the materials")
 def _materials(arguments: argparse.Namespace) -> None:
-    from drgan_lib.runs.report import aligned
+    from drgan_lib.runs.results import aligned
 
     head = ("material", "images", "licence", "particles", "nm/px", "description")
     print(aligned(head, [_material_row(config.load_experiment(name).material) for name in config.materials()]))
@@ -195,7 +196,7 @@ def _material_row(material: config.Material) -> tuple[str, ...]:
     SEED,
 )
 def _suggest(arguments: argparse.Namespace) -> None:
-    from drgan_lib.runs.report import aligned
+    from drgan_lib.runs.results import aligned
     from drgan_lib.sources import dataset_folder
     from drgan_lib.suggest import COLUMNS, default_name, suggest_material
 
@@ -245,6 +246,7 @@ def _suggest(arguments: argparse.Namespace) -> None:
 )
 def _measure(arguments: argparse.Namespace) -> int:
     from drgan_lib.quantify import Counting, measure_images, read_pixel_sizes
+    from drgan_lib.report import report_measurement
     from drgan_lib.segmentation import load_model
 
     out = arguments.out or Path(f"{Path(arguments.place[0]).expanduser().resolve().stem}_measured")
@@ -262,7 +264,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         sample_rows=arguments.sample_rows,
         thickness=True if arguments.thickness else None,
     )
-    print("", *found.lines(), "", f"results: {out}", sep="\n")
+    print("", *found.lines(), "", f"results: {out}", f"report: {report_measurement(out, found)}", sep="\n")
     return 0
 
 

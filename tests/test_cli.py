@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from drgan_lib import cli, quantify, segmentation
+from drgan_lib import cli, quantify, report, segmentation
 from drgan_lib.config import materials
 from drgan_lib.files import write_json
 from drgan_lib.quantify import Counting
 from drgan_lib.runs import pipeline
 from drgan_lib.runs.execute import NotebookFailed, copy_pages
 from drgan_lib.runs.keys import STAGES
-from drgan_lib.runs.report import load_results, table, write_report
+from drgan_lib.runs.results import load_results, table
 
 STORED = {
     "metrics": {
@@ -38,9 +38,6 @@ STORED = {
 def run_folder(tmp_path):
     folder = tmp_path / "runs/twin/demo"
     write_json(folder / "results.json", STORED)
-    for name in ("gan/curves.png", "synthetic/images/00000.png"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
     return folder
 
 
@@ -56,18 +53,6 @@ def test_the_table_is_aligned_and_wrapped(run_folder):
 
 def test_a_run_without_metrics_has_a_table():
     assert table({**STORED, "metrics": {}}).startswith("no metrics yet")
-
-
-def test_report_prints_the_table_and_writes_the_page(run_folder, capsys):
-    assert cli.main(["report", str(run_folder)]) == 0
-    out = capsys.readouterr().out
-    assert "0.906" in out
-    assert f"report: {run_folder / 'report.md'}" in out
-    text = write_report(run_folder).read_text()
-    assert "0.906 [0.881, 0.93]" in text
-    assert "share of images \\| that passed" in text
-    assert "](gan/curves.png)" in text
-    assert "00000.png" not in text
 
 
 def test_materials_are_listed(capsys, monkeypatch):
@@ -130,12 +115,13 @@ def test_who_counts_and_where_results_go_can_be_chosen(monkeypatch, capsys):
         return SimpleNamespace(lines=list)
 
     monkeypatch.setattr(quantify, "measure_images", measure_images)
+    monkeypatch.setattr(report, "report_measurement", lambda out, found: out / "report.html")
     monkeypatch.setattr(segmentation, "load_model", lambda *_, **__: SimpleNamespace(min_area_px=50))
     common = ["measure", "my images/a b.png", "c.png", "--model", "run"]
     for more in ([], ["--min-area-px", "0", "--border", "weight", "--out", "out"]):
         assert cli.main([*common, *more]) == 0
     assert asked == [("a b_measured", Counting(50, "exclude")), ("out", Counting(0, "weight"))]
-    assert "results: a b_measured" in capsys.readouterr().out
+    assert "results: a b_measured\nreport: a b_measured/report.html\n" in capsys.readouterr().out
     assert cli.main([*common, "--min-area-px", "-1"]) == 2
     assert "expected a smallest area of at least 0 px, got -1" in capsys.readouterr().err
 

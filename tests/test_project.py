@@ -25,7 +25,7 @@ LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" 
 ORDER = (
     *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes"),
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
-    *("runs", "cli"),
+    *("runs", "report", "cli"),
 )
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

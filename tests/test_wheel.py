@@ -22,7 +22,7 @@ def installed(tmp_path_factory) -> Path:
     for name in ("drgan_lib", "notebooks", "data"):
         ignored = shutil.ignore_patterns("__pycache__", "images", "masks", "segmaps")
         shutil.copytree(ROOT / name, place / "source" / name, symlinks=True, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CITATION.cff"):
         shutil.copy(ROOT / name, place / "source")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(place), str(place / "source")]
@@ -40,7 +40,7 @@ def call(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def test_materials_registries_and_chapters_are_in_the_wheel(installed, tmp_path):
+def test_what_is_no_code_is_in_the_wheel(installed, tmp_path):
     answer = call(installed, tmp_path, "materials")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith(str(installed))
@@ -50,6 +50,7 @@ def test_materials_registries_and_chapters_are_in_the_wheel(installed, tmp_path)
         for name in names:
             original = {path.name for path in (ROOT / "drgan_lib" / folder).glob(name)}
             assert {path.name for path in (library / folder).glob(name)} == original
+    assert all((library / name).is_file() for name in ("CITATION.cff", "report/page.html.j2"))
 
 
 def test_a_run_starts_from_any_folder(installed, tmp_path):

@@ -38,7 +38,7 @@ DISK_PER_PX = 12  # bytes of the results, uncompressed
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
 RECORD, WORK = "measurement.json", ".work"
-POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png")
+POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png", "report.html")
 
 
 class MeasureError(DrganError, ValueError):

@@ -42,7 +42,7 @@ def overlays(truth: SampleSet, predicted: SampleSet, *, min_area: int, n_max: in
         panels = (
             (true.name, []),
             ("no mask given", []) if true.instances is None else ("truth", [(true.instances, GREEN)]),
-            ("prediction: found green, wrong red, missed blue", _judged(true, found, min_area)),
+            ("prediction: found green, wrong red, missed blue", judged(true, found, min_area)),
         )
         for axis, (title, layers) in zip(row, panels, strict=True):
             axis.imshow(_outlined(true.image, layers)[window], interpolation="nearest")
@@ -73,7 +73,7 @@ def gallery(truth: SampleSet, predicted: SampleSet, scores: pd.DataFrame, *, min
     figure = Figure(figsize=(12, (6 * height / width + 0.4) * len(rows) + 0.4), layout="constrained")
     for (whole, detail), (title, row) in zip(figure.subplots(len(rows), 2, squeeze=False), rows, strict=True):
         true, found = (samples[places[row["name"]]] for samples in (truth, predicted))
-        layers = _judged(true, found, min_area)
+        layers = judged(true, found, min_area)
         top, left, height, width = _most_errors(layers)
         for axes in (whole, detail):
             _draw(axes, true.image, layers)
@@ -159,7 +159,7 @@ def plot_training(trainings: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     return figure
 
 
-def _judged(true: Sample, found: Sample, min_area: int) -> Layers:
+def judged(true: Sample, found: Sample, min_area: int) -> Layers:
     """The missed, the wrong and the found instances as label images with their colours; without mask all are green."""
     predicted = remove_small(found.instances, min_area)
     if true.instances is None:

@@ -1,4 +1,4 @@
-"""The metrics of a run as a table: on the terminal and in `report.md`."""
+"""The results of a run, and what is printed of them: tables as wide as the terminal."""
 
 import shutil
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from drgan_lib.files import atomic_path, read_json
+from drgan_lib.files import read_json
 from drgan_lib.metric import Metric
 
 
@@ -24,31 +24,12 @@ def load_results(run: str | Path) -> dict[str, Any]:
 
 def table(results: dict[str, Any], *, width: int | None = None) -> str:
     """Metrics with their intervals and definitions, then the seconds of each stage; `width` as for `aligned`."""
-    lines = aligned(("metric", "value", "split", "definition"), _rows(results), width) if results["metrics"] else ""
+    rows = [(name, str(metric), metric.split, metric.definition) for name, metric in results["metrics"].items()]
+    lines = aligned(("metric", "value", "split", "definition"), rows, width) if rows else ""
     total = sum(results["stages"].values())
     times = [(name, f"{seconds:.0f} s") for name, seconds in (*results["stages"].items(), ("together", total))]
     stages = aligned(("stage", "time"), times, width)
     return f"{lines or 'no metrics yet'}\n\n{stages}\n\ndevice: {results['device']}   seed: {results['seed']}"
-
-
-def write_report(run: str | Path) -> Path:
-    """Writes `report.md` beside `results.json`: the metrics, the pictures that the stages left, the pages."""
-    run = Path(run)
-    results = load_results(run)
-    rows = [[str(cell).replace("|", "\\|") for cell in row] for row in _rows(results)]
-    seconds = [(name, f"{seconds:.0f}") for name, seconds in results["stages"].items()]
-    lines = [f"# {run.parent.name}, profile {run.name}", ""]
-    lines += [tabulate(rows, ("metric", "value", "split", "definition"), "github", disable_numparse=True), ""]
-    lines += [tabulate(seconds, ("stage", "seconds"), "github", disable_numparse=True), ""]
-    lines += [f"Device: {results['device']}. Seed: {results['seed']}."]
-    for picture in sorted(run.glob("*/*.png")):
-        path = picture.relative_to(run).as_posix()
-        lines += ["", f"![{picture.stem} of the stage {picture.parent.name}]({path})", "", f"`{path}`"]
-    lines += ["", "Executed pages:", ""]
-    lines += [f"- [{page.stem}](notebooks/{page.name})" for page in sorted(run.glob("notebooks/[0-9]*.ipynb"))]
-    with atomic_path(run / "report.md") as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
-    return run / "report.md"
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int | None = None) -> str:
@@ -57,7 +38,3 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], width: int | Non
     taken = sum(max(len(head[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(len(head) - 1))
     limits = [None] * (len(head) - 1) + [max(width - taken, 20)]
     return tabulate(rows, head, "simple", maxcolwidths=limits, disable_numparse=True)
-
-
-def _rows(results: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    return [(name, str(metric), metric.split, metric.definition) for name, metric in results["metrics"].items()]

@@ -1,0 +1,2 @@
+from .measured import report_measurement
+from .run import report_run

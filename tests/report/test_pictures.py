@@ -1,0 +1,73 @@
+"""Scale bars, outlines and sizes of the pictures in a report."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drgan_lib.report.pictures import evenly, jpeg, scale_bar, view
+
+RED = (1.0, 0.0, 0.0)
+
+
+def pixels(uri: str) -> np.ndarray:
+    """RGB or gray levels of a data URI."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2]))))
+
+
+@pytest.mark.parametrize(
+    ("width", "nm_per_px", "px", "text"),
+    [(400, 1.0, 100, "100 nm"), (1000, 2.5, 200, "500 nm"), (1000, 100, 200, "20 µm"), (1000, 0.01, 200, "2 nm")],
+)
+def test_scale_bars_are_round_and_at_most_a_quarter(width, nm_per_px, px, text):
+    assert scale_bar(width, nm_per_px) == (pytest.approx(px), text)
+
+
+@pytest.mark.parametrize("side", [50, 600, 1800, 3000])
+def test_bars_outlines_and_image_are_on_one_scale(side):
+    """Whatever is enlarged, reduced or cut: a square of a tenth of the side, and the bar that measures it."""
+    labels = np.zeros((side, side), np.int32)
+    edge = side // 10
+    labels[side // 2 : side // 2 + edge, side // 2 : side // 2 + edge] = 1
+    held = view("square", "one", np.zeros(labels.shape), [(labels, RED, "solid")], 3.0, 10**7)
+    marked = pixels(held["uri"])[..., 0] > 100
+    assert marked.shape == (held["height"], held["width"])
+    width_px = np.ptp(np.flatnonzero(marked.any(axis=0))) + 1
+    number, unit = held["bar"].split()
+    nm_per_px = float(number) * {"nm": 1, "µm": 1000}[unit] / held["bar_px"]
+    assert width_px * nm_per_px == pytest.approx(3.0 * edge, rel=0.03)
+    assert 600 / 2 < held["width"] <= 1200
+    assert ("middle" in held["text"]) == (side > 2048)
+
+
+def test_without_a_pixel_size_there_is_no_bar():
+    assert view("a", "", np.zeros((9, 9)), [], None, 10**6)["bar_px"] == 0
+
+
+def test_styles_can_be_told_apart_without_colour():
+    labels = np.zeros((700, 700), np.int32)
+    labels[100:600, 100:600] = 1
+    drawn = {}
+    for style in ("solid", "dashed", "hatched"):
+        uri = view("a", "", np.zeros(labels.shape), [(labels, RED, style)], None, 10**7)["uri"]
+        drawn[style] = (pixels(uri)[..., 0] > 128).mean()
+    assert 0.3 < drawn["dashed"] / drawn["solid"] < 0.7
+    assert drawn["hatched"] > 5 * drawn["solid"]
+
+
+def test_pictures_keep_to_their_size():
+    noise = np.random.default_rng(0).random((900, 1200))
+    assert len(jpeg(noise, 500_000)) <= 500_000
+    assert len(jpeg(noise, 10**7)) > 500_000, "what there is room for is used"
+    flat = np.full((10, 10), 0.5)
+    assert abs(pixels(jpeg(flat, 10**6)).astype(int) - 128).max() <= 1
+
+
+def test_evenly_spread_numbers_hold_both_ends():
+    assert evenly(6, 3) == [0, 1, 2]
+    assert evenly(3, 101) == [0, 50, 100]
+    assert evenly(6, 1) == [0]
