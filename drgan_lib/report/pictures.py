@@ -45,17 +45,16 @@ def view(
             line |= (small > 0) & (diagonal % 8 == 0)
         picture[line] = colour
     height, width = gray.shape
-    bar_px, bar = (0, "") if pixel_size_nm is None else scale_bar(width, pixel_size_nm * step / times)
     held = {"name": name, "text": text, "uri": jpeg(picture, n_bytes), "width": width, "height": height}
-    return held | {"bar_px": bar_px, "bar": bar}
+    return held | ({} if pixel_size_nm is None else scale_bar(width, pixel_size_nm * step / times))
 
 
-def scale_bar(width_px: int, nm_per_px: float) -> tuple[float, str]:
-    """Length in px and text of a bar of 1, 2 or 5 times a power of ten nm, at most a quarter of `width_px` long."""
+def scale_bar(width_px: int, nm_per_px: float) -> dict[str, float]:
+    """Length in nm and share of `width_px` of a bar of 1, 2 or 5 times a power of ten nm, at most a quarter."""
     longest = width_px * nm_per_px / 4
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(times * power for times in (1, 2, 5) if times * power <= longest)
-    return length / nm_per_px, f"{length:g} nm" if length < 1000 else f"{length / 1000:g} µm"
+    return {"bar_nm": length, "bar_share": length / nm_per_px / width_px}
 
 
 def jpeg(picture: np.ndarray, n_bytes: int) -> str:

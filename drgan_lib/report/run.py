@@ -19,7 +19,7 @@ from drgan_lib.runs.chapter import read_record
 from drgan_lib.runs.keys import STAGES
 from drgan_lib.runs.results import load_results
 from drgan_lib.samples import SampleSet, open_samples
-from drgan_lib.segmentation import load_predictions
+from drgan_lib.segmentation import list_models, load_predictions
 from drgan_lib.segmentation.plots import BLUE, GREEN, RED, judged
 
 FILES = ("*/*.csv", "notebooks/[0-9]*.ipynb")
@@ -39,19 +39,21 @@ def report_run(run: str | Path) -> Path:
     settings: dict[str, Any] = {}
     for record in records.values():
         settings |= record["parts"]["settings"]
+    shown = {name: value for name, value in settings.items() if not name.startswith("material.")}
     truth = open_samples(folders["segmentation"] / "truth") if "segmentation" in folders else SampleSet.of([])
     masked = truth.table()["n_particles"].notna().any()
+    arm = list_models(folders["segmentation"])[0][0] if len(truth) else ""
     missed = "; wrong ones (red, hatched); missed ones (blue, dashed)" if masked else "; there are no masks to judge by"
     return write_page(
         run,
         _found(folders["quantification"]) if "quantification" in folders else {},
         results["metrics"],
-        {name: value for name, value in read_json(run / "run.json").items() if name != "runs"} | settings,
+        {name: value for name, value in read_json(run / "run.json").items() if name != "runs"} | shown,
         FILES,
         title=f"{run.parent.name}, profile {run.name}",
         subtitle=f"seed {results['seed']}, {results['device']}",
         views=list(_views(truth, folders["segmentation"], settings["material.min_area_px"])) if len(truth) else [],
-        legend=f"Outlined are particles found (green, solid){missed}.",
+        legend=f"Outlined are particles that the model {arm} found (green, solid){missed}.",
         pairs=_pairs(folders),
         lights=_lights(folders, truth, results["metrics"], settings),
         stages=[
@@ -80,10 +82,10 @@ def _views(truth: SampleSet, folder: Path, min_area_px: int) -> Iterator[dict[st
     predictions = load_predictions(folder)
     predicted, chosen = predictions.get(MAIN) or predictions["plain"], evenly(N_SHOWN, len(truth))
     for k in chosen:
-        layers = [(labels, colour, STYLES[colour]) for labels, colour in judged(truth[k], predicted[k], min_area_px)]
+        of = truth[k]
+        layers = [(labels, colour, STYLES[colour]) for labels, colour in judged(of, predicted[k], min_area_px)]
         n = {colour: len(np.unique(labels[labels > 0])) for labels, colour, _ in layers}
         text = f"{n[GREEN]} particles found" + (f", {n[RED]} wrong, {n[BLUE]} missed" if RED in n else "")
-        of = truth[k]
         yield view(of.name, text, of.image, layers, of.pixel_size_nm, VIEW_BYTES // len(chosen))
 
 

@@ -202,6 +202,7 @@ def test_a_measurement_has_the_same_page(measured):
     assert "■ poor Pixel size against the training images: 4 nm, a factor of 2 from 2 nm." in parsed.text
     assert "○ not known Error of the particle count: no masks to count by." in parsed.text
     assert "a b/particles.csv" in parsed.text
+    assert "my images" not in (out / "report.html").read_text(), "where the images lie is nobody's business"
     for line in found.lines():
         assert line[1:] in parsed.text
 

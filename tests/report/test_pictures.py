@@ -20,11 +20,11 @@ def pixels(uri: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("width", "nm_per_px", "px", "text"),
-    [(400, 1.0, 100, "100 nm"), (1000, 2.5, 200, "500 nm"), (1000, 100, 200, "20 µm"), (1000, 0.01, 200, "2 nm")],
+    ("width", "nm_per_px", "share", "nm"),
+    [(400, 1.0, 0.25, 100), (1000, 2.5, 0.2, 500), (1000, 100, 0.2, 20_000), (1000, 0.01, 0.2, 2)],
 )
-def test_scale_bars_are_round_and_at_most_a_quarter(width, nm_per_px, px, text):
-    assert scale_bar(width, nm_per_px) == (pytest.approx(px), text)
+def test_scale_bars_are_round_and_at_most_a_quarter(width, nm_per_px, share, nm):
+    assert scale_bar(width, nm_per_px) == pytest.approx({"bar_nm": nm, "bar_share": share})
 
 
 @pytest.mark.parametrize("side", [50, 600, 1800, 3000])
@@ -37,15 +37,14 @@ def test_bars_outlines_and_image_are_on_one_scale(side):
     marked = pixels(held["uri"])[..., 0] > 100
     assert marked.shape == (held["height"], held["width"])
     width_px = np.ptp(np.flatnonzero(marked.any(axis=0))) + 1
-    number, unit = held["bar"].split()
-    nm_per_px = float(number) * {"nm": 1, "µm": 1000}[unit] / held["bar_px"]
+    nm_per_px = held["bar_nm"] / (held["bar_share"] * held["width"])
     assert width_px * nm_per_px == pytest.approx(3.0 * edge, rel=0.03)
     assert 600 / 2 < held["width"] <= 1200
     assert ("middle" in held["text"]) == (side > 2048)
 
 
 def test_without_a_pixel_size_there_is_no_bar():
-    assert view("a", "", np.zeros((9, 9)), [], None, 10**6)["bar_px"] == 0
+    assert "bar_nm" not in view("a", "", np.zeros((9, 9)), [], None, 10**6)
 
 
 def test_styles_can_be_told_apart_without_colour():
