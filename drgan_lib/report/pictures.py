@@ -61,7 +61,7 @@ def jpeg(picture: np.ndarray, n_bytes: int) -> str:
     """Data URI of a gray [h, w] or RGB [h, w, 3] picture in [0, 1], of the best quality that `n_bytes` hold."""
     pixels = Image.fromarray(np.rint(255 * picture.clip(0, 1)).astype(np.uint8))
     for quality in QUALITIES:
-        pixels.save(held := io.BytesIO(), "JPEG", quality=quality, subsampling=0, optimize=True)
+        pixels.save(held := io.BytesIO(), "JPEG", quality=quality, subsampling=0)
         uri = f"data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}"
         if len(uri) <= n_bytes:
             break
