@@ -109,6 +109,16 @@ def test_a_profile_changes_patches_and_an_override_has_the_last_word():
     assert exp.material.bounds["roughness"] == (0, 1)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["/a b/c#d", "2024-11-26", "no", "50%", "'quoted'", '"x"', "~/Bilder/Größe", "1e3", "[a]", "a: b", "{x}", ""],
+)
+def test_texts_and_paths_are_taken_as_they_stand(text):
+    keys = ("dataset.path", "meshes.path", "layout.sizes.table", "dataset.licence", "title", "gan.inception_weights")
+    assert parse_overrides([f"{key}={text}" for key in keys]) == dict.fromkeys(keys, text)
+    assert parse_overrides(["dataset.path=null", "gan.spp=null"]) == {"dataset.path": None, "gan.spp": None}
+
+
 def test_overrides_are_read_as_yaml():
     pairs = parse_overrides(["gan.lr_generator=0.001", "dataset.path=/images", "contour_px = 2"])
     assert pairs == {"gan.lr_generator": 0.001, "dataset.path": "/images", "contour_px": 2}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
+from drgan_lib.files import atomic_path, read_json, require_free_space, sole_use, write_json
 
 
 def test_a_file_appears_whole_with_its_suffix(tmp_path):
@@ -48,3 +51,17 @@ def test_free_space_is_checked_before_work(tmp_path):
     require_free_space(tmp_path / "made", 1, "a test")
     with pytest.raises(OSError, match=r"a test needs about .* free some space"):
         require_free_space(tmp_path, 2**60, "a test")
+
+
+def test_a_folder_is_for_one_process_at_a_time(tmp_path):
+    place = tmp_path / "out"
+    code = f"from drgan_lib.files import sole_use\nwith sole_use({str(place)!r}): print('in')"
+    with sole_use(place):
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "another command is working in this folder; wait until it has finished" in answer.stderr
+        assert not answer.stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "in\n"
+    with pytest.raises(ZeroDivisionError), sole_use(place):
+        1 / 0  # noqa: B018
+    with sole_use(place):
+        assert place.is_dir()

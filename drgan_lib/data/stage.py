@@ -1,6 +1,7 @@
 """The data stage: micrographs in; patches, tables and a record of the dataset out."""
 
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from drgan_lib.config import DatasetSettings, Experiment
 from drgan_lib.data.dataset import dataset_files, open_micrographs
 from drgan_lib.data.patches import PatchSelection, check_sizes, select_patches
 from drgan_lib.data.pixels import DataError
+from drgan_lib.data.read import few_levels
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.samples import SampleSet, open_samples, write_samples
@@ -23,7 +25,7 @@ DEFINITIONS = {
 def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> PatchSelection:
     """Chooses patches of the dataset in `dataset_folder`, writes them to `folder`, and returns the choice.
 
-    Written are the sample sets train and background (8 bit), patches.csv (where each patch came from and why it was
+    Written are the sample sets train and background (16 bit), patches.csv (where each patch came from and why it was
     chosen), particles.csv (what was found: area, and diameter of the circle of that area), metrics.json (numbers of
     patches) and dataset.json (the split as paths relative to `dataset_folder`, gray levels, pixel size in nm, counts).
     Test files and their masks are read before, so that a bad one is not found hours later; nothing of them is kept.
@@ -33,12 +35,15 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
     micrographs = SampleSet.of(open_micrographs(settings, dataset_folder))
     check_sizes(open_micrographs(settings, dataset_folder, split="test", masks=True), patches.size_px)
     n_patches = patches.max_train + patches.n_background
-    require_free_space(folder, n_patches * patches.size_px**2 + 20 * 2**20, "the data stage")
+    require_free_space(folder, 2 * n_patches * patches.size_px**2 + 20 * 2**20, "the data stage")
+    for sample in micrographs:
+        if told := few_levels(sample.image):
+            warnings.warn(f"{sample.provenance['file']}: {told}", stacklevel=2)
     selection = select_patches(micrographs, patches, seed=exp.seed)
     (folder / "dataset.json").unlink(missing_ok=True)  # it marks complete sets
     for kind, samples in (("train", selection.train), ("background", selection.background)):
         shutil.rmtree(folder / kind, ignore_errors=True)
-        write_samples(folder / kind, samples)
+        write_samples(folder / kind, samples, bits=16)
     areas = np.concatenate([d.areas_px for d in selection.detections])
     names = np.repeat([m.name for m in micrographs], [len(d.areas_px) for d in selection.detections])
     diameters = (2 * np.sqrt(areas / np.pi)).round(2)

@@ -13,18 +13,18 @@ from drgan_lib.samples import Sample, SampleSet
 
 
 def content(samples: SampleSet) -> str:
-    """Digest of names, images (8 bit) and instances."""
+    """Digest of names, images (16 bit) and instances."""
     found = hashlib.sha256()
     for sample in samples:
         found.update(f"{sample.name} {sample.image.shape}".encode())
-        found.update(_in_8_bits(sample).tobytes() + sample.instances.tobytes())
+        found.update(_in_16_bits(sample).tobytes() + sample.instances.tobytes())
     return found.hexdigest()
 
 
 def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int, channel: str) -> None:
     """Writes the raw dataset of nnU-Net v2 to `folder`, called DatasetNNN_<name>, as a whole or not at all.
 
-    Images are 8-bit gray PNG; the name of their `channel` tells nnU-Net how to normalise. Labels are those of
+    Images are 16-bit gray PNG; the name of their `channel` tells nnU-Net how to normalise. Labels are those of
     `drgan_lib.classes`, with seams if `seam_px` is above 0.
     """
     # Outside nnUNet_raw, where nnU-Net would take an unfinished folder for a dataset.
@@ -34,7 +34,7 @@ def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int
     (partial / "labelsTr").mkdir()
     for sample in samples:
         label = with_seams(three_class(sample.instances, contour_px), sample.instances, seam_px)
-        imsave(partial / "imagesTr" / f"{sample.name}_0000.png", _in_8_bits(sample), check_contrast=False)
+        imsave(partial / "imagesTr" / f"{sample.name}_0000.png", _in_16_bits(sample), check_contrast=False)
         imsave(partial / "labelsTr" / f"{sample.name}.png", label, check_contrast=False)
     about = {
         "channel_names": {"0": channel},
@@ -47,5 +47,5 @@ def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int
     partial.rename(folder)
 
 
-def _in_8_bits(sample: Sample) -> np.ndarray:
-    return np.rint(sample.image.clip(0, 1) * 255).astype(np.uint8)
+def _in_16_bits(sample: Sample) -> np.ndarray:
+    return np.rint(sample.image.clip(0, 1) * 65535).astype(np.uint16)

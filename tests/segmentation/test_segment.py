@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,3 +116,15 @@ def test_an_interrupted_stage_offers_no_model_of_other_settings(experiment, make
     assert read_json(stage / "models.json") == [["discs", 0]]
     with pytest.raises(SegmentationError, match="found none"):
         load_model(stage.parent)
+
+
+def test_no_particle_is_where_text_is_burnt_in(experiment, make):
+    (plain,) = micrographs(1, 80, seed=1)
+    box = [20, 0, 50, 80]
+    stage = make(experiment("otsu"), SampleSet.of([replace(plain, provenance={"overlays": [box]})]))
+    truth, predicted = open_samples(stage / "truth")[0], load_predictions(stage, "otsu", 0)["plain"][0]
+    for sample in (truth, predicted):
+        assert sample.n_particles > 0
+        assert not sample.instances[20:50].any()
+    np.testing.assert_array_equal(truth.instances[:20], plain.instances[:20])
+    assert len(predicted.confidence) == predicted.n_particles

@@ -67,7 +67,7 @@ def test_nnunet_gets_images_and_labels_with_seams_where_asked(tmp_path, seam_px,
     label, about = imread(raw / "labelsTr" / "a.png"), read_json(raw / "dataset.json")
     assert np.unique(label).tolist() == sorted(about["labels"].values()) == values
     np.testing.assert_array_equal(np.where(label > 2, label - 2, label), three_class(samples[0].instances, 2))
-    assert (imread(raw / "imagesTr" / "a_0000.png") == 128).all()
+    assert (imread(raw / "imagesTr" / "a_0000.png") == 32768).all()
     assert (about["channel_names"], about["numTraining"]) == ({"0": "sem"}, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
@@ -80,7 +80,7 @@ def test_the_digest_tells_names_images_and_instances_apart():
         Sample(one.name, one.image, instances=2 * one.instances),
     )
     assert len({content(SampleSet.of([sample])) for sample in (one, *others)}) == 4
-    stored = Sample(one.name, np.rint(one.image * 255) / 255, instances=one.instances)
+    stored = Sample(one.name, np.rint(one.image * 65535) / 65535, instances=one.instances)
     assert content(SampleSet.of([stored])) == content(SampleSet.of([one]))
 
 
