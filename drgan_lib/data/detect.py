@@ -21,6 +21,7 @@ SUSPECT_AREA_PX = 25
 PEAK_DISTANCE_PX = 6  # centres of two particles in an agglomerate are at least this far apart
 LEEWAY = 1.5  # between an image's own threshold and the one used for it
 TWO_POPULATIONS = 0.7  # share of the variance between two classes above which they are; it is 0.64 for pure noise
+MOST_RIM, LEAST_INSIDE = 0.25, 0.5  # of the border's pixels, and of all dark pixels
 GAP_WIDTH_PX = 8  # gaps between particles are darker than their surroundings of this size
 
 
@@ -58,6 +59,25 @@ def detect_particles(images: Sequence[np.ndarray], overlays: Sequence[Sequence[B
         _detect(f, _threshold(sample, common) if f.threshold is None else f.threshold, h)
         for f, sample, h in zip(flattened, samples, hidden, strict=True)
     ]
+
+
+def particles_look_dark(image: np.ndarray) -> bool:
+    """Whether `image` [h, w] seems to show dark particles on a bright ground, as in bright field.
+
+    Then the darker of two gray classes is the smaller one, hardly touches the border, and most of it lies in parts that
+    the border does not cut. (So it is for all micrographs of TiO2 when they are inverted, and for none as they are; of
+    28 of EMPS, with their crowds of particles, two seem so.)
+    """
+    smooth = ndimage.gaussian_filter(image, SMOOTHING_PX)
+    if np.ptp(smooth) == 0:
+        return False
+    dark = smooth <= threshold_otsu(smooth)
+    parts, _ = ndimage.label(dark)
+    rim = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    inside = 1 - areas[np.unique(rim)].sum() / areas.sum()
+    return bool(dark.mean() < 0.5 and (rim > 0).mean() < MOST_RIM and inside > LEAST_INSIDE)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from drgan_lib.config import DatasetSettings, Experiment
 from drgan_lib.data.dataset import dataset_files, open_micrographs
+from drgan_lib.data.detect import particles_look_dark
 from drgan_lib.data.patches import PatchSelection, check_sizes, select_patches
 from drgan_lib.data.pixels import DataError
 from drgan_lib.data.read import few_levels
@@ -36,6 +37,11 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
     check_sizes(open_micrographs(settings, dataset_folder, split="test", masks=True), patches.size_px)
     n_patches = patches.max_train + patches.n_background
     require_free_space(folder, 2 * n_patches * patches.size_px**2 + 20 * 2**20, "the data stage")
+    if sum(particles_look_dark(sample.image) for sample in micrographs) > len(micrographs) / 2:
+        raise DataError(
+            f"{micrographs[0].provenance['file']} and most others seem to show dark particles on a bright ground, as "
+            "in bright field; expected bright particles on a darker ground: invert the gray levels of all images"
+        )
     for sample in micrographs:
         if told := few_levels(sample.image):
             warnings.warn(f"{sample.provenance['file']}: {told}", stacklevel=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import tifffile
 
-from drgan_lib.data import DataError, few_levels, read_micrograph, rows_above_bar
+from drgan_lib.data import DataError, few_levels, particles_look_dark, read_micrograph, rows_above_bar
 from drgan_lib.data.overlays import TABLE, Box, read_overlays
 from drgan_lib.data.pixels import MANY, SUFFIXES
 from drgan_lib.digest import file_digest
@@ -135,6 +135,11 @@ def _check(
         log(f"{path.name}: the {bar_rows} rows of its data bar are cut off, as its tags say")
     elif sample_rows is None and (rows := rows_above_bar(sample.image)):
         log(f"{path.name}: below row {rows} there seems to be a data bar; give sample_rows, or letters may count")
+    if particles_look_dark(sample.image):
+        log(
+            f"warning: {path.name} seems to show dark particles on a bright ground, but the network knows bright ones "
+            "on a darker ground: if it does, invert the gray levels"
+        )
     for note in filter(None, (sample.provenance.get("note"), few_levels(sample.image))):
         log(f"{path.name}: {note}")
     height, width = sample.image.shape

@@ -12,7 +12,15 @@ from PIL import Image
 from scipy import ndimage
 
 from drgan_lib.config import ROOT, DatasetSettings
-from drgan_lib.data import DataError, dataset_files, few_levels, read_mask, read_micrograph, rows_above_bar
+from drgan_lib.data import (
+    DataError,
+    dataset_files,
+    few_levels,
+    particles_look_dark,
+    read_mask,
+    read_micrograph,
+    rows_above_bar,
+)
 
 CASES = ROOT.parent / "shared" / "cases.zip"
 NM = 7.344
@@ -292,3 +300,14 @@ def test_a_visible_data_bar_is_proposed(ground):
 def test_no_bar_is_seen_on_real_micrographs_without_one(datasets):
     for path in sorted((datasets / "tio2_sem" / "images").glob("*.tif"))[:8]:
         assert rows_above_bar(read_micrograph(path, sample_rows=712).image) is None
+
+
+def test_dark_particles_on_a_bright_ground_are_told_from_bright_ones(datasets):
+    files = sorted((datasets / "tio2_sem" / "images").glob("*.tif"))[:8]
+    images = [read_micrograph(path, sample_rows=712).image for path in files]
+    assert not any(map(particles_look_dark, images))
+    assert all(particles_look_dark(1 - image) for image in images)
+    discs = np.where(particles(), 0.8, 0.2) + np.random.default_rng(0).normal(0, 0.05, (256, 256))
+    assert not particles_look_dark(discs)
+    assert particles_look_dark(1 - discs)
+    assert not particles_look_dark(np.zeros((40, 40)))
