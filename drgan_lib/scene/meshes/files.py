@@ -1,6 +1,5 @@
 """The user's mesh files: read, repaired, reported, and written as PLY."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -12,10 +11,12 @@ import trimesh
 from drgan_lib.config import CubeSettings
 from drgan_lib.files import atomic_path
 from drgan_lib.scene.meshes.convention import MeshError
+from drgan_lib.scene.meshes.formats import open_gltf, read_gltf, read_obj, read_ply, read_stl, triangulate
 from drgan_lib.scene.meshes.measures import SAME, differences
 from drgan_lib.scene.meshes.mend import repair
 
-MESH_FILES = (".ply", ".obj", ".stl", ".glb", ".gltf")
+READERS = {".ply": read_ply, ".obj": read_obj, ".stl": read_stl, ".glb": read_gltf, ".gltf": read_gltf}
+MESH_FILES = tuple(READERS)
 MAX_BYTES = 100 * 2**20
 MAX_FACES = 1_000_000
 BUDGET = CubeSettings().max_triangles
@@ -24,11 +25,16 @@ logger = logging.getLogger(__name__)
 
 
 def read_mesh(path: Path, *, max_triangles: int = BUDGET) -> tuple[trimesh.Trimesh, list[str]]:
-    """A mesh file as a particle, and what had to be repaired; `MeshError` names the file if it cannot be used."""
+    """A mesh file as a particle, and what had to be repaired or decided.
+
+    `MeshError` names the file if it cannot be used.
+    """
     try:
-        return repair(_load(path), max_triangles=max_triangles)
+        mesh, read = _load(path)
+        mesh, repaired = repair(mesh, max_triangles=max_triangles)
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from None
+    return mesh, read + repaired
 
 
 def read_meshes(folder: Path, *, max_triangles: int = BUDGET) -> list[trimesh.Trimesh]:
@@ -86,21 +92,21 @@ def _read_all(paths: list[Path], max_triangles: int, log: Callable, *, quiet: bo
     return meshes
 
 
-def _load(path: Path) -> trimesh.Trimesh:
-    """The triangles of all bodies of a file as they stand in it."""
+def _load(path: Path) -> tuple[trimesh.Trimesh, list[str]]:
+    """The triangles of all bodies of a file as they stand in it, and what there is to say of them."""
     if not path.is_file():
         raise MeshError("there is no such file; correct the path")
     if path.suffix.lower() not in MESH_FILES:
         raise MeshError(f"expected a file of {', '.join(MESH_FILES)}; export the mesh as one of these")
     try:
         _require_small(*_announced(path))
-        mesh = trimesh.load_scene(path, process=False).to_mesh()
+        polygons = READERS[path.suffix.lower()](path)
     except MeshError:
         raise
-    except Exception as error:  # each reader has exceptions of its own
-        raise MeshError(f"not a readable mesh ({error}); expected PLY, OBJ, STL or glTF") from error
-    _require_small(0, len(mesh.faces))
-    return mesh
+    except Exception as error:  # damaged in a way that a reader did not expect
+        raise MeshError(f"not a readable mesh ({error!r}); expected PLY, OBJ, STL or glTF") from error
+    _require_small(0, len(polygons.sizes))
+    return triangulate(polygons)
 
 
 def _require_small(n_bytes: int, n_faces: int) -> None:
@@ -114,7 +120,7 @@ def _announced(path: Path) -> tuple[int, int]:
     """Bytes of a file (of a glTF: with the buffers it names), and its faces as far as its head gives them, else 0."""
     n_bytes, kind = path.stat().st_size, path.suffix.lower()
     if kind == ".gltf" and n_bytes <= MAX_BYTES:
-        return n_bytes + sum(part.get("byteLength", 0) for part in json.loads(path.read_text()).get("buffers", [])), 0
+        return n_bytes + sum(part.get("byteLength", 0) for part in open_gltf(path)[0].get("buffers", [])), 0
     with path.open("rb") as file:
         head = file.read(4096)
     if kind == ".ply" and (match := re.search(rb"element face (\d+)", head)):
