@@ -3,3 +3,7 @@
 
 class DrganError(Exception):
     """Something that cannot be used or made; the message says what was expected, what came, and what to do."""
+
+
+class DataError(DrganError, ValueError):
+    """Images that cannot be used; the message names the file, what was expected, and what to do."""

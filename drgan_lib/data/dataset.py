@@ -12,8 +12,9 @@ import pandas as pd
 from drgan_lib.config import DatasetSettings
 from drgan_lib.data.download import read_registry
 from drgan_lib.data.overlays import TABLE, read_overlays
-from drgan_lib.data.pixels import SUFFIXES, DataError
+from drgan_lib.data.pixels import SUFFIXES
 from drgan_lib.data.read import GrayLevels, common_pixel_size, read_mask, read_micrograph
+from drgan_lib.errors import DataError
 from drgan_lib.samples import Sample, SampleSet
 
 TEST_EVERY = 5

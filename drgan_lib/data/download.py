@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from drgan_lib.config import MATERIALS, REGISTRIES
 from drgan_lib.data.overlays import TABLE
-from drgan_lib.data.pixels import DataError
+from drgan_lib.errors import DataError
 from drgan_lib.files import atomic_path, require_free_space
 
 LAYOUT = "$DRGAN_MIRROR/<dataset>/<path>, or $DRGAN_MIRROR/<dataset>.zip with <dataset>/<path> inside"

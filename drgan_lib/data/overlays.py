@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from drgan_lib.data.pixels import DataError
+from drgan_lib.errors import DataError
 
 TABLE = "overlays.tsv"
 

@@ -17,8 +17,8 @@ from scipy import fft, ndimage
 from drgan_lib.config import PatchSettings
 from drgan_lib.data.detect import Detection, detect_particles
 from drgan_lib.data.overlays import touches
-from drgan_lib.data.pixels import DataError
 from drgan_lib.data.read import common_pixel_size
+from drgan_lib.errors import DataError
 from drgan_lib.samples import Sample, SampleSet
 
 MAX_OVERLAP = 0.5  # largest share of its area that a training patch has in common with another

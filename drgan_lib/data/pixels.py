@@ -14,9 +14,10 @@ from PIL import Image
 from scipy import ndimage
 
 from drgan_lib.data.metadata import Metadata, read_metadata
-from drgan_lib.errors import DrganError
+from drgan_lib.data.vendors import READERS, read_vendor
+from drgan_lib.errors import DataError
 
-SUFFIXES = (".tif", ".tiff", ".png")
+SUFFIXES = (".tif", ".tiff", ".png", *READERS)
 NOTHING_KNOWN = Metadata()
 REDUCED, MASK = 1, 4  # bits of the tag NewSubfileType: a thumbnail, a transparency mask
 LARGEST_PX = 10**9
@@ -25,10 +26,6 @@ MOST_PACKED = 2000  # no compression of TIFF packs more into a byte
 TURNED = 5  # from this Orientation on rows and columns are exchanged
 _CUT = (struct.error, zlib.error, EOFError, IndexError)
 _DAMAGE = re.compile("truncated|broken|corrupt|bytes|header=b''")
-
-
-class DataError(DrganError, ValueError):
-    """Images that cannot be used; the message names the file, what was expected, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,9 @@ def read_pixels(path: Path, *, palette: bool = True) -> Pixels:
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a file ending in {', '.join(SUFFIXES)}; convert it to TIFF or PNG")
     try:
+        if path.suffix.lower() in READERS:
+            values, pixel_nm = read_vendor(path)
+            return Pixels(values, 8 * values.dtype.itemsize, metadata=Metadata(pixel_nm))
         return (_read_png if path.suffix.lower() == ".png" else _read_tiff)(path, palette)
     except DataError:
         raise

@@ -15,7 +15,8 @@ from scipy import ndimage
 from skimage.measure import label
 
 from drgan_lib.data.metadata import Metadata
-from drgan_lib.data.pixels import DataError, Pixels, read_pixels
+from drgan_lib.data.pixels import Pixels, read_pixels
+from drgan_lib.errors import DataError
 from drgan_lib.samples import Sample
 
 DEPTHS = (8, 10, 12, 14, 16)
@@ -166,14 +167,14 @@ def _crop(pixels: np.ndarray, sample_rows: int | None, path: Path) -> np.ndarray
 
 def _gray_levels(pixels: np.ndarray, bits: int, path: Path) -> GrayLevels:
     low, high = float(pixels.min()), float(pixels.max())
-    if np.issubdtype(pixels.dtype, np.floating):
-        if not (low >= 0 and high <= 1):
-            raise DataError(f"{path}: expected a floating-point image in [0, 1], got {low:g} to {high:g}; rescale it")
-        return GrayLevels("floating-point", 1.0)
+    if not (np.isfinite((low, high)).all() and low >= 0):
+        raise DataError(f"{path}: expected gray levels from 0 on, got {low:g} to {high:g}; rescale it")
+    floating = np.issubdtype(pixels.dtype, np.floating)
+    if floating or high > 65535:
+        kind, most = "floating-point" if floating else "32-bit", float(np.percentile(pixels, ROBUST_PERCENT))
+        return GrayLevels(kind, 1.0 if high <= 1 else most)
     if bits <= 8:
         return GrayLevels(f"{bits}-bit", 2.0**bits - 1)
-    if low < 0 or high > 65535:
-        raise DataError(f"{path}: expected gray levels of 0 to 65535, got {low:g} to {high:g}; export it as 16 bit")
     whole = pixels[pixels < 65535]
     high = float(np.percentile(whole, ROBUST_PERCENT, method="higher")) if whole.size else high
     return GrayLevels("16-bit", float(next(2**depth - 1 for depth in DEPTHS if high < 2**depth)))

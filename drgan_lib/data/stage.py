@@ -11,8 +11,8 @@ from drgan_lib.config import DatasetSettings, Experiment
 from drgan_lib.data.dataset import dataset_files, open_micrographs
 from drgan_lib.data.detect import particles_look_dark
 from drgan_lib.data.patches import PatchSelection, check_sizes, select_patches
-from drgan_lib.data.pixels import DataError
 from drgan_lib.data.read import few_levels
+from drgan_lib.errors import DataError
 from drgan_lib.files import atomic_path, read_json, require_free_space, write_json
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.samples import SampleSet, open_samples, write_samples

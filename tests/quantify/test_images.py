@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from drgan_lib.data import DataError
-from drgan_lib.quantify import images, open_images
+from drgan_lib.quantify import images, open_images, read_pixel_sizes
 from drgan_lib.samples import Sample, SampleSet
 from tests.quantify.conftest import disc
 
@@ -103,7 +103,14 @@ REFUSED = [
     ("gray and alpha", "a.png", np.dstack([IMAGE, IMAGE]), {}, {}, "remove the transparency"),
     ("stack", "a.tif", np.stack([IMAGE] * 3), {"photometric": "minisblack"}, {}, "save the one to use"),
     ("flat", "a.png", np.full((60, 60), 7, np.uint8), {}, {}, "a single gray level everywhere"),
-    ("not a number", "a.tif", np.where(IMAGE > 120, np.nan, 0.5).astype(np.float32), {}, {}, "floating-point image"),
+    (
+        "not a number",
+        "a.tif",
+        np.where(IMAGE > 120, np.nan, 0.5).astype(np.float32),
+        {},
+        {},
+        "gray levels from 0",
+    ),
     ("few rows", "a.png", IMAGE, {}, {"sample_rows": 81}, "sample_rows is 81, but the image has only 80 rows"),
     ("negative rows", "a.png", IMAGE, {}, {"sample_rows": -5}, "sample_rows: expected at least 1, got -5"),
     ("no length", "a.png", IMAGE, {}, {"pixel_size_nm": 0.0}, "pixel_size_nm: expected more than 0"),
@@ -186,3 +193,36 @@ def test_places_without_images_are_refused(tmp_path, said):
         check(tmp_path, said)
     with pytest.raises(DataError, match="got none"):
         check([], said)
+
+
+def test_pixel_sizes_by_file_come_from_a_table(tmp_path, said):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, IMAGE)
+    table = tmp_path / "sizes.csv"
+    table.write_text("file,pixel_size_nm\na.png,2\nb.png,3.5\n")
+    found = check([tmp_path / "a.png", tmp_path / "b.png"], said, pixel_size_nm=read_pixel_sizes(table))
+    assert [sample.pixel_size_nm for sample in found] == [2.0, 3.5]
+    with pytest.raises(DataError, match=r"names c\.png, which is none of the images"):
+        check([tmp_path / "a.png"], said, pixel_size_nm={"a.png": 2.0, "c.png": 2.0})
+    for text in ("name,size\na,2\n", "file,pixel_size_nm\na.png,two\n"):
+        table.write_text(text)
+        with pytest.raises(DataError, match="a CSV file with the columns file and pixel_size_nm"):
+            read_pixel_sizes(table)
+
+
+def test_a_bar_lost_levels_and_dark_particles_are_said(tmp_path, said):
+    bar = IMAGE.copy()
+    bar[70:] = 0
+    check(save(tmp_path / "bar.png", bar), said, pixel_size_nm=2.0)
+    check(save(tmp_path / "few.png", IMAGE // 8 * 8), said, pixel_size_nm=2.0)
+    check(save(tmp_path / "dark.png", 255 - IMAGE), said, pixel_size_nm=2.0)
+    assert [line.split(":")[0] for line in said] == ["bar.png", "few.png", "warning"]
+    assert "below row 70 there seems to be a data bar" in said[0]
+    assert "different gray values" in said[1]
+    assert "dark.png seems to show dark particles" in said[2]
+
+
+def test_text_beside_the_images_hides_its_rectangles(tmp_path, said):
+    save(tmp_path / "a.png", IMAGE)
+    (tmp_path / "overlays.tsv").write_text("path\ttop\tleft\tbottom\tright\na.png\t0\t0\t10\t40\n")
+    assert only(tmp_path, said, pixel_size_nm=2.0).provenance["overlays"] == ((0, 0, 10, 40),)
