@@ -1,6 +1,6 @@
 from .bars import rows_above_bar
 from .dataset import dataset_files, open_micrographs
-from .detect import detect_particles, particles_look_dark
+from .detect import Detection, detect_particles, particles_look_dark
 from .download import default_folder, fetch, find_mirror, read_registry, registries
 from .patches import PatchSelection, select_patches
 from .pixels import DataError

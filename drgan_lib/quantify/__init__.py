@@ -1,7 +1,9 @@
 """Quantification: sizes of the particles in a label image, with their uncertainty; a user's own images measured::
 
-instances --measure_particles, pool--> table --distribution--> D10, D50, D90 with intervals
-images --measure_images, with a trained model--> instances and tables on disk
+    instances --measure_particles, pool--> table --distribution--> D10, D50, D90 with intervals
+    images --measure_images, with a trained model--> instances and tables on disk
+
+Sizes are in nm where the size of a pixel is known, else in px.
 """
 
 import lazy_loader

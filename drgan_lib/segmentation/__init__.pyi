@@ -9,8 +9,9 @@ from .evaluation import (
 from .instances import BorderCore, ClassMap, border_core, plain
 from .metrics import coco_ap, match, pooled, score
 from .model import Model, list_models, load_model, load_predictions, read_models, training_curves
+from .network import Network
 from .nnunet import NnUNet
 from .plots import gallery, overlays, plot_table, plot_training
-from .segmenter import SegmentationError, Segmenter
+from .segmenter import ClassSegmenter, SegmentationError, Segmenter
 from .stage import segment
-from .summary import summarise
+from .summary import Published, summarise
