@@ -26,6 +26,7 @@ runs = "runs"
 overrides = {}
 
 # %%
+# %matplotlib inline
 import pandas as pd
 from myst_nb import glue
 

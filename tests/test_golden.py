@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,6 +103,19 @@ def test_every_number_is_the_same(tiny_run):
     assert found.keys() >= EXPECTED["numbers"].keys()
     different = {k: (v, found[k]) for k, v in EXPECTED["numbers"].items() if found[k] != pytest.approx(v, rel=1e-6)}
     assert not different
+
+
+def test_every_figure_of_a_page_is_a_picture(tiny_run):
+    """Matplotlib's figures show as their names where nothing has told the notebook how to draw them."""
+    shown = [
+        (page.stem, set(output.data))
+        for page in sorted(tiny_run.glob("notebooks/[0-9]*.ipynb"))
+        for cell in nbformat.read(page, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if output.get("data", {}).get("text/plain", "").startswith("<Figure")
+    ]
+    assert len({name for name, _ in shown}) == 7
+    assert [name for name, kinds in shown if "image/png" not in kinds] == []
 
 
 if __name__ == "__main__":
