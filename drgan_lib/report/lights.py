@@ -57,6 +57,14 @@ def counts(error: Metric | None, good: float = 0.1, poor: float = 0.25) -> Light
     return Light("Error of the particle count", _state(error and error.value, good, poor), seen, rule)
 
 
+def specks(n_small: int, n: int, good: float = 0.2, poor: float = 0.5) -> Light:
+    """Of `n_small` instances too small to count, beside `n` others: a network sees many in images unlike its own."""
+    rule = f"good up to {100 * good:.0f} % of all that was found, poor beyond {100 * poor:.0f} %"
+    share = n_small / (n_small + n) if n_small + n else None
+    seen = "nothing was found" if share is None else f"{100 * share:.0f} % ({n_small} of {n_small + n})"
+    return Light("Instances too small to count", _state(share, good, poor), seen, rule)
+
+
 def _state(value: float | None, good: float, poor: float) -> str:
     """The state of `value`: good up to and with `good`, poor beyond `poor`."""
     return "not known" if value is None else "good" if value <= good else "look closer" if value <= poor else "poor"

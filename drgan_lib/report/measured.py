@@ -12,6 +12,7 @@ from drgan_lib.data import DataError, read_micrograph
 from drgan_lib.files import read_json
 from drgan_lib.quantify import Counting, Measurement, counted, read_table
 from drgan_lib.quantify.measure import RECORD, WHITE_PERCENT
+from drgan_lib.quantify.measurement import SIZES
 from drgan_lib.report import lights
 from drgan_lib.report.page import write_page
 from drgan_lib.report.pictures import evenly, view
@@ -33,6 +34,7 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
     model, images = request["model"], request["images"]
     sizes_nm = {name: about["pixel_size_nm"] for name, about in images.items()}
     versions = read_json(out / "particles.json")["versions"]
+    d = found.distributions[SIZES[0]]
     return write_page(
         out,
         {"": found},
@@ -44,7 +46,11 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
         views=list(_views(out, request)),
         legend="Outlined are particles that count (green, solid), and those on the border or too small (blue, dashed).",
         pairs={},
-        lights=[lights.same_scale(list(sizes_nm.values()), model.get("pixel_size_nm")), lights.counts(None)],
+        lights=[
+            lights.same_scale(list(sizes_nm.values()), model.get("pixel_size_nm")),
+            lights.specks(d.n_small, d.n + d.n_border),
+            lights.counts(None),
+        ],
         stages=[],
         machines=[", ".join(f"{name} {number}" for name, number in versions.items())],
         licence="",

@@ -66,3 +66,19 @@ def test_parameters_at_bounds_are_named(roughness, base_color, sheen, state, see
 )
 def test_pixel_sizes_are_compared_both_ways(sizes, trained, state):
     assert lights.same_scale(sizes, trained).state == state
+
+
+@pytest.mark.parametrize(
+    ("n_small", "n", "state"),
+    [
+        (0, 9, "good"),
+        (20, 80, "good"),
+        (21, 79, "look closer"),
+        (50, 50, "look closer"),
+        (51, 49, "poor"),
+        (0, 0, None),
+    ],
+)
+def test_many_specks_are_a_sign_of_unknown_images(n_small, n, state):
+    assert lights.specks(n_small, n).state == (state or "not known")
+    assert lights.specks(51, 49).seen == "51 % (51 of 100)"
