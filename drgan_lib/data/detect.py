@@ -65,8 +65,8 @@ def particles_look_dark(image: np.ndarray) -> bool:
     """Whether `image` [h, w] seems to show dark particles on a bright ground, as in bright field.
 
     Then the darker of two gray classes is the smaller one, hardly touches the border, and most of it lies in parts that
-    the border does not cut. (So it is for all micrographs of TiO2 when they are inverted, and for none as they are; of
-    28 of EMPS, with their crowds of particles, two seem so.)
+    the border does not cut. (Of 32 training micrographs of TiO2, 31 seem so when they are inverted, and none as they
+    are; of 21 of EMPS, with their crowds of particles, two do as they are.)
     """
     smooth = ndimage.gaussian_filter(image, SMOOTHING_PX)
     if np.ptp(smooth) == 0:

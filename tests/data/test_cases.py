@@ -16,6 +16,7 @@ from drgan_lib.data import (
     DataError,
     dataset_files,
     few_levels,
+    open_micrographs,
     particles_look_dark,
     read_mask,
     read_micrograph,
@@ -303,8 +304,8 @@ def test_no_bar_is_seen_on_real_micrographs_without_one(datasets):
 
 
 def test_dark_particles_on_a_bright_ground_are_told_from_bright_ones(datasets):
-    files = sorted((datasets / "tio2_sem" / "images").glob("*.tif"))[:8]
-    images = [read_micrograph(path, sample_rows=712).image for path in files]
+    settings = DatasetSettings(registry="tio2_sem", sample_rows=712)
+    images = [sample.image for sample in open_micrographs(settings, datasets / "tio2_sem")[:8]]
     assert not any(map(particles_look_dark, images))
     assert all(particles_look_dark(1 - image) for image in images)
     discs = np.where(particles(), 0.8, 0.2) + np.random.default_rng(0).normal(0, 0.05, (256, 256))
