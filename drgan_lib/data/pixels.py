@@ -124,11 +124,12 @@ def _require_whole(page: tifffile.TiffPage, path: Path) -> None:
     n_bytes = path.stat().st_size
     ends = (start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
     packed = page.compression != tifffile.COMPRESSION.NONE
-    n_stored = math.prod(page.shape) * page.bitspersample // 8
+    n_px = math.prod(page.shape)
+    n_stored = n_px * page.bitspersample // 8
     expected = max(0, *ends, n_stored // (MOST_PACKED if packed else 1))
     if expected > n_bytes:
         raise EOFError(f"expected at least {expected} bytes, got {n_bytes}")
-    if (n_px := math.prod(page.shape)) > LARGEST_PX:
+    if n_px > LARGEST_PX:
         raise DataError(
             f"{path}: expected at most {LARGEST_PX / 1e6:.0f} megapixels, got {n_px / 1e6:.0f}; cut the image up"
         )

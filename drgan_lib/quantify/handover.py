@@ -1,7 +1,6 @@
 """What other programs open next: labels that Fiji and napari scale right, ImageJ's ROIs, and GeoJSON outlines."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +23,30 @@ def write_labels(labels: np.ndarray, path: Path, *, pixel_size_nm: float | None 
     tifffile.imwrite(path, labels.astype(np.uint16), imagej=True, metadata=unit, compression="zlib", **scale)
 
 
-def outlines(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def outlines(labels: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Label and outlines of the instances int [h, w]: corners float [n, 2], x and y in px, the first repeated last.
 
     Corners of pixels are whole numbers, (0, 0) that of the first pixel. Of an instance in several parts each has one.
     """
+    found = []
     for number, box in enumerate(find_objects(labels), start=1):
         if box is not None:
             corner = box[1].start - 0.5, box[0].start - 0.5
             for line in find_contours(np.pad(labels[box] == number, 1), 0.5, fully_connected="high"):
                 if not _is_hole(line):
-                    yield number, line[:, ::-1] + corner
+                    found.append((number, line[:, ::-1] + corner))
+    return found
 
 
-def write_rois(labels: np.ndarray, path: Path) -> None:
-    """Writes the outlines of the instances int [h, w] as a set of ImageJ's ROIs, named by label."""
-    found = [
-        roifile.ImagejRoi.frompoints(line[:-1], name=f"{number:05d}-{k}")
-        for k, (number, line) in enumerate(outlines(labels))
-    ]
+def write_rois(found: list[tuple[int, np.ndarray]], path: Path) -> None:
+    """Writes the `outlines` of instances as a set of ImageJ's ROIs, named by label."""
+    rois = [roifile.ImagejRoi.frompoints(line[:-1], name=f"{number:05d}-{k}") for k, (number, line) in enumerate(found)]
     path.unlink(missing_ok=True)
-    roifile.roiwrite(path, found)
+    roifile.roiwrite(path, rois)
 
 
-def write_geojson(labels: np.ndarray, table: pd.DataFrame, path: Path) -> None:
-    """Writes the outlines of the instances int [h, w] as GeoJSON polygons in px, with their rows of `table`."""
+def write_geojson(found: list[tuple[int, np.ndarray]], table: pd.DataFrame, path: Path) -> None:
+    """Writes the `outlines` of instances as GeoJSON polygons in px, with their rows of `table`."""
     rows = json.loads(table.set_index("id").to_json(orient="index"))
     features = [
         {
@@ -57,7 +55,7 @@ def write_geojson(labels: np.ndarray, table: pd.DataFrame, path: Path) -> None:
             "geometry": {"type": "Polygon", "coordinates": [line.round(2).tolist()]},
             "properties": {"objectType": "annotation", "label": number, "measurements": rows[str(number)]},
         }
-        for k, (number, line) in enumerate(outlines(labels))
+        for k, (number, line) in enumerate(found)
     ]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 

@@ -23,7 +23,7 @@ from drgan_lib.data.overlays import covered
 from drgan_lib.errors import DrganError
 from drgan_lib.files import LOCK, atomic_path, read_json, require_free_space, sole_use, write_json
 from drgan_lib.quantify.distributions import Counting
-from drgan_lib.quantify.handover import write_geojson, write_labels, write_rois
+from drgan_lib.quantify.handover import outlines, write_geojson, write_labels, write_rois
 from drgan_lib.quantify.images import open_images
 from drgan_lib.quantify.measurement import Measurement, combine, read_table, write_table
 from drgan_lib.quantify.particles import measure_particles
@@ -187,8 +187,9 @@ def _measure(
     cut = table["id"].isin(np.unique(labels[binary_dilation(hidden)]))  # by burnt-in text, as by the border
     table.loc[cut, ["touches_border", "edge_weight"]] = True, 0.0
     write_labels(labels, folder / "labels.tif", pixel_size_nm=size_nm)
-    write_rois(labels, folder / "rois.zip")
-    write_geojson(labels, table, folder / "outlines.geojson")
+    found = outlines(labels)
+    write_rois(found, folder / "rois.zip")
+    write_geojson(found, table, folder / "outlines.geojson")
     more |= {"image": sample.provenance["file"]}
     write_table(table, folder / "particles", pixel_size_nm=size_nm, counting=counting, **more)
     image, column = _stretched(sample.image), f"equivalent_diameter_{'px' if size_nm is None else 'nm'}"

@@ -41,7 +41,7 @@ def test_outlines_hold_their_particles(labels):
 
 
 def test_imagej_reads_the_rois(labels, tmp_path):
-    write_rois(labels, tmp_path / "rois.zip")
+    write_rois(outlines(labels), tmp_path / "rois.zip")
     rois = roifile.roiread(tmp_path / "rois.zip")
     assert [roi.name.split("-")[0] for roi in rois] == ["00003", "00007", "00009", "00009"]
     (disc, *_) = rois
@@ -51,7 +51,7 @@ def test_imagej_reads_the_rois(labels, tmp_path):
 
 def test_geojson_has_a_polygon_and_the_sizes_of_each_particle(labels, tmp_path):
     table = measure_particles(labels, 2.0)
-    write_geojson(labels, table, tmp_path / "a.geojson")
+    write_geojson(outlines(labels), table, tmp_path / "a.geojson")
     read = json.loads((tmp_path / "a.geojson").read_text())
     assert read["type"] == "FeatureCollection"
     for feature in read["features"]:
@@ -76,7 +76,7 @@ def test_labels_keep_ids_and_scale(labels, tmp_path, size_nm):
 
 def test_without_particles_all_is_empty(tmp_path):
     nothing = np.zeros((9, 9), np.int32)
-    write_rois(nothing, tmp_path / "rois.zip")
-    write_geojson(nothing, measure_particles(nothing), tmp_path / "a.geojson")
+    write_rois(outlines(nothing), tmp_path / "rois.zip")
+    write_geojson(outlines(nothing), measure_particles(nothing), tmp_path / "a.geojson")
     write_labels(nothing, tmp_path / "l.tif")
     assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
