@@ -1,4 +1,4 @@
-"""What a microscope or a program wrote into a TIFF file: the size of a pixel, and the rows of the data bar.
+"""What a microscope or a program wrote into an image file or beside it: the size of a pixel, the rows of the data bar.
 
 A vendor's tag is about a scan of a stated size. A file of another size was cropped, which keeps the size of a pixel, or
 resampled, which changes it; where the proportions do not tell which, both readings are given, and none is chosen. What
@@ -6,9 +6,12 @@ cannot be understood of the metadata counts as not there: it never keeps an imag
 """
 
 import math
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import tifffile
@@ -16,6 +19,8 @@ import tifffile
 ZEISS_DISPLAY_PX = 1024  # columns of the screen that Zeiss gives the pixel size of, but for that of the image
 LARGEST_NM = 1e5  # a pixel of 0.1 mm is one of a printed page
 SAME_SHAPE_PX = 1.5  # by which a side may differ after resampling, from rounding
+LONGEST_TEXT = 100_000  # bytes of a file beside an image
+HIGHEST_BAR = 0.25  # of the rows of a scan: more below it is no data bar
 SPELLINGS = {"å": "angstrom", "a": "angstrom", "micron": "micrometer", "microns": "micrometer", "µ": "micrometer"}
 
 
@@ -53,7 +58,40 @@ def read_metadata(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> Metadata:
         tag = _attempt(source, tiff, name, broken)
         if tag is not None and max(tag.pixel_nm) < LARGEST_NM:
             return _decide(tag, page.imagewidth, page.imagelength)
-    return Metadata(note=f"its {' and '.join(broken)} metadata cannot be understood" if broken else "")
+    beside = read_side_file(Path(tiff.filehandle.path), page.imagewidth, page.imagelength)
+    if broken and beside.pixel_nm is None:
+        return Metadata(note=f"its {' and '.join(broken)} metadata cannot be understood")
+    return beside
+
+
+def side_file(path: Path) -> Path | None:
+    """The text file that JEOL's and Hitachi's microscopes write beside the image at `path`, if it is there."""
+    found = (path.with_suffix(suffix) for suffix in (".txt", ".TXT", ".Txt"))
+    return next((file for file in found if file.is_file()), None)
+
+
+def read_side_file(path: Path, width: int, height: int) -> Metadata:
+    """What the `side_file` of the image at `path` says of it, which has `width` x `height` px."""
+    text = ""
+    with suppress(OSError):
+        if file := side_file(path):
+            text = file.read_bytes()[:LONGEST_TEXT].decode("latin-1")
+    rows = re.findall(r"^\s*\$*([\w.]+)[ =]+(.*?)\s*$", text, re.MULTILINE)
+    found = {name.lower(): value for name, value in rows}
+    marker = re.fullmatch(r"([\d.,]+)\s*(\S+)", found.get("sm_micron_marker", ""))
+    if marker and (bar_px := number(found.get("sm_micron_bar"))):  # JEOL
+        of, scan = length_nm(*marker.groups()), found.get("cm_full_size", "")
+        size = of / bar_px if of else None
+    else:  # Hitachi
+        size, scan = length_nm(found.get("pixelsize"), "nm"), found.get("datasize", "")
+    if size is None:
+        return Metadata()
+    sides = [int(side) for side in re.findall(r"\d+", scan)]
+    columns, scanned = sides if len(sides) == 2 and all(sides) else (width, height)
+    below = height - scanned if width == columns else 0
+    return _decide(
+        _Tag((size, size), (columns, scanned), below if 0 < below <= HIGHEST_BAR * scanned else 0), width, height
+    )
 
 
 def _attempt(source: Callable, tiff: tifffile.TiffFile, name: str, broken: list[str]) -> _Tag | None:

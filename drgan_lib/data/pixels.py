@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from drgan_lib.data.metadata import Metadata, read_metadata
+from drgan_lib.data.metadata import Metadata, read_metadata, read_side_file
 from drgan_lib.data.vendors import READERS, read_vendor
 from drgan_lib.errors import DataError
 
@@ -75,7 +75,8 @@ def _read_png(path: Path, palette: bool) -> Pixels:
         if image.mode == "P" and palette:
             values = _resolve_palette(values, np.reshape(image.getpalette("RGB"), (-1, 3)).T, path)
         values = _single_channel(values, path)
-        return Pixels(values, 1 if values.dtype == bool else 8 * values.dtype.itemsize)
+        known = read_side_file(path, *values.shape[::-1])
+        return Pixels(values, 1 if values.dtype == bool else 8 * values.dtype.itemsize, metadata=known)
 
 
 def _read_tiff(path: Path, palette: bool) -> Pixels:

@@ -159,6 +159,7 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
     """
     # Imported late: the package takes a second, and twins do not need it.
     from drgan_lib.data import dataset_files, read_registry
+    from drgan_lib.data.metadata import side_file
 
     if split == "masks" and not exp.profile.segmentation.needs_masks:
         return []
@@ -168,8 +169,11 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
         table = table[table["split"] == ("test" if split == "test" else "train")]
         files = [] if split == "masks" else list(table["image"])
         files += [] if split == "train" else [mask for mask in table["mask"] if mask]
-        boxes = [("overlays", str(boxes)) for boxes in table["overlays"] if boxes and split == "train"]
-        return [(name, file_digest(settings.path.expanduser() / name)) for name in files] + boxes
+        boxes = [("overlays", str(boxes)) for boxes in table["overlays"] if boxes is not None and split == "train"]
+        folder = settings.path.expanduser()
+        beside = {file.name: file for name in files if (file := side_file(folder / name))}
+        paths = {name: folder / name for name in files} | beside
+        return [(name, file_digest(path)) for name, path in paths.items()] + boxes
     if settings.registry is not None:
         registry = REGISTRIES / settings.registry / "registry.tsv"
         table = read_registry(registry, settings.subset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from drgan_lib.data import DataError, read_mask, read_micrograph
 from drgan_lib.data.metadata import length_nm
@@ -164,6 +165,43 @@ def test_ome_tells_the_size_of_a_pixel(tmp_path):
     sizes = {"PhysicalSizeX": 7.344, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.007344, "PhysicalSizeYUnit": "µm"}
     tifffile.imwrite(tmp_path / "a.ome.tif", noise(20, 30), ome=True, metadata={"axes": "YX", **sizes})
     assert read_micrograph(tmp_path / "a.ome.tif").pixel_size_nm == pytest.approx(7.344)
+
+
+JEOL = "$CM_FORMAT JEOL/EO\n$CM_MAG 20000\n$CM_FULL_SIZE 400 300\n$$SM_MICRON_BAR 80\n$$SM_MICRON_MARKER {}\n"
+HITACHI = "[SemImageFile]\r\nImageName=a.tif\r\nDataSize=400x300\r\nPixelSize={}\r\n"
+
+
+def with_side_file(path, height: int, text: str):
+    array = noise(height, 400)
+    Image.fromarray(array).save(path) if path.suffix == ".png" else tifffile.imwrite(path, array)
+    path.with_suffix(".txt").write_bytes(text.encode("latin-1"))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (JEOL.format("200nm"), 2.5),
+        (JEOL.format("1um"), 12.5),
+        (JEOL.format("0,1\xb5m"), 1.25),
+        (HITACHI.format("2.480469"), 2.480469),
+    ],
+)
+def test_jeol_and_hitachi_tell_in_a_file_beside_the_image(tmp_path, name, text, expected):
+    assert read_micrograph(with_side_file(tmp_path / name, 300, text)).pixel_size_nm == pytest.approx(expected)
+    below = read_micrograph(with_side_file(tmp_path / f"bar_{name}", 330, text))
+    assert (below.pixel_size_nm, below.image.shape) == (pytest.approx(expected), (300, 400)), "the data bar is cut off"
+    twice = with_side_file(tmp_path / f"scan_{name}", 300, text.replace("400", "800").replace("300", "600"))
+    with pytest.raises(DataError, match=f"{expected:.4g} nm if it was cropped, {2 * expected:.4g} nm"):
+        read_micrograph(twice)
+    assert read_micrograph(twice, pixel_size_nm=3.0).pixel_size_nm == 3.0
+
+
+@pytest.mark.parametrize("text", ["", "PixelSize unknown", JEOL.format("tall"), "PixelSize=-3\nDataSize=ax0", "\0"])
+def test_other_text_beside_an_image_says_nothing(tmp_path, text):
+    read = read_micrograph(with_side_file(tmp_path / "a.tif", 300, text))
+    assert (read.pixel_size_nm, read.image.shape) == (None, (300, 400))
 
 
 @pytest.mark.parametrize("text", ["[Scan]\nPixelWidth=\nPixelHeight=x\n", "[Scan\nPixelWidth", "\xff\xfe[Scan]=="])
