@@ -114,8 +114,8 @@ glue("saturated", f"{(levels > 0.99).mean():.2%}", display=False)
 #   the training set, so that the segmentation network learns what real dirt and scratches look like.
 #
 # Neither may touch text that is burnt into the picture: a scale bar is not part of the sample, and a generator cannot
-# draw one. The table `overlays.tsv` of the dataset lists the rectangles of such text (path, top, left, bottom, right),
-# drawn by hand on the training micrographs. A folder of your own may hold such a table, too.
+# draw one. A reader of text finds it. The stage writes the rectangles that it found to `overlays.tsv` (path, top, left,
+# bottom, right). Where it erred, correct this table and put it beside the images: it decides for those that it names.
 
 # %%
 selection = data.prepare(exp, source, folder)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from drgan_lib.config import DatasetSettings
+from drgan_lib.data.burnt_in import find_burnt_in
 from drgan_lib.data.download import read_registry
 from drgan_lib.data.overlays import TABLE, read_overlays
 from drgan_lib.data.pixels import SUFFIXES
@@ -28,7 +29,8 @@ def open_micrographs(
     All have the gray scale of the training images, for which these are read once; the data bar is cut off. The pixel
     size is that of the settings, else of the file, else the median of the training images. With `masks`, micrographs
     that have one get their `instances`; without, no mask is opened. `provenance` holds the path "file", the
-    "gray_levels" as stored, and "overlays", the rectangles [top, left, bottom, right] of burnt-in text in px.
+    "gray_levels" as stored, "overlays", the rectangles [top, left, bottom, right] of burnt-in text in px, and "note"
+    where the pixel size is in doubt. Text is looked for in images that the table of the dataset does not name.
 
     Raises `DataError` for what `dataset_files` refuses, and when an image is read for what `read_micrograph` and
     `read_mask` refuse, training images that are not stored alike, and masks and overlays that do not fit the image.
@@ -46,7 +48,7 @@ def open_micrographs(
         levels, usual_nm = of_training()
         sample = read_micrograph(path, levels=levels, **reading)
         height, width = sample.image.shape
-        for top, left, bottom, right in overlays:  # one beyond its image is one of another image
+        for top, left, bottom, right in overlays or ():  # one beyond its image is one of another image
             if right > width or (bottom > height and settings.sample_rows is None):
                 raise DataError(
                     f"{path}: {TABLE} has a rectangle of rows {top} to {bottom} and columns {left} to {right}, but the "
@@ -61,8 +63,14 @@ def open_micrographs(
                 f"{folder / mask}: expected a mask of the shape {(height, width)} of {path.name}, got "
                 f"{instances.shape}; give the mask of this image, or remove it"
             )
-        about = {**sample.provenance, "overlays": [list(box) for box in overlays]}
         size_nm = sample.pixel_size_nm or usual_nm
+        about = dict(sample.provenance)
+        if overlays is None:
+            found = find_burnt_in(path)
+            overlays = found.above(height)
+            if size_nm and found.scale_bar and (doubt := found.scale_bar.contradicts(size_nm)):
+                about["note"] = "; ".join(filter(None, (about.get("note"), doubt)))
+        about["overlays"] = [list(box) for box in overlays]
         return replace(sample, pixel_size_nm=size_nm, instances=instances, provenance=about)
 
     return SampleSet(len(chosen), load)
@@ -85,10 +93,10 @@ def dataset_files(settings: DatasetSettings, folder: str | Path) -> pd.DataFrame
     """A row per micrograph in `folder`: its name, split (train or test), image, mask (or None) and overlays.
 
     Paths are relative to `folder`. The split is that of `folder/registry.tsv` (see `read_registry`); without one, every
-    fifth image in name order is for testing (the last one, if there are fewer than five). Images lie in
-    `folder/images` or in `folder`, masks in `folder/masks` as `<image>.*` or `<image>_m.*`, if there are any.
-    `folder/overlays.tsv`, if there, says where text is burnt in (see `read_overlays`). Raises `DataError` for what
-    cannot be split, and for two images whose names differ in the suffix alone.
+    fifth image in name order is for testing (the last one, if there are fewer than five). Images lie in `folder/images`
+    or in `folder`, masks in `folder/masks` as `<image>.*` or `<image>_m.*`, if there are any. `folder/overlays.tsv`, if
+    there, says where text is burnt in (see `read_overlays`); overlays are None for images that it does not name. Raises
+    `DataError` for what cannot be split, and for two images whose names differ in the suffix alone.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -118,7 +126,7 @@ def dataset_files(settings: DatasetSettings, folder: str | Path) -> pd.DataFrame
                     f"{folder / rows[name][2]} and {folder / image} have the same name but for the suffix or the "
                     "folder; rename one of them, or remove it if it is a copy"
                 )
-            rows[name] = name, split, image, masks.get(name), boxes.get((folder / image).absolute(), ())
+            rows[name] = name, split, image, masks.get(name), boxes.get((folder / image).absolute())
     _tell_of_strays(folder, set(rows), {row[3] for row in rows.values()} - {None})
     return pd.DataFrame(list(rows.values()), columns=["name", "split", "image", "mask", "overlays"], dtype=object)
 

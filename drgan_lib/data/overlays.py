@@ -1,10 +1,11 @@
 """Text, logos and scale bars that a microscope or an author burnt into micrographs: rectangles that are not sample.
 
-They stand in `overlays.tsv` beside the images, drawn by hand: one row per rectangle with the columns path (relative to
-the table), top, left, bottom, right in px, ends excluded.
+A table `overlays.tsv` beside the images decides for those that it names: one row per rectangle with the columns path
+(relative to the table), top, left, bottom, right in px, ends excluded; a row without numbers says that there is none.
+In other images they are looked for (`drgan_lib.data.burnt_in`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from drgan_lib.errors import DataError
+from drgan_lib.files import atomic_path
 
 TABLE = "overlays.tsv"
 
@@ -26,7 +28,7 @@ class Box(NamedTuple):
 
 
 def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, ...]]:
-    """Rectangles of each of `images`, by absolute path; `{}` if there is no file `table`.
+    """Rectangles of each of `images` that `table` names, by absolute path; `{}` if there is no such file.
 
     Raises `DataError`, naming the row, for missing columns, a path that is none of `images`, and corners that span
     no rectangle of whole pixels: a mistake that went unnoticed would let the text in.
@@ -46,6 +48,9 @@ def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, 
         image = (table.parent / path).absolute()
         if image not in known:
             raise DataError(f"{table}, line {line}: no image of this dataset is {path!r}; correct the path")
+        if not any(corners):
+            boxes.setdefault(image, ())
+            continue
         box = Box(*map(int, corners)) if all(corner.strip().isdecimal() for corner in corners) else None
         if box is None or box.top >= box.bottom or box.left >= box.right:
             raise DataError(
@@ -54,6 +59,13 @@ def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, 
             )
         boxes[image] = (*boxes.get(image, ()), box)
     return boxes
+
+
+def write_overlays(table: Path, boxes: Mapping[str, Sequence[Box]]) -> None:
+    """Writes the rectangles `boxes` of images, by path, as `read_overlays` reads them: to be corrected by hand."""
+    rows = [(path, *box) for path, found in boxes.items() for box in found or [("",) * len(Box._fields)]]
+    with atomic_path(table) as temporary:
+        pd.DataFrame(rows, columns=["path", *Box._fields]).to_csv(temporary, sep="\t", index=False)
 
 
 def covered(boxes: Sequence[Box], shape: tuple[int, int]) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 from drgan_lib.config import DatasetSettings, Experiment
 from drgan_lib.data.dataset import dataset_files, open_micrographs
 from drgan_lib.data.detect import particles_look_dark
+from drgan_lib.data.overlays import TABLE, Box, write_overlays
 from drgan_lib.data.patches import PatchSelection, check_sizes, select_patches
 from drgan_lib.data.read import few_levels
 from drgan_lib.errors import DataError
@@ -27,9 +28,10 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
     """Chooses patches of the dataset in `dataset_folder`, writes them to `folder`, and returns the choice.
 
     Written are the sample sets train and background (16 bit), patches.csv (where each patch came from and why it was
-    chosen), particles.csv (what was found: area, and diameter of the circle of that area), metrics.json (numbers of
-    patches) and dataset.json (the split as paths relative to `dataset_folder`, gray levels, pixel size in nm, counts).
-    Test files and their masks are read before, so that a bad one is not found hours later; nothing of them is kept.
+    chosen), particles.csv (what was found: area, and diameter of the circle of that area), overlays.tsv (burnt-in text;
+    corrected and put beside the images it holds), metrics.json (numbers of patches) and dataset.json (the split as
+    paths relative to `dataset_folder`, gray levels, pixel size in nm, counts). Test files and their masks are read
+    before, so that a bad one is not found hours later; nothing of them is kept.
     """
     folder, settings, patches = Path(folder), exp.material.dataset, exp.material.patches
     files = dataset_files(settings, dataset_folder)
@@ -43,7 +45,7 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
             "in bright field; expected bright particles on a darker ground: invert the gray levels of all images"
         )
     for sample in micrographs:
-        if told := few_levels(sample.image):
+        for told in filter(None, (sample.provenance.get("note"), few_levels(sample.image))):
             warnings.warn(f"{sample.provenance['file']}: {told}", stacklevel=2)
     selection = select_patches(micrographs, patches, seed=exp.seed)
     (folder / "dataset.json").unlink(missing_ok=True)  # it marks complete sets
@@ -57,6 +59,9 @@ def prepare(exp: Experiment, dataset_folder: str | Path, folder: str | Path) -> 
     for name, table in (("patches", selection.table), ("particles", particles)):
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
+    images = files.loc[files["split"] == "train", "image"]
+    hidden = [[Box(*box) for box in sample.provenance["overlays"]] for sample in micrographs]
+    write_overlays(folder / TABLE, dict(zip(images, hidden, strict=True)))
     by_split = files[["name", "image", "mask"]].groupby(files["split"], sort=False)
     about = {
         "name": "/".join(filter(None, (settings.registry or Path(dataset_folder).name, settings.subset))),

@@ -1,8 +1,10 @@
 """The images that a user wants measured: found, checked before anything is computed, read one at a time."""
 
 import math
+import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,12 +13,14 @@ import pandas as pd
 import tifffile
 
 from drgan_lib.data import DataError, few_levels, particles_look_dark, read_micrograph, rows_above_bar
+from drgan_lib.data.burnt_in import find_burnt_in
 from drgan_lib.data.overlays import TABLE, Box, read_overlays
 from drgan_lib.data.pixels import MANY, SUFFIXES
 from drgan_lib.digest import file_digest
 from drgan_lib.samples import Sample, SampleSet
 
 LARGEST_PX = 150_000_000
+MOST_THREADS = 4  # that check images: each has a reader of text of its own
 OTHER_SCALE = 1.5  # a pixel size that differs from the training images' by more than this factor is warned of
 PNG_RGB, PNG_SIGNATURE = 2, b"\x89PNG\r\n\x1a\n"
 
@@ -32,14 +36,16 @@ def open_images(
     """The images at `places`, which are files, and folders of .tif, .tiff and .png files; each is read to check it.
 
     `sample_rows` keeps the rows above a burnt-in data bar, `pixel_size_nm` overrides what the files say, for all of
-    them or by the name of a file (see `read_pixel_sizes`). Text burnt into the images may be named in `overlays.tsv`
-    beside them (see `read_overlays`). The table of the set has the columns `file` and `digest`, too.
+    them or by the name of a file (see `read_pixel_sizes`). Where text is burnt into the images may be said in
+    `overlays.tsv` beside them (see `read_overlays`), else it is looked for. The table of the set has the columns
+    `file`, `digest`, `overlays` (rectangles of text) and `scale_bar_nm` (the size of a pixel by the scale bar in it),
+    too.
 
     Raises `DataError` for what is not there, for folders without images, for two images of one name, for what
     `read_micrograph` and `read_overlays` refuse, for images of more than 150 megapixels or of a single gray level, and
-    for images with pixel size beside ones without. `log` hears of colour files that hold gray, of data bars, of pixel
-    sizes that are not certain, of lost gray levels, and of pixel sizes that differ from those of the training images,
-    `trained_nm`, by more than a factor of 1.5.
+    for images with pixel size beside ones without. `log` hears of colour files that hold gray, of data bars and text,
+    of pixel sizes that are not certain or contradict a scale bar, of lost gray levels, and of pixel sizes that differ
+    from those of the training images, `trained_nm`, by more than a factor of 1.5.
     """
     if sample_rows is not None and sample_rows < 1:
         raise DataError(f"sample_rows: expected at least 1, got {sample_rows}; leave it out to measure all rows")
@@ -54,8 +60,19 @@ def open_images(
         if size is not None and not (math.isfinite(size) and size > 0):
             raise DataError(f"pixel_size_nm: expected more than 0 for {name}, got {size}; leave it out if unknown")
     sizes = [given.get(path.name) for path in paths]
-    table = pd.DataFrame([_check(path, sample_rows, size, log) for path, size in zip(paths, sizes, strict=True)])
-    table = table.astype({"pixel_size_nm": float, "n_particles": "Int64"})
+    rows = []
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        waiting = [
+            threads.submit(_check, p, sample_rows, size, boxes.get(p)) for p, size in zip(paths, sizes, strict=True)
+        ]
+        try:
+            for row, messages in (one.result() for one in waiting):
+                rows.append(row)
+                for message in messages:
+                    log(message)
+        finally:
+            threads.shutdown(cancel_futures=True)
+    table = pd.DataFrame(rows).astype({"pixel_size_nm": float, "scale_bar_nm": float, "n_particles": "Int64"})
     known = table["pixel_size_nm"].notna()
     if known.any() and not known.all():
         raise DataError(
@@ -75,7 +92,7 @@ def open_images(
 
     def load(k: int) -> Sample:
         sample = _read(paths[k], sample_rows, sizes[k])
-        return replace(sample, provenance={**sample.provenance, "overlays": boxes.get(paths[k], ())})
+        return replace(sample, provenance={**sample.provenance, "overlays": table["overlays"][k]})
 
     return SampleSet(len(paths), load, table=lambda: table)
 
@@ -115,9 +132,9 @@ def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _check(
-    path: Path, sample_rows: int | None, pixel_size_nm: float | None, log: Callable[[str], None]
-) -> dict[str, object]:
-    """The row of an image in the table of the set."""
+    path: Path, sample_rows: int | None, pixel_size_nm: float | None, overlays: Sequence[Box] | None
+) -> tuple[dict[str, object], list[str]]:
+    """The row of an image in the table of the set, and what a user should know of it."""
     rows, columns, coloured = _header(path) or (math.inf, 0, False)
     if rows * columns > LARGEST_PX:
         raise DataError(
@@ -129,22 +146,31 @@ def _check(
     sample = _read(path, sample_rows, pixel_size_nm)
     if sample.image.min() == sample.image.max():
         raise DataError(f"{path}: expected an image, got a single gray level everywhere; check the export")
-    if coloured:
-        log(f"{path.name}: a colour file whose three channels are equal, read as gray")
-    if bar_rows := sample.provenance.get("bar_rows"):
-        log(f"{path.name}: the {bar_rows} rows of its data bar are cut off, as its tags say")
-    elif sample_rows is None and (rows := rows_above_bar(sample.image)):
-        log(f"{path.name}: below row {rows} there seems to be a data bar; give sample_rows, or letters may count")
-    if particles_look_dark(sample.image):
-        log(
-            f"warning: {path.name} seems to show dark particles on a bright ground, but the network knows bright ones "
-            "on a darker ground: if it does, invert the gray levels"
-        )
-    for note in filter(None, (sample.provenance.get("note"), few_levels(sample.image))):
-        log(f"{path.name}: {note}")
     height, width = sample.image.shape
-    known = {"name": sample.name, "height": height, "width": width, "pixel_size_nm": sample.pixel_size_nm}
-    return known | {"n_particles": None, "file": str(path), "digest": file_digest(path)}
+    name, told = path.name, []
+    if coloured:
+        told.append(f"{name}: a colour file whose three channels are equal, read as gray")
+    if bar_rows := sample.provenance.get("bar_rows"):
+        told.append(f"{name}: the {bar_rows} rows of its data bar are cut off, as its tags say")
+    elif sample_rows is None and (rows := rows_above_bar(sample.image)):
+        told.append(f"{name}: below row {rows} there seems to be a data bar; give sample_rows to cut it off")
+    found = find_burnt_in(path)
+    if overlays is None and (overlays := found.above(height)):
+        told.append(f"{name}: text or a scale bar seems burnt in, and is left out: see {TABLE}, which may be corrected")
+    if found.scale_bar and sample.pixel_size_nm is None:
+        told.append(f"{name}: its scale bar, read as {found.scale_bar}: give pixel_size_nm if that is so")
+    elif found.scale_bar and (doubt := found.scale_bar.contradicts(sample.pixel_size_nm)):
+        told.append(f"warning: {name}: {doubt}")
+    if particles_look_dark(sample.image):
+        told.append(
+            f"warning: {name} seems to show dark particles on a bright ground, but the network knows bright ones on a "
+            "darker ground: if it does, invert the gray levels"
+        )
+    told += [f"{name}: {note}" for note in (sample.provenance.get("note"), few_levels(sample.image)) if note]
+    row = {"name": sample.name, "height": height, "width": width, "pixel_size_nm": sample.pixel_size_nm}
+    row |= {"n_particles": None, "file": str(path), "digest": file_digest(path)}
+    row |= {"overlays": overlays, "scale_bar_nm": found.scale_bar and found.scale_bar.pixel_nm}
+    return row, told
 
 
 def _read(path: Path, sample_rows: int | None, pixel_size_nm: float | None) -> Sample:

@@ -19,7 +19,7 @@ import tifffile
 from scipy.ndimage import binary_dilation
 
 from drgan_lib.config import ELONGATED
-from drgan_lib.data.overlays import covered
+from drgan_lib.data.overlays import TABLE, covered, write_overlays
 from drgan_lib.errors import DrganError
 from drgan_lib.files import LOCK, atomic_path, read_json, require_free_space, sole_use, write_json
 from drgan_lib.quantify.distributions import Counting
@@ -38,7 +38,10 @@ DISK_PER_PX = 12  # bytes of the results, uncompressed
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
 RECORD, WORK = "measurement.json", ".work"
-POOLED = ("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png", "report.html")
+POOLED = (
+    *("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png", "report.html"),
+    TABLE,
+)
 
 
 class MeasureError(DrganError, ValueError):
@@ -61,9 +64,10 @@ def measure_images(
     For each image, in `out/<name>/`: `labels.tif` (instances), their outlines `rois.zip` (for ImageJ) and
     `outlines.geojson`, `particles` as .csv, .parquet and .json, `overlay.png` (of large ones also
     `overlay_middle.png`), and with `thickness` (None: for rods and wires) `thickness.tif` (px, float32), `.png` and
-    `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`. Sizes are in px and,
-    if a pixel size is known, in nm. `counting` says which particles count (None: off the border, as large as in
-    chapter 05); the tables hold all. On `pixel_size_nm` and `sample_rows` see `open_images`.
+    `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`, and `overlays.tsv`,
+    the rectangles left out, to be corrected and put beside the images. Sizes are in px and, if a pixel size is known,
+    in nm. `counting` says which particles count (None: off the border, as large as in chapter 05); the tables hold all.
+    On `pixel_size_nm` and `sample_rows` see `open_images`.
 
     `model` is what `drgan_lib.segmentation.load_model` returns: beside `segment` it has `pixel_size_nm`, `shape` and
     `min_area_px` of what it was trained on, and `describe()`, which tells it from other models.
@@ -88,6 +92,7 @@ def measure_images(
     _require_usable(out, request["images"])
     with sole_use(out):
         _open(out, json.loads(json.dumps(request, default=str)))
+        write_overlays(out / TABLE, {Path(row.file).name: row.overlays for row in table.itertuples()})
         return _measure_all(images, table, model, out, counting, thickness, request["model"], log)
 
 

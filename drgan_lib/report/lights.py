@@ -50,6 +50,14 @@ def same_scale(sizes_nm: Collection[float | None], trained_nm: float | None, goo
     return Light("Pixel size against the training images", _state(factor, good, OTHER_SCALE), seen, rule)
 
 
+def scale_bars(sizes_nm: Collection[float | None], bars_nm: Collection[float | None], good: float = 1.2) -> Light:
+    """Of the pixel sizes of images, and those by the scale bars in them: where they are furthest apart."""
+    rule = f"good up to a factor of {good:g}, either way, poor beyond {OTHER_SCALE:g}"
+    factors = [max(size / bar, bar / size) for size, bar in zip(sizes_nm, bars_nm, strict=True) if size and bar]
+    seen = f"a factor of {max(factors):.3g}, read in {len(factors)} of {len(sizes_nm)}" if factors else "none was read"
+    return Light("Pixel size against the scale bars", _state(max(factors, default=None), good, OTHER_SCALE), seen, rule)
+
+
 def counts(error: Metric | None, good: float = 0.1, poor: float = 0.25) -> Light:
     """Of `count_error`: whether as many particles were found as there are."""
     rule = f"good up to {100 * good:.0f} % of the true number, mean over the images, poor beyond {100 * poor:.0f} %"

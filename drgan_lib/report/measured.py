@@ -48,6 +48,7 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
         pairs={},
         lights=[
             lights.same_scale(list(sizes_nm.values()), model.get("pixel_size_nm")),
+            lights.scale_bars(list(sizes_nm.values()), [about["scale_bar_nm"] for about in images.values()]),
             lights.specks(d.n_small, d.n + d.n_border),
             lights.counts(None),
         ],

@@ -24,6 +24,7 @@ from scipy.stats import truncnorm
 from tqdm import tqdm
 
 from drgan_lib.config import ConfigError, Material, twin_settings, user_files
+from drgan_lib.data.overlays import TABLE, write_overlays
 from drgan_lib.digest import code_behind, digest, file_digest
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.backend import dr
@@ -116,9 +117,9 @@ def make_twin(material: Material, folder: Path) -> Path:
     """Renders the twin's dataset into a folder of its own below `folder`, unless it is there, and returns that.
 
     Writes images/*.tif (8 bit), masks/*.tif (uint16 instance ids), truth.csv (per micrograph the parameters, then the
-    conditions of `draw_conditions`), truth.json (their distributions) and last, as the sign of completeness,
-    registry.tsv. What an interrupted call left is gone on with. The same settings give the same files on the same
-    processor.
+    conditions of `draw_conditions`), truth.json (their distributions), overlays.tsv (no text) and last, as the sign of
+    completeness, registry.tsv. What an interrupted call left is gone on with. The same settings give the same files on
+    the same processor.
     """
     twin = material.twin
     folder = folder / recipe(material)
@@ -153,6 +154,7 @@ def make_twin(material: Material, folder: Path) -> Path:
         truth.to_csv(temporary, index=False)
     ranges = twin.model_dump(mode="json", include={"seed", "blur_px", "dose", "line_noise", "specks"})
     write_json(folder / "truth.json", {"law": twin.truth, "bounds": material.bounds, **ranges})
+    write_overlays(folder / TABLE, {path: () for path, kind, *_ in rows if kind == "image"})
     with atomic_path(folder / "registry.tsv") as temporary:
         table = pd.DataFrame(rows, columns=["path", "kind", "split", "bytes", "sha256", "url"])
         table.to_csv(temporary, sep="\t", index=False)

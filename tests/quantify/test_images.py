@@ -11,8 +11,10 @@ import tifffile
 from PIL import Image
 
 from drgan_lib.data import DataError
+from drgan_lib.data.overlays import covered
 from drgan_lib.quantify import images, open_images, read_pixel_sizes
 from drgan_lib.samples import Sample, SampleSet
+from tests.data.test_burnt_in import written
 from tests.quantify.conftest import disc
 
 GRAIN = np.random.default_rng(0).integers(-35, 36, (80, 100))
@@ -220,6 +222,18 @@ def test_a_bar_lost_levels_and_dark_particles_are_said(tmp_path, said):
     assert "below row 70 there seems to be a data bar" in said[0]
     assert "different gray values" in said[1]
     assert "dark.png seems to show dark particles" in said[2]
+
+
+def test_burnt_in_text_is_left_out_and_its_scale_compared(tmp_path, said):
+    image, ink = written("200 nm", (330, 380), lines=[(340, 346, 419, 350)])
+    save(tmp_path / "a.png", image)
+    assert covered(only(tmp_path, said, pixel_size_nm=2.5).provenance["overlays"], image.shape)[ink].mean() > 0.98
+    assert [line[:38] for line in said] == ["a.png: text or a scale bar seems burnt"]
+    check(tmp_path, said, pixel_size_nm=5.0)
+    assert said[-1].startswith("warning: a.png: its scale bar, read as 200 nm over 80 px, makes pixels of 2.5 nm, but")
+    table = check(tmp_path, said).table()
+    assert "makes pixels of 2.5 nm: give pixel_size_nm if that is so" in said[-2]
+    assert table["scale_bar_nm"].tolist() == [pytest.approx(2.5)]
 
 
 def test_text_beside_the_images_hides_its_rectangles(tmp_path, said):

@@ -168,7 +168,7 @@ def test_an_interrupted_measurement_goes_on(folder, model, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         run(folder, Threshold(stop_at=1), out)
-    assert sorted(path.name for path in out.iterdir()) == [".lock", "a", "measurement.json"]
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "a", "measurement.json", "overlays.tsv"]
     before = (out / "a" / "particles.parquet").stat().st_mtime_ns
     (out / ".work").mkdir()  # as a killed process leaves it
     found, said = run(folder, model, out)
