@@ -192,8 +192,9 @@ legend = figure.legend(loc="outside upper right", frameon=False)
 #
 # *May annotations of the training micrographs be used here?* They exist for `tio2_sem`, but a method that claims to
 # need none must not touch them, and the library reads none. To be honest about the search for particles: when it was
-# written, its rule for cutting agglomerates at dark gaps was checked against the training masks of `tio2_sem`, and kept
-# because it found more of the annotated particles. It has a say in which crops the GAN sees, and in the sizes above.
+# written, how dark a gap and how narrow a neck it takes to cut an agglomerate were chosen so that more of the particles
+# were found that are annotated on training micrographs of `tio2_sem`. This has a say in which crops the GAN sees, and
+# in the sizes above.
 #
 # ## Takeaways
 #

@@ -204,12 +204,13 @@ figure = plots.layout_gallery(renderer, layouts)
 # ### Measure
 #
 # Agglomerates have to be cut into particles, and a length set by hand (look for peaks 6 px apart) decides what comes
-# out: such a detector found 14 px particles 30 % too large and 65 px ones 25 to 50 % too small on renders. Here every
-# length is a share of the typical diameter, which is itself measured, again and again until it stays. Two numbers
-# without a unit remain: how dark a gap between two particles is, and how narrow a neck. They were set on renders, whose
-# masks are exact. Of rods and wires the diameter is measured along the midline, and the length follows from the number
-# of ends: two crossing wires are one region, but have four ends. Particles that the border cuts have no size, and since
-# that befalls large ones more often, the whole large ones count more.
+# out: such a detector found 14 px particles 30 % too large and 65 px ones 25 to 50 % too small on renders. Here, as in
+# chapter 01, every length is a share of the typical diameter, which is itself measured, again and again until it stays.
+# Two numbers without a unit remain: how dark a gap between two particles is, and how narrow a neck. For sizes they were
+# set on renders, whose masks are exact; chapter 01, which is to find as many particles as possible, cuts at wider necks.
+# Of rods and wires the diameter is measured along the midline, and the length follows from the number of ends: two
+# crossing wires are one region, but have four ends. Particles that the border cuts have no size, and since that befalls
+# large ones more often, the whole large ones count more.
 #
 # ### Undo the error of measuring
 #

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
-from skimage.morphology import h_maxima
-from skimage.segmentation import watershed
 
 from drgan_lib.classes import BACKGROUND, CONTOUR, PARTICLE
+from drgan_lib.data.split import split_at_necks
 from drgan_lib.samples import SampleSet
 from drgan_lib.segmentation.instances import ClassMap, plain
 from drgan_lib.segmentation.segmenter import ClassSegmenter
@@ -49,8 +48,6 @@ def otsu_watershed(image: np.ndarray, *, smoothing_px: float = SMOOTHING_PX, nec
         raise ValueError("expected finite gray values, got NaN or infinity")
     smooth = ndimage.gaussian_filter(image.astype(np.float32), smoothing_px)
     particle = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
-    distance = ndimage.distance_transform_edt(particle)
-    seeds = ndimage.label(h_maxima(distance, neck_px), np.ones((3, 3)))[0]
-    parts = watershed(-distance, seeds, mask=particle, watershed_line=True)
+    parts = split_at_necks(ndimage.distance_transform_edt(particle), particle, neck_px, lines=True)
     classes = np.where(parts > 0, PARTICLE, np.where(particle, CONTOUR, BACKGROUND)).astype(np.uint8)
     return ClassMap(classes, *((classes == label).astype(np.float32) for label in (PARTICLE, CONTOUR)))

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drgan_lib.suggest import Sizes, Window, observe, visible_sizes
-from drgan_lib.suggest.split import equivalent_diameters, merge_over_wide_necks, split_particles
 from drgan_lib.suggest.threads import find_threads
 from tests.suggest.conftest import LEVELS, draw, grid
 
@@ -52,10 +51,11 @@ def test_a_dark_gap_tells_particles_apart_that_the_outline_does_not():
     image, labels = np.full((120, 120), 0.1, np.float32), np.zeros((120, 120), bool)
     labels[40:80, 30:90] = True
     image[labels] = 0.7
-    whole, _ = split_particles([image], [labels])
+    windows = [Window(0, 0, 0, 120)]
+    whole = observe([image], [labels], windows, shape="cube")
     image[40:80, 58:62] = 0.3
-    halves, _ = split_particles([image], [labels])
-    assert (whole[0].max(), halves[0].max()) == (1, 2)
+    halves = observe([image], [labels], windows, shape="cube")
+    assert (whole.views.particles, halves.views.particles) == ([1], [2])
 
 
 def test_cut_particles_have_no_size_and_large_ones_more_weight():
@@ -78,13 +78,6 @@ def test_quantiles_agree_with_numpy(n, sigma, seed):
     assert repeated.spread == pytest.approx(sizes.spread)
 
 
-def test_wide_necks_join_and_narrow_ones_do_not():
-    labels = np.repeat([[1] * 5 + [2] * 5 + [3] * 5], 3, axis=0)
-    distance = np.tile(np.array([2, 5, 9, 9, 9, 9, 9, 10, 7, 3, 3, 5, 8, 5, 2], float), (3, 1))
-    joined = merge_over_wide_necks(labels, distance)
-    assert joined[0].tolist() == [1] * 10 + [2] * 5
-
-
 def test_an_empty_image_shows_nothing():
     image, mask = np.full((64, 64), 0.2, np.float32), np.zeros((64, 64), bool)
     for shape in ("cube", "wire"):
@@ -92,11 +85,6 @@ def test_an_empty_image_shows_nothing():
         assert len(seen.sizes.diameters) == 0
         assert seen.views.particles == seen.views.coverage == [0]
         assert np.isnan(seen.views.particle_level).all()
-
-
-def test_equivalent_diameters_are_those_of_discs():
-    _, labels = draw([(50, 50), (150, 150)], [20, 40])
-    assert equivalent_diameters(labels) == pytest.approx([40, 80], rel=0.02)
 
 
 @pytest.mark.parametrize("width", [4, 7, 12])
