@@ -60,8 +60,8 @@ class BurntIn:
     scale_bar: ScaleBar | None = None
 
     def above(self, rows: int) -> list[Box]:
-        """The rectangles that reach into the first `rows` of the image, by more than the margin around text."""
-        return [box for box in self.boxes if box.top + MARGIN_PX < rows]
+        """The rectangles most of which lie in the first `rows` of the image."""
+        return [box for box in self.boxes if (box.top + box.bottom) / 2 < rows]
 
 
 def find_burnt_in(path: str | Path) -> BurntIn:

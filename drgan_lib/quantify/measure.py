@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 DISK_PER_PX = 12  # bytes of the results, uncompressed
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
+FAST_PNG = {"compress_level": 1}  # a third larger, and done in a fifth of the time
 RECORD, WORK = "measurement.json", ".work"
 POOLED = (
     *("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png", "report.html"),
@@ -198,13 +199,13 @@ def _measure(
     more |= {"image": sample.provenance["file"]}
     write_table(table, folder / "particles", pixel_size_nm=size_nm, counting=counting, **more)
     image, column = _stretched(sample.image), f"equivalent_diameter_{'px' if size_nm is None else 'nm'}"
-    plot_particles(image, labels, table, column, counting).savefig(folder / "overlay.png", dpi=150)
+    plot_particles(image, labels, table, column, counting).savefig(folder / "overlay.png", dpi=150, pil_kwargs=FAST_PNG)
     if max(image.shape) > 2 * DETAIL_PX:  # particles are too small to judge on the whole
         rows, columns = (slice(max(0, (n - DETAIL_PX) // 2), min(n, (n + DETAIL_PX) // 2)) for n in image.shape)
         part = table[table["id"].isin(np.unique(labels[rows, columns]))]
         part = part.assign(row_px=part["row_px"] - rows.start, column_px=part["column_px"] - columns.start)
         middle = plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
-        middle.savefig(folder / "overlay_middle.png", dpi=150)
+        middle.savefig(folder / "overlay_middle.png", dpi=150, pil_kwargs=FAST_PNG)
     found = try_local_thickness(labels, size_nm, name=sample.name, log=log) if thickness else None
     if found is not None:
         tifffile.imwrite(folder / "thickness.tif", found.diameter_px, compression="zlib")

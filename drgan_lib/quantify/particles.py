@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import find_objects
 from scipy.spatial import ConvexHull
-from skimage.measure import perimeter_crofton, regionprops
+from skimage.measure import perimeter_crofton
 
 from drgan_lib.data.edges import edge_weight
 
@@ -58,12 +59,10 @@ def measure_particles(labels: np.ndarray, pixel_size_nm: float | None = None) ->
     if pixel_size_nm is not None and not (math.isfinite(pixel_size_nm) and pixel_size_nm > 0):
         raise ValueError(f"expected a pixel size above 0 nm, got {pixel_size_nm}; leave it out if it is not known")
     ids = None
-    if labels.max() > labels.size:  # regionprops needs memory for each number up to the largest
+    if labels.max() > labels.size:  # a list of boxes needs memory for each number up to the largest
         ids, inverse = np.unique(np.append(labels, 0), return_inverse=True)
         labels = inverse[:-1].reshape(labels.shape)
-    regions = regionprops(labels)[::-1]
-    # one by one, since each keeps the pixels of its box once they were asked for
-    rows = [_row(regions.pop(), labels.shape) for _ in range(len(regions))]
+    rows = [_row(number, box, labels) for number, box in enumerate(find_objects(labels), start=1) if box is not None]
     units = {"area": "area_px2"} | {name: f"{name}_px" for name in LENGTHS}
     columns = [units.get(name, name) for name in DEFINITIONS if name != "image"]
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns, float) | dict.fromkeys(WHOLE, np.int64))
@@ -117,28 +116,31 @@ def feret_diameters(mask: np.ndarray) -> tuple[float, float]:
     return float(largest), float(smallest)
 
 
-def _row(region, shape: tuple[int, int]) -> dict[str, float]:
-    top, left, bottom, right = region.bbox
+def _row(number: int, box: tuple[slice, slice], labels: np.ndarray) -> dict[str, float]:
+    top, left, bottom, right = box[0].start, box[1].start, box[0].stop, box[1].stop
     height, width = bottom - top, right - left
-    row, column = region.centroid
-    area = int(region.area)
+    mask = labels[box] == number
+    rows, columns = np.nonzero(mask)
+    row, column, area = rows.mean(), columns.mean(), len(rows)
+    down, across = rows - row, columns - column
     # pixels are squares, not points: 1 / 12 is the variance of a uniform distribution of width 1
-    major, minor = (4 * math.sqrt(max(value, 0) + 1 / 12) for value in region.inertia_tensor_eigvals)
-    largest, smallest = feret_diameters(region.image)
-    perimeter = perimeter_crofton(region.image, directions=4)
-    weight = edge_weight(region.bbox, shape)
+    of_rows, of_columns, mixed = down @ down / area + 1 / 12, across @ across / area + 1 / 12, down @ across / area
+    mean, half = (of_rows + of_columns) / 2, math.hypot((of_rows - of_columns) / 2, mixed)
+    largest, smallest = feret_diameters(mask)
+    perimeter = perimeter_crofton(mask, directions=4)
+    weight = edge_weight((top, left, bottom, right), labels.shape)
     return {
-        "id": region.label,
-        "row_px": row,
-        "column_px": column,
+        "id": number,
+        "row_px": top + row,
+        "column_px": left + column,
         "height_px": height,
         "width_px": width,
         "area_px2": area,
         "equivalent_diameter_px": 2 * math.sqrt(area / math.pi),
         "feret_max_px": largest,
         "feret_min_px": smallest,
-        "major_axis_px": major,
-        "minor_axis_px": minor,
+        "major_axis_px": 4 * math.sqrt(mean + half),
+        "minor_axis_px": 4 * math.sqrt(max(mean - half, 1 / 12)),
         "perimeter_px": perimeter,
         "aspect_ratio": largest / smallest,
         "circularity": 4 * math.pi * area / perimeter**2,
