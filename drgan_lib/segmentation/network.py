@@ -21,7 +21,7 @@ from drgan_lib.segmentation.tiles import apply_windows, label_windows
 
 MIRROR_PX, OVERLAP_PX = 32, 256
 STEP, COMPACT_STEP = 0.5, 0.75  # between tiles, of their size
-BATCH_PX = 8 * 128**2  # of the tiles that pass through a network at once: a third of the time of one by one
+BATCH_PX = 8 * 128**2  # of the tiles that pass through a compact network at once: half the time of one by one
 FULL_SCALE = 65535  # images are rounded to 16 bits
 SMALLEST_SCALE = 1e-8
 # What nnU-Net's checkpoints hold beside tensors: NumPy's numbers, in the log of the training.
@@ -161,7 +161,8 @@ def sliding_window(networks: Sequence[nn.Module], data: Tensor, patch: tuple[int
     """Logits [c, h, w] of normalised gray levels, float32 [h, w], no smaller than `patch`: mean of the `networks`.
 
     As nnU-Net's predictor: tiles of the size of a patch, with Gaussian weights, each the mean of its mirrored copies;
-    `compact` networks see no copies, and longer steps. (The predictor itself takes ten seconds to import.)
+    `compact` networks see no copies, and longer steps, several tiles at once. (The predictor itself takes ten seconds
+    to import.)
     """
     from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
 
@@ -169,7 +170,7 @@ def sliding_window(networks: Sequence[nn.Module], data: Tensor, patch: tuple[int
     weight = compute_gaussian(patch, value_scaling_factor=10, device=device)
     places = product(*compute_steps_for_sliding_window(data.shape, patch, COMPACT_STEP if compact else STEP))
     windows = [np.s_[row : row + patch[0], column : column + patch[1]] for row, column in places]
-    at_once = max(1, BATCH_PX // (patch[0] * patch[1]))
+    at_once = max(1, BATCH_PX // (patch[0] * patch[1])) if compact else 1
     mirrored = [()] if compact else [(), (2,), (3,), (2, 3)]
     bfloat16 = compact and device.type == "cpu" and has_bfloat16(device)
     kind = torch.bfloat16 if device.type == "cpu" else torch.float16
