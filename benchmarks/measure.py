@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -28,6 +31,17 @@ def duration(work: Callable[[], object]) -> float:
 def seconds(work: Callable[[int], object], repeats: int) -> float:
     """Median wall time of `work(k)` over `repeats` calls, after `WARM_UP` others."""
     return median([duration(lambda k=k: work(k)) for k in range(repeats + WARM_UP)][WARM_UP:])
+
+
+@contextmanager
+def busy_process() -> Iterator[None]:
+    """Another process that computes without end, on one core."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: sum(range(10**6))"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
 
 
 def row(value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None) -> dict:

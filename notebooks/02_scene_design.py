@@ -400,8 +400,7 @@ pd.DataFrame(rows, columns=columns).round(1)
 # %% [markdown]
 # ### Particles of their own
 #
-# The filter of the film smears each sample over several pixels, and a pixel at the rim of a particle holds light of its
-# neighbour as well. A basis image for each particle would keep them apart, at as many times the memory. But a particle
+# A pixel at the rim of a particle holds light of its neighbour as well. A basis image for each particle would keep them apart, at as many times the memory. But a particle
 # covers only a small part of the image. So what is stored are *fragments*: the parts of a pixel, one for each particle
 # that shares in it. Only the rims are stored twice, and since each fragment knows its particle, it can be weighed with
 # that particle's own parameters. The result is as exact as with common ones.

@@ -22,7 +22,14 @@ from drgan_lib.config.layout import (
     SphereSettings,
     WireSettings,
 )
-from drgan_lib.config.material import PARAMETERS, PARTICLE_PARAMETERS, Material, PatchSettings, SceneSettings
+from drgan_lib.config.material import (
+    PARAMETERS,
+    PARTICLE_PARAMETERS,
+    PIXEL_STD_PX,
+    Material,
+    PatchSettings,
+    SceneSettings,
+)
 from drgan_lib.config.overrides import materials, parse_overrides
 from drgan_lib.config.profile import (
     PROFILES,

@@ -37,6 +37,9 @@ class PatchSettings(Section):
     max_similarity: float = Field(0.9, gt=0, le=1, description="correlation above which two patches are repeats")
 
 
+PIXEL_STD_PX = 12**-0.5  # of the light that falls on one pixel: a point's image is no narrower
+
+
 class SceneSettings(Section):
     """The paper's virtual scene: y is up, camera and a weak light above, a bright torus around the stage."""
 
@@ -54,7 +57,7 @@ class SceneSettings(Section):
     top_half_extent: float = Field(10.0, gt=0)
     top_radiance: float = Field(0.1, ge=0)
     spp: int = Field(121, ge=1)
-    filter_std_px: float = Field(0.5, gt=0, description="standard deviation of the image of a point")
+    filter_std_px: float = Field(0.5, ge=PIXEL_STD_PX, description="standard deviation of the image of a point")
     stage_roughness: float = Field(0.5, ge=0)
     stage_specular: float = Field(0.0, ge=0)
     particle_specular: float = Field(0.5, ge=0)

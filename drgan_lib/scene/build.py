@@ -17,7 +17,6 @@ import trimesh
 
 from drgan_lib.config import PARTICLE_PARAMETERS, Material, SceneSettings
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.detector import film_std_px
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import shaded
 from drgan_lib.scene.terms import FIXED_ROUGHNESS
@@ -176,7 +175,7 @@ def camera(settings: SceneSettings, *, spp: int) -> dict:
             "height": settings.size_px,
             "pixel_format": "luminance",
             "component_format": "float32",
-            "rfilter": {"type": "gaussian", "stddev": film_std_px(settings)},
+            "rfilter": {"type": "box"},
         },
         "sampler": {"type": "multijitter", "sample_count": spp},
     }

@@ -1,28 +1,23 @@
 """The detector: how wide the image of a point is, and the noise.
 
-The time of a reconstruction filter grows with the square of its width. Gaussians one after the other are one Gaussian,
-so the film's filter is at most `FILM_STD_PX` wide and the rest is blur afterwards. Blur is linear: it keeps derivatives
-exact, and sums of images.
+The film adds up the light that falls on a pixel; what is wider than a pixel is blur afterwards. Blur is linear: it
+keeps derivatives exact, and sums of images. Its weights are the discrete analogue of the Gaussian (Lindeberg, IEEE
+Trans. Pattern Anal. Mach. Intell. 12, 234, 1990), whose variance is exact also below a pixel, and adds up.
 """
 
 from functools import lru_cache
 
 import torch
+from scipy.linalg import toeplitz
+from scipy.special import ive
 from torch import Tensor
 
-from drgan_lib.config import SceneSettings
-
-FILM_STD_PX = 0.5
-
-
-def film_std_px(settings: SceneSettings) -> float:
-    """Standard deviation of the film's filter, px."""
-    return min(FILM_STD_PX, settings.filter_std_px)
+from drgan_lib.config import PIXEL_STD_PX, SceneSettings
 
 
 def blur_std_px(settings: SceneSettings) -> float:
-    """Standard deviation of the blur that makes the film's filter as wide as `filter_std_px`, px."""
-    return (settings.filter_std_px**2 - film_std_px(settings) ** 2) ** 0.5
+    """Standard deviation of the blur that makes the image of a point as wide as `filter_std_px`, px."""
+    return (settings.filter_std_px**2 - PIXEL_STD_PX**2) ** 0.5
 
 
 def spread(image: Tensor, std_px: float) -> Tensor:
@@ -36,8 +31,7 @@ def spread(image: Tensor, std_px: float) -> Tensor:
 @lru_cache(maxsize=8)
 def _weights(n: int, std_px: float) -> Tensor:
     """float64 [n, n]: how much each pixel of a row gives to each other one; rows sum to 1."""
-    place = torch.arange(n, dtype=torch.float64)
-    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * std_px**2))
+    weights = torch.from_numpy(toeplitz(ive(range(n), std_px**2)))
     return weights / weights.sum(dim=1, keepdim=True)
 
 

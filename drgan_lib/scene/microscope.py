@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
+import torch
 
 from drgan_lib.config import TwinSettings
+from drgan_lib.scene.detector import spread
 
 RADIUS_PX, RADIUS_SPREAD, RADIUS_LIMITS = 3.0, 0.45, (1.5, 9.0)  # median, standard deviation of ln(radius), px
 DARK, BRIGHT = (0.3, 0.75), (1.5, 4.0)  # reflectance of a speck in units of the clean support's
@@ -52,7 +53,7 @@ def dirt(support: np.ndarray, n: int, *, rng: np.random.Generator) -> np.ndarray
 
 def blur(image: np.ndarray, std_px: float) -> np.ndarray:
     """The image [h, w] of a beam whose Gaussian point spread has the standard deviation `std_px`."""
-    return gaussian_filter(image, std_px, mode="nearest")
+    return spread(torch.from_numpy(image), std_px).numpy()
 
 
 def shot_noise(image: np.ndarray, dose: float, *, rng: np.random.Generator) -> np.ndarray:

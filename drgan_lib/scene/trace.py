@@ -14,7 +14,7 @@ from drgan_lib.config import Material
 from drgan_lib.errors import DrganError
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.build import OPTIONAL, PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
-from drgan_lib.scene.splat import Film, Fragments
+from drgan_lib.scene.film import Fragments, add_up
 from drgan_lib.scene.terms import Terms
 
 LIGHTS = ("torus_radiance", "top_radiance")
@@ -85,7 +85,6 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     built.params.update()
     size = material.scene.size_px
     hits = _trace(built, size=size, spp=spp, seed=seed, apart=bool(lights))
-    film = Film(hits.position, size=size, rfilter=built.scene.sensors()[0].film().rfilter())
 
     bsdfs = bsdf_dicts(material)
     black = {key: value for key, value in bsdfs[PARTICLE_BSDF].items() if key not in OPTIONAL}
@@ -94,10 +93,10 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     support_bsdfs = [mi.load_dict({**bsdfs[STAGE_BSDF], "base_color": uniform(c)}, optimize=False) for c in (0, 1)]
 
     n_lights = max(1, len(lights))
-    support = torch.zeros(n_lights, 2, size * size, device=film.total.device)
-    part = hits.fragments(film, support_bsdfs, hits.owner == 0)
+    support = torch.zeros(n_lights, 2, size * size, device=hits.total.device)
+    part = hits.fragments(support_bsdfs, hits.owner == 0)
     support[part.owner, :, part.pixel] = part.values.T
-    part = hits.fragments(film, particle_bsdfs, hits.owner > 0)
+    part = hits.fragments(particle_bsdfs, hits.owner > 0)
     particle, light = part.owner // n_lights, part.owner % n_lights
     return Basis(part.pixel.int(), particle.short(), light.byte(), part.values, support)
 
@@ -106,8 +105,8 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
 class _Hits:
     """Samples that see a light: directions in the local frame, light that comes in, and whom they belong to."""
 
-    position: Tensor  # [n, 2] of all samples, in pixels
-    number: Tensor  # [m] of the lit ones among them
+    total: Tensor  # [h w]: how many samples lie in each pixel, lit or not
+    pixel: Tensor  # [m]: that of each lit one
     owner: Tensor  # [m]: 0 for the support, k + 1 for particle k
     light: Tensor  # [m]
     n_lights: int
@@ -115,12 +114,12 @@ class _Hits:
     wi: mi.Vector3f
     wo: mi.Vector3f
 
-    def fragments(self, film: Film, bsdfs: list[mi.BSDF], which: Tensor) -> Fragments:
+    def fragments(self, bsdfs: list[mi.BSDF], which: Tensor) -> Fragments:
         """What `bsdfs` reflect at the samples `which`; particle k and light l have the owner k n_lights + l."""
         chosen = which.nonzero()[:, 0]
         owner = (self.owner[chosen] - 1).clamp_min(0) * self.n_lights + self.light[chosen]
-        return film.fragments(
-            lambda some: self._radiance(bsdfs, chosen[some]), self.number[chosen], owner, n_images=len(bsdfs)
+        return add_up(
+            lambda some: self._radiance(bsdfs, chosen[some]), self.pixel[chosen], owner, self.total, n_images=len(bsdfs)
         )
 
     def _radiance(self, bsdfs: list[mi.BSDF], chosen: Tensor) -> Tensor:
@@ -159,11 +158,14 @@ def _trace(built: BuiltScene, *, size: int, spp: int, seed: int, apart: bool) ->
     if apart:
         above = next(emitter for emitter in scene.emitters() if emitter.get_shape().id() == "top_light")
         light = dr.select(found.emitter == mi.EmitterPtr(above), mi.UInt32(1), light)
-    dr.eval(position, wi, wo, incoming, owner, light)
-    lit = dr.compress((incoming > 0) & si.is_valid())
+    # A sample at the very end of its pixel may be rounded into the next one, or out of the image.
+    column, row = mi.UInt32(position.x), mi.UInt32(position.y)
+    pixel, inside = row * size + column, (column < size) & (row < size)
+    dr.eval(pixel, inside, wi, wo, incoming, owner, light)
+    lit = dr.compress((incoming > 0) & si.is_valid() & inside)
     return _Hits(
-        position=torch.stack([position.x.torch(), position.y.torch()], dim=1),
-        number=lit.torch().long(),
+        total=torch.bincount(dr.gather(mi.UInt32, pixel, dr.compress(inside)).torch().long(), minlength=size * size),
+        pixel=dr.gather(mi.UInt32, pixel, lit).torch().long(),
         owner=dr.gather(mi.UInt32, owner, lit).torch().long(),
         light=dr.gather(mi.UInt32, light, lit).torch().long(),
         n_lights=2 if apart else 1,

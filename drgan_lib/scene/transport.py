@@ -181,7 +181,7 @@ class TransportRenderer(Renderer):
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
         code = code_behind(Path(__file__).with_name("trace.py"))
-        scene = self.material.scene.model_dump_json(exclude={"spp"})
+        scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
         return " ".join(map(str, parts))

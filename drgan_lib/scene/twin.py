@@ -23,12 +23,12 @@ import trimesh
 from scipy.stats import truncnorm
 from tqdm import tqdm
 
-from drgan_lib.config import ConfigError, Material, twin_settings, user_files
+from drgan_lib.config import PIXEL_STD_PX, ConfigError, Material, twin_settings, user_files
 from drgan_lib.data.overlays import TABLE, write_overlays
 from drgan_lib.digest import code_behind, digest, file_digest
 from drgan_lib.files import atomic_path, write_json
 from drgan_lib.scene.backend import dr
-from drgan_lib.scene.detector import blur_std_px, film_std_px
+from drgan_lib.scene.detector import blur_std_px
 from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.microscope import dirt, draw_conditions, expose
@@ -42,8 +42,8 @@ def twin_material(material: Material) -> Material:
     """The material as its twin shows it: a wider view at the same pixels per scene unit, more and other particles."""
     twin, scene = material.twin, material.scene
     fov = 2 * np.degrees(np.arctan(twin.size_px / scene.size_px * np.tan(np.radians(scene.fov_deg) / 2)))
-    # A wider filter than the film's is left to the microscope's blur, which dirt lies below.
-    view = {"size_px": twin.size_px, "fov_deg": float(fov), "filter_std_px": film_std_px(scene)}
+    # What is wider than a pixel is left to the microscope's blur, which dirt lies below.
+    view = {"size_px": twin.size_px, "fov_deg": float(fov), "filter_std_px": PIXEL_STD_PX}
     crowd = {"n_particles": twin.n_particles, "clusters": twin.clusters}
     seed = np.random.SeedSequence([material.meshes.seed, twin.seed, 1]).generate_state(1)[0]
     return material.model_copy(

@@ -205,7 +205,7 @@ def test_the_key_changes_with_all_that_a_basis_depends_on(meshes, crowd):
         key(spp=9),
         key(shapes=meshes[::-1]),
         key(small_material(scene__top_radiance=0.2)),
-        key(small_material(scene__filter_std_px=0.4)),
+        key(small_material(scene__fov_deg=10.0)),
         key(small_material(bounds__roughness=[0.01, 4.0])),
         key(small_material(bounds__metallic=[0, 1])),
         key(small_material(bounds__top_radiance=[0, 1])),
@@ -216,13 +216,14 @@ def test_the_key_changes_with_all_that_a_basis_depends_on(meshes, crowd):
 
 
 def test_the_key_does_not_change_with_what_a_basis_does_not_depend_on(meshes, crowd):
-    """Ranges that only the generator knows, the number of layouts, and Mitsuba's samples in synthesis."""
+    """Ranges that only the generator knows, blur, the number of layouts, and Mitsuba's samples in synthesis."""
     keys = {
         TransportRenderer(material, meshes, spp=4).key(crowd)
         for material in (
             small_material(),
             small_material(bounds__base_color=[0.5, 0.6]),
             small_material(bounds__noise_sigma=[0.01, 0.2]),
+            small_material(scene__filter_std_px=1.0),
             small_material(layout__tightness=0.5),
             small_material(scene__spp=7),
         )

@@ -11,6 +11,7 @@ from drgan_lib.config import Material
 from drgan_lib.scene import Renderer, at_position
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.build import SCENE_KEYS
+from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.trace import trace_basis
 from tests.scene.conftest import BETWEEN, SIZE, pair
 
@@ -44,7 +45,8 @@ def theirs(kind, crowd) -> tuple[np.ndarray, np.ndarray]:
         built.params.update()
         image = mi.render(built.scene, built.params, integrator=prb, spp=512, seed=1000 + seed)
         dr.backward(dr.mean(image * weight, axis=None))
-        images.append(np.array(image)[..., 0])
+        seen = spread(image.torch()[..., 0].cpu(), blur_std_px(renderer.material.scene))
+        images.append(seen.numpy())
         gradients.append([float(np.ravel(dr.grad(leaves[name]))[0]) for name in names])
     return np.array(images), np.array(gradients)
 

@@ -1,0 +1,53 @@
+"""The film: samples add up in the pixel that they lie in, as in Mitsuba's `hdrfilm` with its filter `box`.
+
+What owns a sample (a particle, under one light) is kept apart: the result is a list of fragments, each the part of one
+pixel that comes from one owner, and an image is the sum of its fragments.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SAMPLES_AT_ONCE = 2**20  # whose values are held at a time
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Parts of pixels: `pixel` and `owner` int64 [f], sorted by pixel, and `values` float32 [n_images, f]."""
+
+    pixel: Tensor
+    owner: Tensor
+    values: Tensor
+
+
+def add_up(
+    evaluate: Callable[[Tensor], Tensor], pixel: Tensor, owner: Tensor, total: Tensor, *, n_images: int
+) -> Fragments:
+    """Fragments of the samples in `pixel` [m] that belong to `owner` [m] (0, 1, ...): sums over `total` [n_pixels].
+
+    `total` is how many samples lie in each pixel, those without light included. `evaluate` gives the values
+    [n_images, k] of those of the m samples that it is asked for by index [k]; it is asked for `SAMPLES_AT_ONCE`, or as
+    many as one fragment has, so that the memory does not grow with the samples per pixel.
+    """
+    n_owners = int(owner.max()) + 1 if len(owner) else 1
+    key, order = torch.sort(pixel * n_owners + owner, stable=True)
+    groups, counts = torch.unique_consecutive(key, return_counts=True)
+    values = torch.zeros(n_images, len(groups), device=pixel.device)
+    for low, high, first, last in _blocks(counts, SAMPLES_AT_ONCE):
+        for row, of_image in zip(values, evaluate(order[first:last]), strict=True):
+            row[low:high] = torch.segment_reduce(of_image, "sum", lengths=counts[low:high])
+    places = groups // n_owners
+    return Fragments(places, groups % n_owners, values / total[places])
+
+
+def _blocks(counts: Tensor, limit: int) -> Iterator[tuple[int, int, int, int]]:
+    """Runs of groups (from, to) with the range of their samples (from, to): at most `limit` samples, or one group."""
+    ends = counts.cumsum(0).tolist()
+    low, first = 0, 0
+    while low < len(ends):
+        high = max(low + 1, bisect_right(ends, first + limit))
+        yield low, high, first, ends[high - 1]
+        low, first = high, ends[high - 1]
