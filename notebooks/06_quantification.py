@@ -254,11 +254,12 @@ pd.read_csv(folder / "thickness.csv") if wires else "this run has no wires"
 # them together the distribution with D10, D50, D90, their intervals and whether enough particles were counted. In a
 # notebook it is `quantify.measure_images("my_images", segmentation.load_model("runs/twin/demo"), "my_images_measured")`.
 #
-# - **Pixel size**: read from the tags of Zeiss, FEI and ImageJ files; `--pixel-size-nm` overrides it. Without one, all is
-#   measured in pixels. If it differs from that of the training images by more than a factor of 1.5, you are warned: a
-#   network knows particles at the size in pixels that it was trained on.
-# - **Data bar**: `--sample-rows N` keeps the rows above it. Scale bars and letters that are burnt into the image are
-#   not recognised; a network may well take them for particles.
+# - **Pixel size**: read from the tags of Zeiss, FEI, OME and ImageJ files and from the text files that JEOL and Hitachi
+#   write beside an image; `--pixel-size-nm` overrides it. Without one, all is measured in pixels. A scale bar in the image
+#   is read to compare, and never used. If the size differs from that of the training images by more than a factor of 1.5,
+#   you are warned: a network knows particles at the size in pixels that it was trained on.
+# - **Data bar**: `--sample-rows N` keeps the rows above it. Scale bars and letters inside the image are found and left
+#   out. `overlays.tsv` in the results says where; corrected and put beside the images, it decides.
 # - **Who counts**: particles off the border, from the smallest area of the run on; `--border weight` and `--min-area-px N`
 #   change that.
 # - **Large images** are segmented in tiles that overlap, so memory stays below what a laptop has, up to 150 megapixels
