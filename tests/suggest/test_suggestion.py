@@ -78,25 +78,29 @@ def test_the_same_seed_gives_the_same_file(made, dataset, tmp_path):
 
 
 def test_a_rendered_twin_gives_back_its_sizes(monkeypatch):
-    """Sizes, coverage and number of renders whose settings the proposal does not know.
+    """Sizes, coverage and number of renders whose settings the proposal does not know, on average over three sets.
 
-    One estimate of the median spreads by some percent, also from computer to computer, since vector units round
-    differently and what is found as one particle hangs on single pixels.
+    One estimate of the median spreads by 8 % (standard deviation over eight sets), also from computer to computer,
+    since vector units round differently and what is found as one particle hangs on single pixels.
     """
     monkeypatch.setattr("drgan_lib.suggest.proposal.RENDERS", (8, 8, 32))
     size = {"scene__size_px": 160, "patches__size_px": 160, "meshes__max_triangles": 300, "meshes__count": 6}
     law = {"layout__sizes__median": 0.75, "layout__sizes__sigma": 0.15, "layout__n_particles": [24, 30]}
     truth = small_material(**size, **law, meshes__seed=5)
     views = Views(*np.array([[0, 0.3, 20, 5, 3, 0.12, 0.5, 0.02]]).T)
-    renders = Lookalikes(truth, views).render(truth, 40, seed=77)
-    masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
-    windows = [Window(k, 0, 0, 160) for k in range(len(masks))]
-    found = propose(small_material(**size), observe(renders.images, masks, windows, shape="cube"), log=len)
-    coverage = np.mean([(ids > 0).mean() for ids in renders.ids])
-    assert found.estimates["visible_median_px"].value == pytest.approx(visible_sizes(renders.ids).median, rel=0.15)
-    assert found.estimates["coverage"].value == pytest.approx(coverage, rel=0.1)
-    assert found.material.layout.sizes.median == pytest.approx(0.75, rel=0.15)
-    assert np.mean(found.material.layout.n_particles) == pytest.approx(27, rel=0.4)
+    shares = []
+    for seed in (77, 78, 79):
+        renders = Lookalikes(truth, views).render(truth, 40, seed=seed)
+        masks = [detection.labels > 0 for detection in detect_particles(renders.images)]
+        windows = [Window(k, 0, 0, 160) for k in range(len(masks))]
+        found = propose(small_material(**size), observe(renders.images, masks, windows, shape="cube"), log=len)
+        visible, coverage = visible_sizes(renders.ids).median, np.mean([(ids > 0).mean() for ids in renders.ids])
+        estimates, layout = found.estimates, found.material.layout
+        median, number = layout.sizes.median / 0.75, np.mean(layout.n_particles) / 27
+        seen = estimates["visible_median_px"].value / visible, estimates["coverage"].value / coverage
+        shares.append((*seen, median, number))
+    for share, tolerance in zip(np.mean(shares, axis=0), (0.15, 0.1, 0.15, 0.4), strict=True):
+        assert share == pytest.approx(1, abs=tolerance)
 
 
 @pytest.mark.parametrize(
