@@ -9,6 +9,7 @@ import tifffile
 from skimage.exposure import rescale_intensity
 
 from drgan_lib.data import DataError, read_micrograph
+from drgan_lib.data.overlays import covered
 from drgan_lib.files import read_json
 from drgan_lib.quantify import Counting, Measurement, counted, read_table
 from drgan_lib.quantify.measure import RECORD, WHITE_PERCENT
@@ -16,7 +17,7 @@ from drgan_lib.quantify.measurement import SIZES
 from drgan_lib.report import lights
 from drgan_lib.report.page import write_page
 from drgan_lib.report.pictures import evenly, view
-from drgan_lib.segmentation.plots import BLUE, GREEN
+from drgan_lib.segmentation.plots import BLUE, GREEN, RED
 
 N_SHOWN, VIEW_BYTES = 6, 3_500_000  # of all views together
 
@@ -40,11 +41,12 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
         {"": found},
         {f"{name}, {d.column}": metric for d in found.distributions.values() for name, metric in d.metrics.items()},
         {name: value for name, value in request.items() if name != "images"} | {"pixel_size_nm": sizes_nm},
-        ("*.csv", "*/*.csv"),
+        ("*.csv", "*.tsv", "*/*.csv"),
         title=f"{len(images)} images" if len(images) > 1 else next(iter(images)),
         subtitle=", ".join(f"{name} {model[name]}" for name in ("arm", "seed") if name in model),
         views=list(_views(out, request)),
-        legend="Outlined are particles that count (green, solid), and those on the border or too small (blue, dashed).",
+        legend="Outlined are particles that count (green, solid), and those on the border or too small (blue, dashed). "
+        "Burnt-in text that was left out is red and hatched.",
         pairs={},
         lights=[
             lights.same_scale(list(sizes_nm.values()), model.get("pixel_size_nm")),
@@ -75,5 +77,6 @@ def _views(out: Path, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 image = rescale_intensity(read, (low, max(high, low + 1e-6)), (0.0, 1.0))
         except DataError:
             text += "; the image is no longer where it was"
-        layers = [(labels * ~count, BLUE, "dashed"), (labels * count, GREEN, "solid")]
+        hidden = covered(about["overlays"], labels.shape).astype(int)
+        layers = [(hidden, RED, "hatched"), (labels * ~count, BLUE, "dashed"), (labels * count, GREEN, "solid")]
         yield view(name, text, image, layers, about["pixel_size_nm"], VIEW_BYTES // len(chosen))
