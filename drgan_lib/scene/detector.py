@@ -14,6 +14,8 @@ from torch import Tensor
 
 from drgan_lib.config import PIXEL_STD_PX, SceneSettings
 
+LEAST_WEIGHT = 1e-12  # in float32 smaller ones would become denormal numbers, which are slow
+
 
 def blur_std_px(settings: SceneSettings) -> float:
     """Standard deviation of the blur that makes the image of a point as wide as `filter_std_px`, px."""
@@ -32,6 +34,7 @@ def spread(image: Tensor, std_px: float) -> Tensor:
 def _weights(n: int, std_px: float) -> Tensor:
     """float64 [n, n]: how much each pixel of a row gives to each other one; rows sum to 1."""
     weights = torch.from_numpy(toeplitz(ive(range(n), std_px**2)))
+    weights[weights < LEAST_WEIGHT] = 0
     return weights / weights.sum(dim=1, keepdim=True)
 
 
