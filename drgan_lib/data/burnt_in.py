@@ -7,9 +7,9 @@ on the training images of EMPS, and on those of TiO2 with their data bars and wi
 
 import re
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from threading import get_ident
+from threading import local
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ MARGIN_PX = 3  # around strokes, which compression smears
 PANEL, FILLED = 0.3, 0.85  # of the image at most, and of its own rectangle at least
 LENGTH = re.compile(r"\W*(\d+(?:[.,]\d+)?) ?([nuµμm]m|Å)\W*")
 SAME, SAME_PX = 0.1, 2  # relative error of a scale bar, and that of its length
+_of_thread = local()
 
 
 class ScaleBar(NamedTuple):
@@ -80,7 +81,7 @@ def _of_file(path: Path, _: int) -> BurntIn:
 def burnt_in(image: np.ndarray) -> BurntIn:
     """What is burnt into `image`, float [h, w] in [0, 1]."""
     gray = np.rint(255 * image).astype(np.uint8)
-    found = _reader(get_ident())(np.repeat(gray[..., None], 3, axis=2))
+    found = _reader()(np.repeat(gray[..., None], 3, axis=2))
     boxes, scale_bar = [_grown(bar, gray.shape) for bar in bare_bars(gray)], None
     for corners, text, sure in zip(found.boxes, found.txts, found.scores, strict=True) if found.txts else ():
         left, top = corners.min(axis=0).astype(int).clip(0).tolist()
@@ -96,7 +97,7 @@ def burnt_in(image: np.ndarray) -> BurntIn:
 
 
 def _is_drawn(gray: np.ndarray, letters: Box) -> bool:
-    around = gray[letters.top : letters.bottom, letters.left : letters.right].astype(int)
+    around = gray[letters.place].astype(int)
     dark, bright = around <= around.min() + ONE_GRAY, around >= around.max() - ONE_GRAY
     return bool(max(dark.mean(), bright.mean()) >= STROKES)
 
@@ -104,7 +105,7 @@ def _is_drawn(gray: np.ndarray, letters: Box) -> bool:
 def _tight(gray: np.ndarray, letters: Box) -> Box:
     """The part of the rectangle `letters`, which is roughly drawn, that their strokes take."""
     ground, stroke = levels(gray, letters)
-    inside = gray[letters.top : letters.bottom, letters.left : letters.right]
+    inside = gray[letters.place]
     drawn = np.abs(inside - stroke) < np.abs(inside - ground)
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     top, left = letters.top + int(rows[0]), letters.left + int(columns[0])
@@ -114,15 +115,15 @@ def _tight(gray: np.ndarray, letters: Box) -> Box:
 def _panel(gray: np.ndarray, letters: Box) -> list[Box]:
     """The even rectangle on which `letters` stand, if they do."""
     parts, _ = ndimage.label(np.abs(gray - levels(gray, letters)[0]) <= ONE_GRAY)
-    inside = parts[letters.top : letters.bottom, letters.left : letters.right]
+    inside = parts[letters.place]
     if not inside.any():
         return []
     part = np.bincount(inside[inside > 0]).argmax()
-    rows, columns = ndimage.find_objects(parts == part)[0]
-    filled = ndimage.binary_fill_holes(parts[rows, columns] == part)
+    place = ndimage.find_objects(parts == part)[0]
+    filled = ndimage.binary_fill_holes(parts[place] == part)
     if filled.size > PANEL * gray.size or filled.mean() < FILLED:
         return []
-    return [Box(rows.start, columns.start, rows.stop, columns.stop)]
+    return [Box.at(place)]
 
 
 def _grown(box: Box, shape: tuple[int, int]) -> Box:
@@ -130,12 +131,15 @@ def _grown(box: Box, shape: tuple[int, int]) -> Box:
     return Box(top, left, min(shape[0], box.bottom + MARGIN_PX), min(shape[1], box.right + MARGIN_PX))
 
 
-@cache
-def _reader(_: int) -> Any:
-    """A reader of text for one thread, as threads cannot share one."""
+def _reader() -> Any:
+    """The reader of text of this thread, as threads cannot share one; it goes with its thread."""
+    if hasattr(_of_thread, "reader"):
+        return _of_thread.reader
     # Imported late: it takes a second.
     from rapidocr import RapidOCR
 
     threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
     size = {"Det.limit_type": "max", "Det.limit_side_len": READ_PX}
-    return RapidOCR(params={"Global.log_level": "error", "Global.use_cls": False, **size, **threads})
+    params = {"Global.log_level": "error", "Global.use_cls": False, **size, **threads}
+    _of_thread.reader = RapidOCR(params=params)
+    return _of_thread.reader

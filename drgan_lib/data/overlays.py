@@ -7,7 +7,7 @@ In other images they are looked for (`drgan_lib.data.burnt_in`).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,17 @@ class Box(NamedTuple):
     left: int
     bottom: int
     right: int
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Its rows and columns, as an index."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @classmethod
+    def at(cls, place: tuple[slice, slice]) -> Self:
+        """The rectangle of these rows and columns."""
+        rows, columns = place
+        return cls(rows.start, columns.start, rows.stop, columns.stop)
 
 
 def read_overlays(table: Path, images: Sequence[Path]) -> dict[Path, tuple[Box, ...]]:

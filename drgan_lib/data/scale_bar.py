@@ -42,7 +42,7 @@ def find_scale_bar(gray: np.ndarray, letters: Box) -> Box | None:
         and not _is_inside(line, letters)
     ]
     parts = ndimage.find_objects(ndimage.label(drawn, np.ones((3, 3)))[0])
-    ticks = [_moved(_box(part), top) for part in parts if part[1].stop - part[1].start <= height / 2]
+    ticks = [_moved(Box.at(part), top) for part in parts if part[1].stop - part[1].start <= height / 2]
     return _line(lines, letters) or _ruler(ticks, letters)
 
 
@@ -60,7 +60,7 @@ def bare_bars(gray: np.ndarray) -> list[Box]:
 
 def levels(gray: np.ndarray, letters: Box) -> tuple[float, float]:
     """Gray of the ground and of the strokes of `letters`, which are the smaller part of their rectangle."""
-    inside = gray[letters.top : letters.bottom, letters.left : letters.right]
+    inside = gray[letters.place]
     dark = inside <= threshold_otsu(inside)
     ground, stroke = (dark, ~dark) if dark.mean() > 0.5 else (~dark, dark)
     return float(np.median(inside[ground])), float(np.median(inside[stroke]))
@@ -73,7 +73,7 @@ def _strokes(drawn: np.ndarray, length: float) -> list[Box]:
     for rows, columns in ndimage.find_objects(ndimage.label(long)[0]):
         sides = drawn[max(0, rows.start - APART) : rows.start, columns], drawn[rows.stop : rows.stop + APART, columns]
         if long[rows, columns].mean() >= WHOLE and all(side.mean() < ALONE for side in sides if side.size):
-            found.append(_box((rows, columns)))
+            found.append(Box.at((rows, columns)))
     return found
 
 
@@ -99,10 +99,6 @@ def _ruler(ticks: Sequence[Box], letters: Box) -> Box | None:
         if np.abs(steps - steps.round()).max() <= EVEN:
             return Box(row, round(middles[0]), max(tick.bottom for tick in level), round(middles[-1]))
     return None
-
-
-def _box(place: tuple[slice, slice]) -> Box:
-    return Box(place[0].start, place[1].start, place[0].stop, place[1].stop)
 
 
 def _moved(box: Box, rows: int) -> Box:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import pandas as pd
@@ -62,16 +62,10 @@ def open_images(
     sizes = [given.get(path.name) for path in paths]
     rows = []
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
-        waiting = [
-            threads.submit(_check, p, sample_rows, size, boxes.get(p)) for p, size in zip(paths, sizes, strict=True)
-        ]
-        try:
-            for row, messages in (one.result() for one in waiting):
-                rows.append(row)
-                for message in messages:
-                    log(message)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        for row, messages in threads.map(_check, paths, repeat(sample_rows), sizes, map(boxes.get, paths)):
+            rows.append(row)
+            for message in messages:
+                log(message)
     table = pd.DataFrame(rows).astype({"pixel_size_nm": float, "scale_bar_nm": float, "n_particles": "Int64"})
     known = table["pixel_size_nm"].notna()
     if known.any() and not known.all():
