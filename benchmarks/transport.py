@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from statistics import median
 
+import torch
+from torch import Tensor
+
 from benchmarks.measure import WARM_UP, busy_process, duration, row
 from drgan_lib.config import load_experiment
 from drgan_lib.gan.networks import Generator
-from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout
+from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position, make_meshes, sample_layout
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.build import SCENE_KEYS
+from drgan_lib.scene.detector import blur_std_px, spread
 
 SPP = 16
 STEPS_PER_REFERENCE = 5  # of transport between two of Mitsuba, which take a hundred times as long
@@ -16,11 +22,33 @@ SPEEDUP_TARGET = 100
 PRECOMPUTATION_TARGET_S = 0.6
 BESIDE_TARGET = 2  # times as long beside a busy process; with a Gaussian film it was 12 to 26 s in place of 2.2
 MEMORY_TARGET_GIB = 2
+GRAIN_TARGET = 0.04
+POSITION = 0.2  # within the bounds, of the parameters at which grain is measured: where training starts
+
+
+class Direct(Renderer):
+    """Mitsuba's own integrator `direct`, its film and its automatic differentiation."""
+
+    def image(self, parameters: Tensor, layout: Layout, *, seed: int) -> Tensor:
+        built, integrator = (
+            self.scene(layout),
+            mi.load_dict({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}),
+        )
+
+        @dr.wrap(source="torch", target="drjit")
+        def render(values):
+            for i, name in enumerate(self.material.parameters):
+                for key in SCENE_KEYS.get(name, ()):
+                    built.params[key] = dr.gather(mi.Float, values.array, i)
+            built.params.update()
+            return mi.render(built.scene, built.params, integrator=integrator, spp=self.spp, seed=seed)
+
+        return spread(render(parameters * 1.0)[..., 0], blur_std_px(self.material.scene))
 
 
 def benchmark(repeats: int = 9, n_layouts: int = 12) -> dict[str, dict]:
     """The generator's speedup over `repeats` steps of the reference; precomputation over `n_layouts` layouts."""
-    return {**generator_steps(repeats), **precomputation(n_layouts)}
+    return {**generator_steps(repeats), **precomputation(n_layouts), **grain(repeats)}
 
 
 def generator_steps(repeats: int) -> dict[str, dict]:
@@ -32,7 +60,7 @@ def generator_steps(repeats: int) -> dict[str, dict]:
     exp = load_experiment("tio2_sem", "laptop", {"layout.n_particles": [40, 40]})
     meshes = make_meshes(exp.material)
     layouts = [sample_layout(exp.material, meshes, seed=k) for k in range(STEPS_PER_REFERENCE)]
-    reference = Renderer(exp.material, meshes, spp=SPP)
+    references = [kind(exp.material, meshes, spp=SPP) for kind in (Direct, Renderer)]
     transport = TransportRenderer(exp.material, meshes, spp=SPP)
     transport.prepare(layouts, log=lambda line: None)
     generator = Generator(exp.material, exp.profile.gan)
@@ -41,16 +69,30 @@ def generator_steps(repeats: int) -> dict[str, dict]:
         generator.zero_grad(set_to_none=True)
         generator.sample(renderer, layout, seed=seed)[0].mean().backward()
 
-    slow, fast = [], []
+    times = []
     for k in range(repeats + WARM_UP):
-        slow.append(duration(lambda k=k: step(reference, layouts[k % len(layouts)], k)))
-        fast += [duration(lambda k=k, layout=layout: step(transport, layout, k)) for layout in layouts]
-    slow, fast = median(slow[WARM_UP:]), median(fast[WARM_UP * len(layouts) :])
+        slow = [duration(lambda k=k, r=r: step(r, layouts[k % len(layouts)], k)) for r in references]
+        fast = [duration(lambda k=k, layout=layout: step(transport, layout, k)) for layout in layouts]
+        times.append([*slow, median(fast)])
+    direct, traced, transported = map(median, zip(*times[WARM_UP:], strict=True))
     return {
-        "generator_step_mitsuba": row(slow, "s"),
-        "generator_step_transport": row(fast, "s"),
-        "generator_step_speedup": row(slow / fast, "x", at_least=SPEEDUP_TARGET),
+        "generator_step_mitsuba_direct": row(direct, "s"),
+        "generator_step_mitsuba": row(traced, "s"),
+        "generator_step_transport": row(transported, "s"),
+        "generator_step_speedup_over_direct": row(direct / transported, "x", at_least=SPEEDUP_TARGET),
     }
+
+
+def grain(n_seeds: int) -> dict[str, dict]:
+    """Standard deviation of a pixel over seeds of the light paths, by the mean: root mean square over particles."""
+    exp = load_experiment("tio2_sem", "laptop")
+    meshes, spp = make_meshes(exp.material), exp.profile.gan.spp
+    layout, parameters = sample_layout(exp.material, meshes, seed=3), at_position(exp.material, POSITION)
+    renderer = Renderer(exp.material, meshes, spp=spp)  # along the same paths as transport
+    images = torch.stack([renderer.image(parameters, layout, seed=seed) for seed in range(n_seeds)])
+    images = images[:, torch.from_numpy(renderer.instance_ids(layout) > 0)]
+    share = images.var(dim=0).mean().sqrt() / images.mean()
+    return {f"grain_at_{spp}_samples": row(float(share), "", at_most=GRAIN_TARGET)}
 
 
 def precomputation(n_layouts: int) -> dict[str, dict]:

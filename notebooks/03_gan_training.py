@@ -82,8 +82,7 @@ bounds
 # Everything is saved after each epoch: both networks, both optimisers, and the measurements. Interrupt this cell
 # whenever you like and run it again. It continues from the last complete epoch, with the random numbers that it would
 # have drawn had it never stopped. If you ask for more epochs, it trains only those that are missing. The weights are the
-# same as those of an uninterrupted run up to float rounding (at most one grey level in a rendered image), because the
-# renderer's threads add up in no fixed order.
+# same as those of an uninterrupted run.
 
 # %%
 history = gan.train(exp, patches.images(), renderer, layouts, folder, store=chapter.store)
@@ -195,7 +194,7 @@ pd.DataFrame(recovered["parameters"]).T.round(4) if recovered else print(unknown
 #
 # ```{dropdown} Solution
 # The one that was interrupted. It starts again from its beginning, because checkpoints are written between epochs. Its
-# random numbers depend only on seed, epoch and iteration, so it ends as it would have ended, up to float rounding.
+# random numbers depend only on seed, epoch and iteration, so it ends as it would have ended.
 # ```
 #
 # ## Quiz

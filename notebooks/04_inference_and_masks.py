@@ -62,8 +62,8 @@ train, _ = load_patches(chapter.earlier("data"))
 #
 # The random numbers of image *k* depend only on the seed of the experiment and on *k*. It therefore makes no difference
 # whether the set is made in one go or in ten: an interrupted run carries on where it stopped, and ends with the same
-# images (to within one gray level, because the renderer's threads add up light in no fixed order). The images are kept in
-# the store under the name of all that they depend on, so if you ask for 1,000 after 60, only 940 are rendered.
+# images. They are kept in the store under the name of all that they depend on, so if you ask for 1,000 after 60, only 940
+# are rendered.
 
 # %%
 samples = synthesize(exp, generator, renderer, chapter.store, folder=folder)

@@ -16,8 +16,8 @@ def names(*starts, **more) -> set[str]:
     ("start", "seen", "unseen"),
     [
         ("scene/twin.py", {"scene/microscope.py", "scene/layout/place.py", "scene/render.py"}, {"scene/transport.py"}),
-        ("scene/trace.py", {"scene/build.py", "scene/terms.py"}, {"scene/transport.py"}),
-        ("scene/render.py", {"scene/backend.py", "scene/build.py"}, {"scene/trace.py", "scene/twin.py"}),
+        ("scene/basis.py", {"scene/build.py", "scene/lights.py", "scene/terms.py"}, {"scene/transport.py"}),
+        ("scene/render.py", {"scene/backend.py", "scene/trace.py"}, {"scene/basis.py", "scene/twin.py"}),
     ],
 )
 def test_what_the_scene_imports_counts_and_nothing_else(start, seen, unseen):

@@ -153,8 +153,8 @@ PROFILES = {
     ),
     "laptop": Profile(
         name="laptop",
-        gan=GanSettings(epochs=20, n_layouts=124, spp=64),
-        synthesis=SynthesisSettings(n_images=1000, spp=25, textures=True),
+        gan=GanSettings(epochs=20, n_layouts=124, spp=100),
+        synthesis=SynthesisSettings(n_images=1000, spp=49, textures=True),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),

@@ -169,8 +169,7 @@ def train(
     gets a line per epoch; `stop_after` ends this call after that epoch. Checkpoints lie in `folder`/checkpoints or,
     with a `store`, in the folder of this training there, to which that is a link. A training that was interrupted, or
     is asked for more epochs, goes on from its last complete epoch. It draws the same random numbers as an uninterrupted
-    one, so it gives the same losses and weights up to float rounding: the renderer's threads sum in no fixed order (a
-    gray level per image at most).
+    one, so it gives the same losses and weights.
 
     The history has a row per epoch from 0 (untrained) to the last that the settings ask for. Of the wall time of an
     epoch, `seconds`, three columns are parts; `seconds_preparation` came before it.

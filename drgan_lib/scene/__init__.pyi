@@ -1,8 +1,9 @@
+from .basis import TransportError
+from .build import SceneError
 from .layout import Layout, LayoutError, sample_layout
 from .meshes import MeshError, make_meshes, read_mesh, write_meshes
 from .parameters import at_position, liveness
 from .render import Renderer
 from .stage import load_layouts, make_renderer, prepare
-from .trace import TransportError
 from .transport import BasisCache, TransportRenderer
 from .twin import make_twin

@@ -5,7 +5,7 @@ pixel that comes from one owner, and an image is the sum of its fragments.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,13 +24,13 @@ class Fragments:
 
 
 def add_up(
-    evaluate: Callable[[Tensor], Tensor], pixel: Tensor, owner: Tensor, total: Tensor, *, n_images: int
+    evaluate: Callable[[Tensor], Sequence[Tensor]], pixel: Tensor, owner: Tensor, spp: int, *, n_images: int
 ) -> Fragments:
-    """Fragments of the samples in `pixel` [m] that belong to `owner` [m] (0, 1, ...): sums over `total` [n_pixels].
+    """Fragments of the samples in `pixel` [m] that belong to `owner` [m] (0, 1, ...): their sums over `spp`.
 
-    `total` is how many samples lie in each pixel, those without light included. `evaluate` gives the values
-    [n_images, k] of those of the m samples that it is asked for by index [k]; it is asked for `SAMPLES_AT_ONCE`, or as
-    many as one fragment has, so that the memory does not grow with the samples per pixel.
+    `spp` is how many samples lie in each pixel, those without light included. `evaluate` gives the values [k] in each
+    of the `n_images` of those of the m samples that it is asked for by index [k]; it is asked for `SAMPLES_AT_ONCE`, or
+    as many as one fragment has, so that the memory does not grow with the samples per pixel.
     """
     n_owners = int(owner.max()) + 1 if len(owner) else 1
     key, order = torch.sort(pixel * n_owners + owner, stable=True)
@@ -39,8 +39,7 @@ def add_up(
     for low, high, first, last in _blocks(counts, SAMPLES_AT_ONCE):
         for row, of_image in zip(values, evaluate(order[first:last]), strict=True):
             row[low:high] = torch.segment_reduce(of_image, "sum", lengths=counts[low:high])
-    places = groups // n_owners
-    return Fragments(places, groups % n_owners, values / total[places])
+    return Fragments(groups // n_owners, groups % n_owners, values / spp)
 
 
 def _blocks(counts: Tensor, limit: int) -> Iterator[tuple[int, int, int, int]]:

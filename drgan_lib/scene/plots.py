@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from skimage.color import label2rgb
 
 from drgan_lib.config import SHAPES, Material, MeshSettings
-from drgan_lib.scene.build import ring_light_mesh
 from drgan_lib.scene.layout import Layout, size_distribution
+from drgan_lib.scene.lights import ring_light
 from drgan_lib.scene.meshes import generate_meshes
 from drgan_lib.scene.panel import START, micrograph
 from drgan_lib.scene.parameters import at_position
@@ -85,9 +85,9 @@ def scene_from_outside(renderer: Renderer, layout: Layout) -> Figure:
     settings = renderer.material.scene
     figure = plt.figure(figsize=(7, 5.2))
     axes = figure.add_subplot(projection="3d")
-    ring = ring_light_mesh(settings)
-    far_half = ring.triangles_center[:, 2] > -0.3 * settings.torus_radius
-    axes.add_collection3d(Poly3DCollection(ring.triangles[far_half][:, :, [0, 2, 1]], facecolor=LIGHT, alpha=0.35))
+    ring = ring_light(settings).reshape(-1, 3, 3)
+    far_half = ring.mean(axis=1)[:, 2] > -0.3 * settings.torus_radius
+    axes.add_collection3d(Poly3DCollection(ring[far_half][:, :, [0, 2, 1]], facecolor=LIGHT, alpha=0.35))
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     for y, half, colour in (
         (settings.stage_y, settings.stage_half_extent, "#8c8c8c"),

@@ -22,12 +22,12 @@ from drgan_lib.config import PARTICLE_PARAMETERS, Material
 from drgan_lib.digest import code_behind, digest
 from drgan_lib.files import atomic_path, require_free_space
 from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import DEVICE, Renderer
 from drgan_lib.scene.terms import Terms
-from drgan_lib.scene.trace import Basis, learned_lights, trace_basis
 
 LIMIT_BYTES = 8 * 2**30
 ABANDONED_S = 24 * 3600  # temporary files older than this were left by a run that was cut off
@@ -180,7 +180,7 @@ class TransportRenderer(Renderer):
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
-        code = code_behind(Path(__file__).with_name("trace.py"))
+        code = code_behind(Path(__file__).with_name("basis.py"))
         scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)

@@ -1,8 +1,7 @@
 """One attempt at an annotated image: a fresh layout, rendered with learned parameters, kept if its contrast is enough.
 
 Attempt *a* at image *k* depends on the generator, the material and `(exp.seed, k, a)` only: not on the order of work,
-on how often the run was interrupted, or on how many images are asked for. Made twice it is the same up to float
-rounding (a gray level at most), since the renderer's threads sum in no fixed order.
+on how often the run was interrupted, or on how many images are asked for. Made twice it is the same.
 """
 
 import math

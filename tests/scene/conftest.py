@@ -10,10 +10,8 @@ import trimesh
 
 from drgan_lib.config import Experiment, Material, load_experiment
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, make_meshes, sample_layout, transport
-from drgan_lib.scene.backend import mi
-from drgan_lib.scene.build import BuiltScene
+from drgan_lib.scene.basis import Basis, learned_lights
 from drgan_lib.scene.terms import Terms
-from drgan_lib.scene.trace import Basis, learned_lights
 
 SIZE = 32
 SMALL = {
@@ -64,22 +62,6 @@ def difference(renderers, parameters, layout) -> float:
     judge, ours = renderers
     expected = judge.image(parameters, layout, seed=layout.seed)
     return float((ours.image(parameters, layout) - expected).abs().max() / expected.max())
-
-
-def rebuilt(built: BuiltScene, *, integrator: dict | None = None, particles: dict | None = None) -> BuiltScene:
-    """`built` with another integrator, or with other shapes in place of its mesh of particles."""
-    shapes = {shape.id(): shape for shape in built.scene.shapes()}
-    if particles is not None:
-        del shapes["particles"]
-    description = {
-        "type": "scene",
-        "integrator": integrator or built.scene.integrator(),
-        "sensor": built.scene.sensors()[0],
-        **shapes,
-        **(particles or {}),
-    }
-    scene = mi.load_dict(description, optimize=False)
-    return BuiltScene(scene, mi.traverse(scene), built.owners)
 
 
 def made_basis(material: Material, *, seed: int, n: int = 2000) -> Basis:

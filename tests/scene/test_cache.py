@@ -12,7 +12,7 @@ import torch
 from drgan_lib.config import ROOT
 from drgan_lib.scene import BasisCache, TransportRenderer, at_position, sample_layout
 from drgan_lib.scene import transport as cache
-from drgan_lib.scene.trace import Basis
+from drgan_lib.scene.basis import Basis
 from tests.scene.conftest import made_basis, small_material
 
 WRITER = """

@@ -1,4 +1,4 @@
-"""Precomputed transport and Mitsuba's `direct` against an independent estimator: no bias in images or gradients.
+"""Both renderers against an independent estimator: no bias in images or gradients.
 
 The judge is path replay back-propagation with two bounces, which samples the BSDF as well as the lights.
 """
@@ -10,9 +10,9 @@ import torch
 from drgan_lib.config import Material
 from drgan_lib.scene import Renderer, at_position
 from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.basis import trace_basis
 from drgan_lib.scene.build import SCENE_KEYS
 from drgan_lib.scene.detector import blur_std_px, spread
-from drgan_lib.scene.trace import trace_basis
 from tests.scene.conftest import BETWEEN, SIZE, pair
 
 pytestmark = pytest.mark.xdist_group("converged")
@@ -93,7 +93,7 @@ def test_gradients_have_no_bias(kind, ours, theirs):
 
 @pytest.mark.parametrize("kind", ["paper"], indirect=True)
 def test_mitsubas_gradient_of_roughness_has_no_bias(kind, theirs, crowd):
-    """`direct` with samples of the lights only; with samples of the BSDF its mean would be wrong."""
+    """Automatic differentiation, with samples of the lights only."""
     paper, _ = pair(kind)
     renderer, i = Renderer(paper.material, paper.meshes, spp=1024), paper.material.parameters.index("roughness")
     mine = []

@@ -1,104 +1,123 @@
-"""The lights: the bands are the ring, they are sampled by what they give, and the light stays the same."""
+"""The lights: their triangles are the torus and the square, and places on them are drawn by what they give."""
 
 import numpy as np
 import pytest
-import trimesh
 
 from drgan_lib.config import SceneSettings
-from drgan_lib.scene import Renderer, at_position, build
-from drgan_lib.scene.build import BANDS, Light, ring_bands, ring_light_mesh, sampling_weights, top_light
+from drgan_lib.scene import lights
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.lights import Lights, as_mesh, probabilities, ring_light, top_light
 from tests.scene.conftest import small_material
 
 SETTINGS = SceneSettings()
+CENTRE = np.array([0, SETTINGS.stage_y, 0])
+RADIANCES = np.repeat([1.0, 0.1], (len(ring_light(SETTINGS)), len(top_light(SETTINGS))))
 
 
-def _sorted_triangles(triangles: np.ndarray) -> np.ndarray:
-    """[n, 9]: triangles in an order that does not depend on how they were given; windings are kept."""
-    flat = np.round(triangles, 9).reshape(len(triangles), 9)
-    return flat[np.lexsort(flat.T)]
+@pytest.fixture(scope="module")
+def triangles() -> np.ndarray:
+    return np.concatenate([ring_light(SETTINGS), top_light(SETTINGS)])
 
 
-def test_the_ring_light_faces_the_stage():
-    ring = ring_light_mesh(SETTINGS)
-    radial = ring.triangles_center[:, [0, 2]]
-    assert ((ring.face_normals[:, [0, 2]] * radial).sum(axis=1) < 0).all()
-    assert ring.bounds[0, 1] >= SETTINGS.stage_y - 1e-6
+def irradiance(triangles: np.ndarray, normal: np.ndarray, place: np.ndarray) -> float:
+    """That of a surface by light of radiance 1, from triangles cut into 64 each."""
+    fine = as_mesh(triangles).subdivide().subdivide().subdivide()
+    way = fine.triangles_center - place
+    square = (way**2).sum(axis=1)
+    leaving, arriving = np.maximum(-(fine.face_normals * way).sum(axis=1), 0), np.maximum(way @ normal, 0)
+    return float((fine.area_faces * leaving * arriving / square**2).sum())
+
+
+def drawn(normal, place, n: int = 512, **scene) -> lights.LightSample:
+    """n x n places, evenly in the unit square of random numbers, for one surface."""
+    si = dr.zeros(mi.SurfaceInteraction3f, n * n)
+    si.p, si.sh_frame = mi.Point3f(*map(float, place)), mi.Frame3f(mi.Normal3f(*map(float, normal)))
+    u = (np.indices((n, n)).reshape(2, -1) + 0.5) / n
+    u = mi.Point2f(*(mi.Float(part.astype(np.float32)) for part in u))
+    return Lights(small_material(**scene)).sample(si, u, mi.Bool(True))
 
 
 @pytest.mark.parametrize("stretch", [0.5, 2.0])
-def test_the_bands_together_are_the_ring(stretch):
+def test_the_ring_light_is_the_inner_half_of_a_stretched_torus(stretch):
     settings = SETTINGS.model_copy(update={"torus_stretch": stretch})
-    ring, bands = ring_light_mesh(settings), ring_bands(settings)
-    assert [band.name for band in bands] == [f"ring_light_{k}" for k in range(BANDS)]
-    assert sum(band.mesh.area for band in bands) == pytest.approx(ring.area)
-    triangles = np.concatenate([band.mesh.triangles for band in bands])
-    assert _sorted_triangles(triangles) == pytest.approx(_sorted_triangles(ring.triangles))
+    ring = as_mesh(ring_light(settings))
+    x, y, z = ring.vertices.T
+    away = np.hypot(np.hypot(x, z) - settings.torus_radius, (y - settings.torus_y) / stretch)
+    assert away == pytest.approx(settings.torus_tube)
+    assert np.hypot(x, z).max() == pytest.approx(settings.torus_radius)
+    radial = ring.triangles_center[:, [0, 2]]
+    assert ((ring.face_normals[:, [0, 2]] * radial).sum(axis=1) < 0).all(), "it faces the axis"
 
 
-def test_the_bands_go_from_bottom_to_top_and_around():
-    bands = ring_bands(SETTINGS)
-    heights = [band.mesh.triangles_center[:, 1].mean() for band in bands]
-    assert heights == sorted(heights)
-    for band in bands:
-        azimuth = np.arctan2(*band.mesh.triangles_center[:, [2, 0]].T)
-        assert np.all(np.diff(azimuth) >= 0)
+def test_the_ring_light_has_the_area_of_the_torus():
+    """Closed form, Pappus: the inner half of a round tube of radius r at R has 2 pi R pi r - 4 pi r^2."""
+    ring = as_mesh(ring_light(SETTINGS.model_copy(update={"torus_stretch": 1.0})))
+    r, big = SETTINGS.torus_tube, SETTINGS.torus_radius
+    assert ring.area == pytest.approx(2 * np.pi**2 * big * r - 4 * np.pi * r**2, rel=3e-3)
 
 
-def test_irradiance_of_a_small_far_square():
-    """Closed form: area / distance^2, since it faces the stage and lies on the axis."""
-    settings = SETTINGS.model_copy(update={"top_half_extent": 0.05})
-    distance = settings.top_y - settings.stage_y
-    assert top_light(settings).irradiance == pytest.approx(0.1**2 / distance**2, rel=1e-4)
+def test_the_upper_light_is_a_square_that_faces_down():
+    mesh = as_mesh(top_light(SETTINGS))
+    assert mesh.area == pytest.approx((2 * SETTINGS.top_half_extent) ** 2)
+    assert mesh.face_normals == pytest.approx(np.tile([0, -1, 0], (len(mesh.faces), 1)))
 
 
-def test_irradiance_of_the_ring_is_that_of_finer_triangles():
-    """Against the integral over the ring, its triangles cut into 64 each."""
-    fine = ring_light_mesh(SETTINGS)
-    fine = trimesh.Trimesh(fine.vertices, fine.faces, process=False).subdivide().subdivide().subdivide()
-    way = fine.triangles_center - [0, SETTINGS.stage_y, 0]
-    square = (way**2).sum(axis=1)
-    leaving = np.maximum(-(fine.face_normals * way).sum(axis=1), 0)
-    expected = (fine.area_faces * leaving * np.maximum(way[:, 1], 0) / square**2).sum()
-    assert sum(band.irradiance for band in ring_bands(SETTINGS)) == pytest.approx(expected, rel=0.01)
+@pytest.mark.parametrize("normal", [(0, 1, 0), (0.6, 0.8, 0), (-1, 0, 0), (0, -0.6, 0.8)], ids=str)
+@pytest.mark.parametrize("place", [(0, -4, 0), (3, -2, -3)], ids=str)
+def test_weights_sum_to_the_irradiance(triangles, normal, place):
+    """For surfaces that the table is not made for, too: its chances only say where samples are many."""
+    found = drawn(normal, place)
+    cosine = np.maximum(np.array(dr.dot(found.direction, mi.Normal3f(*map(float, normal)))), 0)
+    given = np.array(found.weight) * cosine
+    ring = np.array(found.light) == 0
+    expected = irradiance(ring_light(SETTINGS), np.array(normal), np.array(place))
+    assert (given * ring).mean() == pytest.approx(expected, rel=0.01)
+    if normal[1] > 0:
+        expected = irradiance(top_light(SETTINGS), np.array(normal), np.array(place))
+        assert (given * ~ring).mean() == pytest.approx(expected, rel=0.03)
 
 
-def test_sampling_weights_are_positive_and_follow_the_irradiance():
-    lights = [*ring_bands(SETTINGS), top_light(SETTINGS)]
-    power = np.array([light.irradiance * r for light, r in zip(lights, [1.0] * BANDS + [0.1], strict=True)])
-    weights = np.array(sampling_weights(lights, [1.0] * BANDS + [0.1]))
-    assert (weights > 0).all()
-    assert (np.argsort(weights) == np.argsort(power)).all()
-    assert weights.sum() == pytest.approx(power.sum())
-    assert np.diff(weights[np.argsort(power)]) == pytest.approx(0.9 * np.diff(np.sort(power)))
+def test_places_lie_on_their_light():
+    found = drawn((0, 1, 0), CENTRE)
+    x, y, z = np.array(found.point)
+    top = np.array(found.light) == 1
+    assert 0.05 < top.mean() < 0.3
+    assert y[top] == pytest.approx(SETTINGS.top_y, abs=1e-4)
+    away = np.hypot(np.hypot(x, z) - SETTINGS.torus_radius, (y - SETTINGS.torus_y) / SETTINGS.torus_stretch)[~top]
+    assert away == pytest.approx(SETTINGS.torus_tube, rel=0.02), "triangles between points of the torus"
 
 
-def test_a_light_that_shines_at_nothing_is_still_sampled():
-    """A face turned away from the stage's centre may light the side of a particle."""
-    mesh = top_light(SETTINGS).mesh
-    weights = sampling_weights([Light("a", mesh, 1.0), Light("b", mesh, 0.0), Light("c", mesh, 1.0)], [1, 1, 0])
-    assert weights[1] == pytest.approx(0.05)
-    assert 0 < weights[2] < 1e-5
-    assert min(sampling_weights([Light("a", mesh, 1.0)], [0.0])) > 0
+def test_chances_follow_the_irradiance_and_none_is_zero(triangles):
+    normals = np.array([[0, 1, 0], [0.8, 0.6, 0]])
+    chances = probabilities(triangles, RADIANCES, normals, CENTRE)
+    assert chances.sum(axis=(1, 2)) == pytest.approx(1)
+    assert (chances > 0).all()
+    ring = chances[:, : len(ring_light(SETTINGS))].sum(axis=(1, 2))
+    for share, normal in zip(ring, normals, strict=True):
+        given = [irradiance(light(SETTINGS), normal, CENTRE) for light in (ring_light, top_light)]
+        assert share == pytest.approx(given[0] / (given[0] + 0.1 * given[1]), abs=0.05)
+    east = triangles.mean(axis=2)[..., 0] > 0
+    assert chances[1][east].sum() > 3 * chances[1][~east].sum(), "a surface that looks east is lit from there"
 
 
-def test_the_image_is_the_one_of_evenly_sampled_lights(monkeypatch, meshes, crowd):
-    """No bias: converged images differ by no more than their standard errors say, and evenly is noisier."""
-    material = small_material()
-    parameters = at_position(material, 0.15)
+@pytest.mark.parametrize("radiances", [[0.0, 0.1], [1.0, 0.0], [0.0, 0.0]])
+def test_a_light_that_is_off_leaves_chances_that_can_be_drawn_from(triangles, radiances):
+    radiances = np.repeat(radiances, (len(ring_light(SETTINGS)), len(top_light(SETTINGS))))
+    chances = probabilities(triangles, radiances, np.array([[0, 1.0, 0]]), CENTRE)
+    assert np.isfinite(chances).all()
+    assert (chances > 0).all()
 
-    def images():
-        renderer = Renderer(material, meshes, spp=64)
-        return np.stack([renderer.image(parameters, crowd, seed=seed).numpy() for seed in range(24)])
 
-    chosen = images()
-    monkeypatch.setattr(build, "sampling_weights", lambda lights, radiances: [1.0] * len(lights))
-    even = images()
-    error = np.sqrt(chosen.var(axis=0, ddof=1) / len(chosen) + even.var(axis=0, ddof=1) / len(even))
-    z = (chosen.mean(axis=0) - even.mean(axis=0)) / error
-    # The filter correlates neighbours, so that a mean over the image has more than 1 / n of a pixel's variance.
-    assert np.sqrt((z**2).mean()) < 1.3
-    whole = [stack.mean(axis=(1, 2)) for stack in (chosen, even)]
-    spread = np.sqrt(sum(means.var(ddof=1) / len(means) for means in whole))
-    assert abs(whole[0].mean() - whole[1].mean()) < 5 * spread
-    assert spread < 0.005 * whole[0].mean(), "the comparison would show a bias of 2.5 %"
-    assert chosen.var(axis=0).mean() < even.var(axis=0).mean()
+def test_places_are_less_noisy_than_evenly_drawn_ones(monkeypatch):
+    """The estimate of the irradiance varies little from place to place."""
+
+    def variation() -> float:
+        found = drawn((0.3, 0.95, 0), (1, -3.5, 1))
+        given = np.array(found.weight * dr.maximum(dr.dot(found.direction, mi.Normal3f(0.3, 0.95, 0)), 0))
+        given *= np.where(np.array(found.light) == 0, 1.0, 0.1)
+        return given.std() / given.mean()
+
+    chosen = variation()
+    monkeypatch.setattr(lights, "DEFENSIVE", 1.0)
+    assert chosen < 0.4
+    assert variation() > 1.3 * chosen

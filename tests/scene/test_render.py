@@ -7,9 +7,8 @@ import trimesh
 
 from drgan_lib.config import load_experiment
 from drgan_lib.scene import Layout, Renderer, at_position, liveness, sample_layout
-from drgan_lib.scene.build import BANDS, SCENE_KEYS
+from drgan_lib.scene.build import SCENE_KEYS
 from drgan_lib.scene.meshes import normalise
-from drgan_lib.scene.render import gradient_seed
 from tests.scene.conftest import SIZE, pair, small_material
 
 DEAD = small_material(bounds__sheen_tint=[0.01, 5.0])
@@ -38,9 +37,7 @@ def test_the_loaded_scene_holds_the_materials_constants(material, renderer, layo
     assert value["stage.bsdf.roughness.value"] == pytest.approx(scene.stage_roughness)
     assert value["stage.bsdf.specular"] == pytest.approx(scene.stage_specular, abs=1e-6)
     assert value["particles.bsdf.specular"] == pytest.approx(scene.particle_specular)
-    bands = [f"ring_light_{k}" for k in range(BANDS)]
-    for band in bands:
-        assert value[f"{band}.emitter.radiance.value"] == pytest.approx(scene.torus_radiance)
+    assert value["ring_light.emitter.radiance.value"] == pytest.approx(scene.torus_radiance)
     assert value["top_light.emitter.radiance.value"] == pytest.approx(scene.top_radiance)
     for owner in ("particles", "stage"):
         for dead in ("metallic", "clearcoat", "anisotropic", "spec_trans", "flatness"):
@@ -48,7 +45,7 @@ def test_the_loaded_scene_holds_the_materials_constants(material, renderer, layo
     assert float(np.ravel(built.params["sensor.x_fov"])[0]) == pytest.approx(scene.fov_deg)
     origin = np.array(built.params["sensor.to_world"].translation()).ravel()
     assert origin == pytest.approx([0, scene.camera_y, 0])
-    assert {s.id() for s in built.scene.shapes()} == {"stage", *bands, "top_light", "particles"}
+    assert {s.id() for s in built.scene.shapes()} == {"stage", "ring_light", "top_light", "particles"}
 
 
 def test_learned_values_arrive_in_the_scene(material, renderer, layout):
@@ -60,15 +57,13 @@ def test_learned_values_arrive_in_the_scene(material, renderer, layout):
             assert float(np.ravel(params[key])[0]) == pytest.approx(float(parameters[i]), rel=1e-5)
 
 
-def test_a_learned_ring_radiance_reaches_every_band(meshes, layout):
+def test_a_learned_ring_radiance_reaches_the_image(meshes, layout):
     material = small_material(bounds__torus_radiance=[0.1, 2.0])
     renderer = Renderer(material, meshes, spp=16)
     parameters = at_position(material, 0.3)
     before = renderer.image(parameters, layout, seed=0)
     parameters[material.parameters.index("torus_radiance")] *= 2
     after = renderer.image(parameters, layout, seed=0)
-    values = {float(np.ravel(renderer.scene(layout).params[key])[0]) for key in SCENE_KEYS["torus_radiance"]}
-    assert values == {float(parameters[material.parameters.index("torus_radiance")])}
     assert float(after.mean() / before.mean()) > 1.7, "the ring gives most of the light"
 
 
@@ -89,21 +84,21 @@ def test_a_replaced_layout_gives_the_image_and_ids_of_a_scene_built_for_it(mater
 
 @pytest.mark.parametrize("position", [0.1, 0.6])
 def test_gradients_agree_with_finite_differences(meshes, layout, position):
-    """With the backward pass's own samples the two agree to a few per mille."""
+    """With the same samples the two agree to a few per mille."""
     material, renderer = DEAD, Renderer(DEAD, meshes, spp=16)
     weights = torch.rand(SIZE, SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     parameters = at_position(material, position).requires_grad_()
 
-    def mean(values, seed):
-        return (renderer.image(values, layout, seed=seed).double() * weights).mean()
+    def mean(values):
+        return (renderer.image(values, layout, seed=3).double() * weights).mean()
 
-    mean(parameters, 3).backward()
+    mean(parameters).backward()
     assert float(parameters.grad[material.parameters.index("noise_sigma")]) == 0  # not part of the render
     for i, name in enumerate(material.parameters[:-1]):
         step = torch.zeros_like(parameters)
         step[i] = 0.02 * max(float(parameters[i].detach()), 0.05)
         with torch.no_grad():
-            ends = [mean(parameters + s * step, gradient_seed(3)) for s in (1, -1)]
+            ends = [mean(parameters + s * step) for s in (1, -1)]
         expected = float((ends[0] - ends[1]) / (2 * step[i]))
         assert float(parameters.grad[i]) == pytest.approx(expected, rel=5e-3, abs=2e-7), name
 
@@ -129,8 +124,7 @@ def test_black_particles_on_a_dark_stage_are_dark(material, renderer, layout):
 def test_another_seed_gives_other_noise_and_the_same_mean(material, meshes, layout):
     parameters, renderer = at_position(material, 0.2), Renderer(material, meshes, spp=64)
     a, b, c = (renderer.image(parameters, layout, seed=s) for s in (1, 2, 1))
-    # Threads add their samples to the film in no fixed order: equal up to the rounding of a sum.
-    assert a == pytest.approx(c, abs=1e-5)
+    assert torch.equal(a, c)
     assert float((a - b).abs().mean()) > 1e-3
     assert float(a.mean()) == pytest.approx(float(b.mean()), rel=0.02)
 
@@ -171,7 +165,7 @@ def test_liveness_finds_the_dead_parameter(meshes, layout):
 
 @pytest.mark.parametrize("between", ["image", "layout"])
 def test_a_derivative_after_the_scene_has_changed_is_refused(material, renderer, layout, between):
-    """Mitsuba renders again for the derivative, and would do so with the other image's parameters or particles."""
+    """It would be that of the other image's parameters."""
     parameters = at_position(material, 0.2).requires_grad_()
     image = renderer.image(parameters, layout, seed=0)
     if between == "image":

@@ -1,14 +1,15 @@
-"""Precomputed transport against Mitsuba with the same samples: images, derivatives, values per particle, memory."""
+"""Precomputed transport against Mitsuba's BSDFs along the same paths: images, derivatives, own values, memory."""
 
 import numpy as np
 import pytest
 import torch
 
 from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, at_position, sample_layout, transport
-from drgan_lib.scene.backend import mi
-from drgan_lib.scene.build import bsdf_dicts, merge_particles, mitsuba_mesh
+from drgan_lib.scene.backend import dr, mi
+from drgan_lib.scene.build import bsdf_dicts
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.terms import CONSTANT_BELOW
+from drgan_lib.scene.trace import trace
 from tests.scene.conftest import (
     AT_KNOTS,
     BETWEEN,
@@ -16,7 +17,6 @@ from tests.scene.conftest import (
     SPP,
     difference,
     random_parameters,
-    rebuilt,
     small_material,
 )
 
@@ -100,17 +100,17 @@ def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, po
         assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=least), name
 
 
-def one_bsdf_each(built, material, meshes, layout, each: dict[str, torch.Tensor]):
-    """`built` with a mesh and a principled BSDF of its own for every particle; textures not in `each` as they are."""
-    shapes = {}
+def one_bsdf_each(judge, layout, each: dict[str, torch.Tensor]) -> torch.Tensor:
+    """float32 [h, w]: the judge's image with a BSDF of its own for every particle; values not in `each` as they are."""
+    built = judge.scene(layout)
+    paths, spp = trace(built, size=SIZE, spp=SPP, seed=layout.seed)
+    radiance = paths.reflected(built.shape("stage").bsdf(), paths.owner == 0)
     for k in range(len(layout)):
-        one = Layout(layout.transforms[k : k + 1], layout.rotations[k : k + 1], layout.mesh_index[k : k + 1])
-        vertices, normals, faces, _ = merge_particles(one, meshes)
-        bsdf = dict(bsdf_dicts(material)["particles.bsdf"])
+        bsdf = dict(bsdf_dicts(judge.material)["particles.bsdf"])
         for name, values in each.items():
             bsdf[name] = {"type": "uniform", "value": float(values[k])}
-        shapes[f"particle_{k}"] = mitsuba_mesh("particle", vertices, faces, normals, bsdf=mi.load_dict(bsdf))
-    return rebuilt(built, particles=shapes)
+        radiance += paths.reflected(mi.load_dict(bsdf), paths.owner == k + 1)
+    return (dr.block_sum(radiance, spp) / spp).torch().view(SIZE, SIZE).cpu()
 
 
 def test_values_per_particle_are_one_bsdf_per_particle(renderers, crowd):
@@ -123,9 +123,7 @@ def test_values_per_particle_are_one_bsdf_per_particle(renderers, crowd):
         if name not in ("stage_base_color", "torus_radiance", "top_radiance", "noise_sigma")
     }
     judge.image(parameters, crowd, seed=0)  # puts the stage and the lights into the scene
-    built = one_bsdf_each(judge.scene(crowd), material, ours.meshes, crowd, each)
-    expected = mi.render(built.scene, spp=SPP, seed=crowd.seed).torch()[..., 0].cpu()
-    expected = spread(expected, blur_std_px(material.scene))
+    expected = spread(one_bsdf_each(judge, crowd, each), blur_std_px(material.scene))
     image = ours.image(parameters, crowd, each=each)
     assert float((image - expected).abs().max() / expected.max()) < BETWEEN
     common = ours.image(parameters, crowd)
