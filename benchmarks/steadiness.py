@@ -12,7 +12,6 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import psutil
-import torch
 from matplotlib.figure import Figure
 
 from benchmarks.measure import duration
@@ -31,12 +30,11 @@ def record(iterations: int = ITERATIONS, *, every: int = EVERY, n_layouts: int =
     `memory_mib` is the resident memory of the process, `step_s` the median wall time of the steps since the last row.
     """
     trainer = make_trainer(load_experiment("tio2_sem", "laptop"), n_layouts=n_layouts, n_patches=n_layouts)
-    real = torch.from_numpy(trainer.images[:, None, None]).to(trainer.device)
+    real = trainer.images[:, None, None]
     process, rows, times = psutil.Process(), [], []
     for k in range(iterations):
         patch, layout = real[k % n_layouts], trainer.layouts[(k // n_layouts + k) % n_layouts]
-        where = f"iteration {k + 1}"
-        times.append(duration(lambda p=patch, x=layout, k=k, w=where: trainer.step(p, x, seed=k, where=w)))
+        times.append(duration(lambda p=patch, x=layout, k=k: trainer.step(p, [x], seeds=[k])))
         if (k + 1) % every == 0:
             rows.append((k + 1, process.memory_info().rss / 2**20, median(times)))
             times = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import median
 
-import numpy as np
 import torch
 
 from benchmarks.measure import WARM_UP, now, row, seconds
@@ -24,17 +23,17 @@ def make_trainer(exp: Experiment, *, n_layouts: int, n_patches: int) -> Trainer:
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(exp.seed + 1)
         other = Generator(exp.material, exp.profile.gan)
-        samples = [other.sample(renderer, layouts[k % n_layouts], seed=k)[0][0, 0] for k in range(n_patches)]
-    return Trainer(exp, np.stack([sample.cpu().numpy() for sample in samples]), renderer, layouts)
+        samples, _ = other.sample(renderer, [layouts[k % n_layouts] for k in range(n_patches)], seeds=range(n_patches))
+    return Trainer(exp, samples[:, 0].cpu().numpy(), renderer, layouts)
 
 
 def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
     """Median seconds of `Trainer.step`, and of its parts when they are done one by one."""
     trainer = make_trainer(load_experiment("tio2_sem", "laptop"), n_layouts=n_layouts, n_patches=n_layouts)
-    real = torch.from_numpy(trainer.images[:, None, None]).to(trainer.device)
+    real = trainer.images[:, None, None]
 
     def step(k: int) -> None:
-        trainer.step(real[k % n_layouts], trainer.layouts[k % n_layouts], seed=k, where=f"step {k}")
+        trainer.step(real[k % n_layouts], [trainer.layouts[k % n_layouts]], seeds=[k])
 
     whole = seconds(step, repeats)
     laps = [parts(trainer, real[k % n_layouts], k) for k in range(repeats + WARM_UP)][WARM_UP:]
@@ -54,7 +53,7 @@ def parts(trainer: Trainer, real: torch.Tensor, k: int) -> dict[str, float]:
         found[name] += now() - before
         before = now()
 
-    image, _ = trainer.generator.sample(trainer.renderer, trainer.layouts[k % len(trainer.layouts)], seed=k)
+    image, _ = trainer.generator.sample(trainer.renderer, [trainer.layouts[k % len(trainer.layouts)]], seeds=[k])
     lap("generator_forward")
     judged = image.detach().requires_grad_()
     scores_synthetic, scores_real = trainer.scores(torch.cat([judged, real])).split(1)

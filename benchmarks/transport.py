@@ -67,7 +67,7 @@ def generator_steps(repeats: int) -> dict[str, dict]:
 
     def step(renderer: Renderer, layout: Layout, seed: int) -> None:
         generator.zero_grad(set_to_none=True)
-        generator.sample(renderer, layout, seed=seed)[0].mean().backward()
+        generator.sample(renderer, [layout], seeds=[seed])[0].mean().backward()
 
     times = []
     for k in range(repeats + WARM_UP):
@@ -89,7 +89,7 @@ def grain(n_seeds: int) -> dict[str, dict]:
     meshes, spp = make_meshes(exp.material), exp.profile.gan.spp
     layout, parameters = sample_layout(exp.material, meshes, seed=3), at_position(exp.material, POSITION)
     renderer = Renderer(exp.material, meshes, spp=spp)  # along the same paths as transport
-    images = torch.stack([renderer.image(parameters, layout, seed=seed) for seed in range(n_seeds)])
+    images = torch.stack([renderer.image(parameters, layout, seed=seed) for seed in range(max(2, n_seeds))])
     images = images[:, torch.from_numpy(renderer.instance_ids(layout) > 0)]
     share = images.var(dim=0).mean().sqrt() / images.mean()
     return {f"grain_at_{spp}_samples": row(float(share), "", at_most=GRAIN_TARGET)}

@@ -44,7 +44,6 @@ import torch
 from myst_nb import glue
 
 from drgan_lib import scene
-from drgan_lib.config import load_experiment
 from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.scene import at_position, plots
 
@@ -358,15 +357,7 @@ pd.DataFrame(rows, columns=columns).set_index("parameter")
 
 # %%
 transport = scene.TransportRenderer(traced.material, traced.meshes, spp=traced.spp)
-try:
-    basis = transport.basis(layouts[0])
-except scene.TransportError as reason:
-    print(f"{reason}\nFrom here on, this chapter shows the embedded twin instead.")
-    shown = load_experiment("twin").material
-    transport = scene.TransportRenderer(shown, scene.make_meshes(shown), spp=traced.spp)
-    traced = scene.Renderer(shown, transport.meshes, spp=traced.spp)
-    layouts = [scene.sample_layout(shown, transport.meshes, seed=k) for k in range(6)]
-    basis = transport.basis(layouts[0])
+basis = transport.basis(layouts[0])
 glue("n_basis_images", len(basis.particles) + 1, display=False)
 glue("basis_mib", f"{basis.n_bytes / 2**20:.1f}", display=False)
 print("knots:", *transport.terms.knots.round(2))

@@ -142,9 +142,9 @@ pd.DataFrame(selected["candidates"]).set_index("epoch")
 # %% mystnb={"figure": {"name": "fig-gan-samples", "caption": "Real training patches (above) and synthetic images of the selected epoch (below), on the same grey scale."}, "image": {"alt": "A row of real patches above a row of synthetic images"}}
 generator = gan.load_generator(exp, folder)
 real = patches[:: -(-len(patches) // 8)].images()
-samples = (generator.sample(renderer, layouts[k % len(layouts)], seed=k) for k in range(len(real)))
-synthetic = [image[0, 0].detach().cpu() for image, parameters in samples]
-gan.plot_rows({"real": real, "synthetic": synthetic}).savefig(folder / "samples.png", dpi=120)
+chosen = [layouts[k % len(layouts)] for k in range(len(real))]
+synthetic, parameters = generator.sample(renderer, chosen, seeds=range(len(real)))
+gan.plot_rows({"real": real, "synthetic": synthetic[:, 0].detach().cpu()}).savefig(folder / "samples.png", dpi=120)
 
 # %% [markdown]
 # ## What was learned?

@@ -290,7 +290,7 @@ def test_a_malformed_material_file_is_one_message(tmp_path, text, message):
 def test_unknown_names_come_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"unknown material 'gold'.*tio2_sem, twin"):
         load_experiment("gold")
-    with pytest.raises(ConfigError, match=r"unknown profile 'fast'.*demo, laptop, paper"):
+    with pytest.raises(ConfigError, match=r"unknown profile 'fast'.*demo, laptop, gpu, paper"):
         load_experiment("twin", "fast")
 
 

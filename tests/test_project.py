@@ -23,7 +23,7 @@ SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
-    *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes"),
+    *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "draws", "classes"),
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
     *("runs", "report", "cli"),
 )

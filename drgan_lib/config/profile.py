@@ -1,4 +1,4 @@
-"""How much work is done: training, synthesis, segmentation, as the profiles `demo`, `laptop` and `paper`.
+"""How much work is done: training, synthesis, segmentation, as the profiles `demo`, `laptop`, `gpu` and `paper`.
 
 The defaults of the optimiser and of the networks are those of DiffRenderGAN (npj Comput. Mater. 11, 197, 2025).
 """
@@ -20,6 +20,7 @@ class GanSettings(Section):
     """
 
     epochs: int = Field(50, ge=1)
+    batch_size: int = Field(1, ge=1, description="images per step; 1 is the paper's")
     n_layouts: int = Field(124, ge=1)
     renderer: Literal["transport", "mitsuba"] = "transport"
     precision: Literal["auto", "float32"] = "auto"
@@ -34,6 +35,15 @@ class GanSettings(Section):
     discriminator_channels: int = Field(64, ge=1)
     features: Literal["auto", "inception", "efficientnet_lite0"] = "auto"
     inception_weights: Path | None = None
+
+    @model_validator(mode="after")
+    def _mitsuba_takes_one_at_a_time(self) -> Self:
+        if self.renderer == "mitsuba" and self.batch_size > 1:
+            raise ValueError(
+                f"gan.renderer=mitsuba holds one scene at a time, got gan.batch_size={self.batch_size}; set it to 1, "
+                "or set gan.renderer=transport"
+            )
+        return self
 
 
 class SynthesisSettings(Section):
@@ -157,6 +167,14 @@ PROFILES = {
         synthesis=SynthesisSettings(n_images=1000, spp=49, textures=True),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
+        ),
+    ),
+    "gpu": Profile(
+        name="gpu",
+        gan=GanSettings(epochs=50, batch_size=8, n_layouts=124, spp=100),
+        synthesis=SynthesisSettings(n_images=1000, spp=49, textures=True),
+        segmentation=SegmentationSettings(
+            trainer="compact", iterations=20_000, batch_size=8, patch_px=128, features=32, stages=6, seam_px=2
         ),
     ),
     "paper": Profile(name="paper"),

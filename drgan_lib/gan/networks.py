@@ -2,23 +2,26 @@
 
 The generator is the regressor with the renderer behind it: a layout goes in, scene parameters come out, the renderer
 makes the image. Its randomness is the dropout of the regressor, so dropout stays active whenever images are sampled.
-All random numbers come from a generator on the CPU, so that a seed means the same on every device.
+A seed means the same random numbers on every device, and whatever else is in the batch.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from drgan_lib.config import GanSettings, Material
+from drgan_lib.draws import uniform
 from drgan_lib.scene import Layout, Renderer
 from drgan_lib.scene.detector import detect
 
 Log = Callable[[str], None]
+DROPOUT = 1  # stream of random numbers of the first layer; 0 is the detector's noise
 
 
 def xavier(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
@@ -48,12 +51,12 @@ class Generator(nn.Module):
         nn.init.constant_(layers[-1].bias, math.log(settings.initial_position / (1 - settings.initial_position)))
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
 
-    def regress(self, vectors: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]."""
+    def regress(self, vectors: Tensor, *, seeds: Tensor) -> Tensor:
+        """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]; seeds int64 [b]."""
         x = vectors
-        for layer in self.layers[:-1]:
-            keep = torch.empty(x.shape).bernoulli_(1 - self.dropout, generator=generator)
-            x = F.relu(layer(x * keep.to(x.device) / (1 - self.dropout)))
+        for k, layer in enumerate(self.layers[:-1]):
+            keep = uniform(seeds, x.shape[1], stream=DROPOUT + k) > self.dropout
+            x = F.relu(layer(x * keep / (1 - self.dropout)))
         return torch.sigmoid(self.layers[-1](x))
 
     def to_physical(self, positions: Tensor) -> Tensor:
@@ -64,25 +67,26 @@ class Generator(nn.Module):
         """Inverse of `to_physical`."""
         return (parameters - self.low) / (self.high - self.low)
 
-    def sample(self, renderer: Renderer, layout: Layout, *, seed: int) -> tuple[Tensor, Tensor]:
-        """One synthetic micrograph [1, 1, h, w] in [0, 1] and its physical parameters [n_parameters].
+    def sample(self, renderer: Renderer, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Synthetic micrographs [b, 1, h, w] in [0, 1] of b layouts, and their physical parameters [b, n_parameters].
 
-        The image is clamped before and after the Gaussian noise, whose sigma is the learned `noise_sigma`.
-        `seed` (0 to 2**32 - 1) fixes dropout, ray tracing and noise.
+        Images are clamped before and after the Gaussian noise, whose sigma is the learned `noise_sigma`. Each of the
+        `seeds` (0 to 2**32 - 1) fixes dropout, ray tracing and noise of its image, whatever the others are.
         """
-        generator = torch.Generator().manual_seed(seed)
-        vector = torch.as_tensor(layout.vector(self.n_max), dtype=torch.float32, device=self.low.device)
-        parameters = self.to_physical(self.regress(vector[None], generator=generator)[0])
-        light = renderer.image(parameters, layout, seed=seed)
-        sigma = parameters[self.names.index("noise_sigma")]
-        return detect(light, sigma, generator=generator)[None, None], parameters
+        device = self.low.device
+        vectors = np.stack([layout.vector(self.n_max) for layout in layouts])
+        vectors = torch.as_tensor(vectors, dtype=torch.float32, device=device)
+        parameters = self.to_physical(self.regress(vectors, seeds=torch.tensor(seeds, device=device)))
+        light = renderer.images(parameters, layouts, seeds=seeds)
+        sigma = parameters[:, self.names.index("noise_sigma")]
+        return detect(light, sigma, seeds=seeds)[:, None], parameters
 
 
 class PatchDiscriminator(nn.Module):
     """PatchGAN as CycleGAN uses it (Isola et al. 2017): one score per patch, 70 px with 3 layers.
 
-    Instance instead of batch normalisation, since the batch is one image. Images [b, 1, h, w] in [0, 1] go in, scores
-    [b, 1, h', w'] come out: 1 for real, 0 for synthetic.
+    Instance instead of batch normalisation, so that each image is judged on its own. Images [b, 1, h, w] in [0, 1] go
+    in, scores [b, 1, h', w'] come out: 1 for real, 0 for synthetic.
     """
 
     def __init__(self, *, layers: int = 3, channels: int = 64) -> None:

@@ -1,4 +1,4 @@
-"""Adversarial training, one image at a time: its steps, the measurement after an epoch, and the whole of it."""
+"""Adversarial training: its steps, the measurement after an epoch, and the whole of it."""
 
 import inspect
 import math
@@ -21,7 +21,7 @@ from drgan_lib.gan import checkpoint
 from drgan_lib.gan.features import Features, choose_features, frechet_distance, kid, spread
 from drgan_lib.gan.history import write_history
 from drgan_lib.gan.networks import Generator, Log, PatchDiscriminator, lsgan_loss
-from drgan_lib.hardware import has_bfloat16
+from drgan_lib.hardware import choose_device, has_bfloat16
 from drgan_lib.scene import Layout, Renderer
 from drgan_lib.store import Store, point
 
@@ -29,6 +29,7 @@ from drgan_lib.store import Store, point
 INITIALISATION, ORDER, SAMPLE, EVALUATION = range(4)
 TIMED = ("seconds_render", "seconds_discriminator", "seconds_features")
 MEANS = ("loss_generator", "loss_discriminator", "score_real", "score_synthetic")
+FOUND = (*MEANS, "gradient_of_the_generator")  # by a step
 STATE = ("generator", *checkpoint.RESUME_KEYS)
 
 
@@ -46,13 +47,13 @@ class Trainer:
 
     def __init__(self, exp: Experiment, images: np.ndarray, renderer: Renderer, layouts: Sequence[Layout]):
         settings = exp.profile.gan
-        self.exp, self.images, self.renderer, self.layouts = exp, images, renderer, layouts
-        cuda = renderer.variant.startswith("cuda") and torch.cuda.is_available()
-        self.device = torch.device("cuda" if cuda else "cpu")
+        self.exp, self.renderer, self.layouts = exp, renderer, layouts
+        self.device = choose_device()
         # of the discriminator's convolutions; all else stays in float32 (Micikevicius et al. 2018)
         half = settings.precision == "auto" and has_bfloat16(self.device)
         self.precision = torch.bfloat16 if half else torch.float32
         self.seconds = dict.fromkeys(TIMED, 0.0)
+        self.images = torch.from_numpy(images).to(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
@@ -63,52 +64,57 @@ class Trainer:
         self.optimiser_discriminator = adam(self.discriminator.parameters(), lr=settings.lr_discriminator)
 
     def epoch(self, epoch: int) -> dict[str, float]:
-        """Trains on every real patch once; mean losses and mean scores of real and synthetic patches."""
+        """Trains on every real patch once, `batch_size` at a time; means of losses and scores over the steps.
+
+        The numbers stay on the device until the end, where `TrainingError` names the first that is not finite.
+        """
         rng = np.random.default_rng(derive_seed(self.exp.seed, ORDER, epoch))
         patches = rng.permutation(len(self.images))
         rounds = -(-len(patches) // len(self.layouts))
         pool = np.concatenate([rng.permutation(len(self.layouts)) for _ in range(rounds)])
         turns, mirrored = rng.integers(4, size=len(patches)), rng.integers(2, size=len(patches))
-        rows = []
-        for i, index in enumerate(patches):
-            real = np.rot90(self.images[index], turns[i])
-            real = torch.from_numpy((real[:, ::-1] if mirrored[i] else real).copy())[None, None].to(self.device)
-            seed = derive_seed(self.exp.seed, SAMPLE, epoch, i)
-            rows.append(self.step(real, self.layouts[pool[i]], seed=seed, where=f"epoch {epoch}, iteration {i + 1}"))
-        return dict(zip(MEANS, np.mean(rows, axis=0).tolist(), strict=True))
+        rows, size = [], self.exp.profile.gan.batch_size
+        for start in range(0, len(patches), size):
+            numbers = range(start, min(start + size, len(patches)))
+            real = [torch.rot90(self.images[patches[i]], int(turns[i])) for i in numbers]
+            real = [image.flip(1) if mirrored[i] else image for i, image in zip(numbers, real, strict=True)]
+            seeds = [derive_seed(self.exp.seed, SAMPLE, epoch, i) for i in numbers]
+            rows.append(self.step(torch.stack(real)[:, None], [self.layouts[pool[i]] for i in numbers], seeds=seeds))
+        values = torch.stack(rows).cpu()
+        self._require_finite(values, epoch)
+        return dict(zip(MEANS, values.mean(dim=0).tolist()[: len(MEANS)], strict=True))
 
-    def step(self, real: Tensor, layout: Layout, *, seed: int, where: str) -> tuple[float, float, float, float]:
-        """One step of the generator, then one of the discriminator, on the same synthetic image.
+    def step(self, real: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
+        """One step of the generator, then one of the discriminator, on the same synthetic images, one for each layout.
 
-        The discriminator does not change in between, so one pass over the real and the synthetic image serves both.
+        The discriminator does not change in between, so one pass over the real and the synthetic images, [b, 1, h, w],
+        serves both. Returns the values of `FOUND`, on the device.
         """
         with self._clock("render"):
-            image, _ = self.generator.sample(self.renderer, layout, seed=seed)
-        if image.shape != real.shape:
+            images, _ = self.generator.sample(self.renderer, layouts, seeds=seeds)
+        if images.shape != real.shape:
             raise TrainingError(
-                f"expected rendered images of the patches' size {tuple(real.shape[2:])}, got {tuple(image.shape[2:])}; "
+                f"expected renders of the patches' size {tuple(real.shape[2:])}, got {tuple(images.shape[2:])}; "
                 "set scene.size_px and patches.size_px to the same size"
             )
         with self._clock("discriminator"):
-            judged = image.detach().requires_grad_()
-            scores_synthetic, scores_real = self.scores(torch.cat([judged, real])).split(1)
+            judged = images.detach().requires_grad_()
+            scores_synthetic, scores_real = self.scores(torch.cat([judged, real])).chunk(2)
             loss_generator = lsgan_loss(scores_synthetic, 1.0)
             loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
-            self._require_finite(where, loss_generator=loss_generator, loss_discriminator=loss_discriminator)
             (image_gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
         with self._clock("render"):
             self.optimiser_generator.zero_grad(set_to_none=True)
-            image.backward(image_gradient)
+            images.backward(image_gradient)
             gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
-            self._require_finite(where, gradient_of_the_generator=torch.stack([g.norm() for g in gradients]).sum())
             self.optimiser_generator.step()
         with self._clock("discriminator"):
             weights = list(self.discriminator.parameters())
             for weight, gradient in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
                 weight.grad = gradient
             self.optimiser_discriminator.step()
-            values = loss_generator, loss_discriminator, scores_real.mean(), scores_synthetic.mean()
-            return tuple(value.item() for value in values)
+            losses, scores = (loss_generator, loss_discriminator), (scores_real.mean(), scores_synthetic.mean())
+            return torch.stack([*losses, *scores, torch.nn.utils.get_total_norm(gradients)]).detach()
 
     def scores(self, images: Tensor) -> Tensor:
         """The discriminator's scores, float32 [b, 1, h', w'], of images [b, 1, h, w], in `self.precision`."""
@@ -122,14 +128,16 @@ class Trainer:
         yield
         self.seconds[f"seconds_{name}"] += time.perf_counter() - began
 
-    def _require_finite(self, where: str, **values: Tensor) -> None:
-        for name, value in values.items():
-            if not torch.isfinite(value):
-                raise TrainingError(
-                    f"{name.replace('_', ' ')} is {value.item()} at {where}; the checkpoints of the epochs before are "
-                    "kept. Look for parameter bounds that the renderer cannot serve, or lower gan.lr_generator and "
-                    "gan.lr_discriminator in a new run"
-                )
+    def _require_finite(self, values: Tensor, epoch: int) -> None:
+        """Raises `TrainingError` for the first of `values` [steps, FOUND] that is not a number."""
+        wrong = (~values.isfinite()).nonzero()
+        if len(wrong):
+            step, which = wrong[0].tolist()
+            raise TrainingError(
+                f"{FOUND[which].replace('_', ' ')} is {values[step, which].item()} at epoch {epoch}, iteration "
+                f"{step + 1}; the checkpoints of the epochs before are kept. Look for parameter bounds that the "
+                "renderer cannot serve, or lower gan.lr_generator and gan.lr_discriminator in a new run"
+            )
 
     @torch.no_grad()
     def evaluate(self, features: Features, real_features: np.ndarray) -> tuple[dict[str, float], Tensor]:
@@ -137,16 +145,18 @@ class Trainer:
 
         Seeds are the same after every epoch: only the generator differs. Images are rounded to 8 bit, as real ones are.
         """
-        images, positions = [], []
-        for k in range(len(self.images)):
-            seed = derive_seed(self.exp.seed, EVALUATION, 0, k)
+        images, positions, size = [], [], self.exp.profile.gan.batch_size
+        for start in range(0, len(self.images), size):
+            numbers = range(start, min(start + size, len(self.images)))
+            seeds = [derive_seed(self.exp.seed, EVALUATION, 0, k) for k in numbers]
             with self._clock("render"):
-                image, parameters = self.generator.sample(self.renderer, self.layouts[k % len(self.layouts)], seed=seed)
-            images.append((image[0, 0] * 255).round().byte())
-            positions.append(self.generator.to_positions(parameters).cpu())
+                layouts = [self.layouts[k % len(self.layouts)] for k in numbers]
+                some, parameters = self.generator.sample(self.renderer, layouts, seeds=seeds)
+            images.append((some[:, 0] * 255).round().byte())
+            positions.append(self.generator.to_positions(parameters))
         with self._clock("features"):
-            synthetic = features.extract(torch.stack(images) / 255)
-        positions = torch.stack(positions).float()
+            synthetic = features.extract(torch.cat(images) / 255)
+        positions = torch.cat(positions).cpu()
         mean, error = kid(real_features, synthetic, seed=derive_seed(self.exp.seed, EVALUATION, 1))
         fd, breadth = frechet_distance(real_features, synthetic), spread(positions.numpy())
         return {"fd": fd, "kid": mean, "kid_std": error, "spread": breadth}, positions

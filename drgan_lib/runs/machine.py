@@ -46,10 +46,12 @@ def device() -> tuple[str, str]:
     # Imported late: torch takes seconds, and nothing before the first stage needs it.
     import torch
 
+    from drgan_lib.hardware import choose_device
     from drgan_lib.scene.backend import VARIANT
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name(), VARIANT
+    if choose_device().type == "cuda":
+        beside = "" if VARIANT.startswith("cuda") else f", rays traced by {_processor()} for want of OptiX"
+        return f"{torch.cuda.get_device_name()}{beside}", VARIANT
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{_processor()}, {cores} cores", VARIANT
 

@@ -1,4 +1,7 @@
-"""Finding a Mitsuba variant that runs here: CUDA where there is a GPU, else LLVM with the wheel's own library.
+"""Finding a Mitsuba variant that runs here: CUDA where a GPU traces rays, else LLVM with the wheel's own library.
+
+A GPU is not enough: OptiX comes with the driver, and containers without the capability `graphics`, WSL and many
+clusters lack it. There rays are traced by the processor, and PyTorch computes on the GPU all the same.
 
 Every other module takes `mi` and `dr` from here: Dr.Jit reads `DRJIT_LIBLLVM_PATH` when it is first imported.
 """
@@ -9,7 +12,7 @@ from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
 
-import torch
+from drgan_lib.hardware import choose_device
 
 
 def find_llvm() -> str | None:
@@ -28,25 +31,36 @@ def find_llvm() -> str | None:
     return find_library("LLVM")
 
 
-def choose_variant() -> str:
-    """`cuda_ad_mono` with an NVIDIA GPU, else `llvm_ad_mono`; `RuntimeError` if neither can work."""
-    if torch.cuda.is_available():
-        return "cuda_ad_mono"
-    llvm = find_llvm()
-    if llvm is None:
-        raise RuntimeError(
-            "no renderer back end: there is no NVIDIA GPU and no libLLVM; "
-            "install the package karellen-llvm-core or point DRJIT_LIBLLVM_PATH at libLLVM"
-        )
+if llvm := find_llvm():
     os.environ["DRJIT_LIBLLVM_PATH"] = llvm
-    return "llvm_ad_mono"
-
-
-VARIANT = choose_variant()
 
 import drjit as dr  # noqa: E402
 import mitsuba as mi  # noqa: E402
 
+
+def choose_variant() -> str:
+    """`cuda_ad_mono` where a GPU computes and traces rays, else `llvm_ad_mono`; `RuntimeError` if neither can work."""
+    if choose_device().type == "cuda" and _traces_on_gpu():
+        return "cuda_ad_mono"
+    if llvm is None:
+        raise RuntimeError(
+            "no renderer back end: there is no NVIDIA GPU that traces rays and no libLLVM; "
+            "install the package karellen-llvm-core or point DRJIT_LIBLLVM_PATH at libLLVM"
+        )
+    return "llvm_ad_mono"
+
+
+def _traces_on_gpu() -> bool:
+    """Whether a ray finds a rectangle; the variant itself loads without OptiX, and only the first scene fails."""
+    try:
+        mi.set_variant("cuda_ad_mono")
+        scene = mi.load_dict({"type": "scene", "rectangle": {"type": "rectangle"}})
+        return bool(dr.all(scene.ray_test(mi.Ray3f(mi.Point3f(0, 0, 1), mi.Vector3f(0, 0, -1)))))
+    except Exception:  # of whatever kind: what is left is the processor
+        return False
+
+
+VARIANT = choose_variant()
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
 

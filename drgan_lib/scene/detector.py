@@ -5,6 +5,7 @@ keeps derivatives exact, and sums of images. Its weights are the discrete analog
 Trans. Pattern Anal. Mach. Intell. 12, 234, 1990), whose variance is exact also below a pixel, and adds up.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -13,6 +14,7 @@ from scipy.special import ive
 from torch import Tensor
 
 from drgan_lib.config import PIXEL_STD_PX, SceneSettings
+from drgan_lib.draws import normal
 
 LEAST_WEIGHT = 1e-12  # in float32 smaller ones would become denormal numbers, which are slow
 
@@ -23,10 +25,10 @@ def blur_std_px(settings: SceneSettings) -> float:
 
 
 def spread(image: Tensor, std_px: float) -> Tensor:
-    """float [h, w]: `image` blurred by a Gaussian; where it reaches beyond the border, its weights sum to 1 inside."""
+    """float [..., h, w]: `image` blurred by a Gaussian; where that reaches over the border, weights sum to 1 inside."""
     if std_px == 0:
         return image
-    down, across = (_weights(n, std_px).to(image) for n in image.shape)
+    down, across = (_weights(n, std_px).to(image) for n in image.shape[-2:])
     return down @ image @ across.T
 
 
@@ -38,11 +40,12 @@ def _weights(n: int, std_px: float) -> Tensor:
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-def detect(light: Tensor, sigma: Tensor | float, *, generator: torch.Generator) -> Tensor:
-    """Micrograph [h, w] in [0, 1] of linear light [h, w]: clamped to full white, with Gaussian noise, clamped again.
+def detect(light: Tensor, sigma: Tensor, *, seeds: Sequence[int]) -> Tensor:
+    """Micrographs [b, h, w] in [0, 1] of linear light [b, h, w]: clamped to full white, with noise, clamped again.
 
-    `sigma` is the noise's standard deviation (1 is white). The noise is drawn on the CPU, the same on every device.
+    `sigma` [b] is the standard deviation of each image's Gaussian noise (1 is white), `seeds` draw it: the same on
+    every device.
     """
     clean = light.clamp(0, 1)
-    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
-    return (clean + sigma * noise).clamp(0, 1)
+    noise = normal(torch.tensor(seeds, device=light.device), clean[0].numel()).view_as(clean)
+    return (clean + sigma.view(-1, 1, 1) * noise).clamp(0, 1)

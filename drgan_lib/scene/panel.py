@@ -29,7 +29,7 @@ def micrograph(renderer: Renderer, parameters: Tensor, layout: Layout, *, seed: 
     `seed` fixes the noise and, where the renderer draws anew for each image, its samples.
     """
     sigma = parameters[renderer.material.parameters.index("noise_sigma")]
-    return detect(renderer.image(parameters, layout, seed=seed), sigma, generator=torch.Generator().manual_seed(seed))
+    return detect(renderer.image(parameters, layout, seed=seed)[None], sigma, seeds=[seed])[0]
 
 
 def panel(renderer: Renderer, layouts: Sequence[Layout]) -> widgets.HBox:

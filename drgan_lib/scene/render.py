@@ -14,7 +14,7 @@ from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.trace import trace
 
-DEVICE = "cuda" if VARIANT.startswith("cuda") else "cpu"
+TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
 class Renderer:
@@ -60,11 +60,19 @@ class Renderer:
             return mi.TensorXf(dr.block_sum(radiance, spp) / spp, (size, size))
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
-        image = render((parameters * 1.0).to(DEVICE)).to(parameters.device)
+        image = render((parameters * 1.0).to(TRACED_ON)).to(parameters.device)
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
         return spread(image, blur_std_px(self.material.scene))
+
+    def images(self, parameters: torch.Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> torch.Tensor:
+        """float32 [b, h, w]: the `image` of each layout with its row of parameters [b, n_parameters].
+
+        Derivatives can be had of one image at a time.
+        """
+        rows = zip(parameters, layouts, seeds, strict=True)
+        return torch.stack([self.image(row, layout, seed=seed) for row, layout, seed in rows])
 
     def _require_parameters(self, parameters: torch.Tensor) -> None:
         names = self.material.parameters

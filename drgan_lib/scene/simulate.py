@@ -37,5 +37,5 @@ class Renderer:
             )
         values = torch.tensor([parameters[name] for name in self.material.parameters], dtype=torch.float32)
         light = self._renderer.image(values, layout, seed=seed)
-        image = detect(light, parameters["noise_sigma"], generator=torch.Generator().manual_seed(seed))
+        image = detect(light[None], torch.tensor(parameters["noise_sigma"]), seeds=[seed])[0]
         return image.numpy(), self._renderer.instance_ids(layout).astype(np.int32)

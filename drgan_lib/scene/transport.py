@@ -21,12 +21,13 @@ from torch import Tensor
 from drgan_lib.config import PARTICLE_PARAMETERS, Material
 from drgan_lib.digest import code_behind, digest
 from drgan_lib.files import atomic_path, require_free_space
+from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
-from drgan_lib.scene.render import DEVICE, Renderer
+from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
 
 LIMIT_BYTES = 8 * 2**30
@@ -87,7 +88,7 @@ class TransportRenderer(Renderer):
 
     def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int, cache: BasisCache | None = None):
         super().__init__(material, meshes, spp=spp)
-        self.terms, self.cache = Terms.of(material), cache
+        self.terms, self.cache, self.device = Terms.of(material), cache, choose_device()
         self._bases: OrderedDict[str, Basis] = OrderedDict()
         self._recipe = self._describe()
 
@@ -135,7 +136,7 @@ class TransportRenderer(Renderer):
                 basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
                 if self.cache:
                     self.cache.write(key, basis)
-            self._bases[layout.key] = basis.to(DEVICE)
+            self._bases[layout.key] = basis.to(self.device)
             while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
                 self._bases.popitem(last=False)
         self._bases.move_to_end(layout.key)
@@ -149,22 +150,38 @@ class TransportRenderer(Renderer):
         As `Renderer.image`; `seed` has no effect. `each` gives parameters of the BSDF a value per particle
         [len(layout)], by name, in place of the common one.
         """
-        settings, basis = self.material.scene, self.basis(layout)
         self._require_parameters(parameters)
-        values = dict(zip(self.material.parameters, parameters.to(DEVICE), strict=True))
+        return self._images(parameters[None], [layout], each=each)[0]
+
+    def images(self, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
+        """float32 [b, h, w] of b layouts with parameters [b, n_parameters], differentiable; `seeds` have no effect."""
+        return self._images(parameters, layouts)
+
+    def _images(
+        self, parameters: Tensor, layouts: Sequence[Layout], *, each: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """The fragments of all images, one after the other, added up at once."""
+        settings, bases = self.material.scene, [self.basis(layout) for layout in layouts]
+        values = dict(zip(self.material.parameters, parameters.to(self.device).T, strict=True))
         if each:
-            weights = self.terms.weights(self._own_values(values, each, len(layout)))
-            particles = (weights[:, basis.particle.long()] * basis.particles).sum(dim=0)
+            weights = self.terms.weights(self._own_values(values, each, len(layouts[0])))
+            particles = (weights[:, bases[0].particle.long()] * bases[0].particles).sum(dim=0)
         else:
-            particles = self.terms.weights(values) @ basis.particles
+            weights = self.terms.weights(values).T
+            particles = torch.cat([row @ basis.particles for row, basis in zip(weights, bases, strict=True)])
         white = values["stage_base_color"]
-        support = torch.stack([1 - white, white]) @ basis.stage  # [n_lights, h w]
+        reflected = torch.stack([1 - white, white], dim=1)
+        support = torch.stack([row @ basis.stage for row, basis in zip(reflected, bases, strict=True)])
         if lights := learned_lights(self.material):
-            fixed = {name: torch.tensor(getattr(settings, name), device=DEVICE) for name in lights}
-            radiances = torch.stack([values.get(name, fixed[name]) for name in lights])
-            particles, support = radiances[basis.light.long()] * particles, radiances[:, None] * support
-        image = support.sum(dim=0).index_add(0, basis.pixel, particles)
-        image = image.view(settings.size_px, settings.size_px)
+            fixed = {name: torch.full_like(white, getattr(settings, name)) for name in lights}
+            radiances = torch.stack([values.get(name, fixed[name]) for name in lights], dim=1)  # [b, n_lights]
+            rows = zip(radiances, bases, strict=True)
+            particles = torch.cat([row[basis.light.long()] for row, basis in rows]) * particles
+            support = radiances[..., None] * support  # [b, n_lights, h w]
+        n_pixels = settings.size_px**2
+        pixels = torch.cat([basis.pixel.long() + k * n_pixels for k, basis in enumerate(bases)])
+        image = support.sum(dim=1).flatten().index_add(0, pixels, particles)
+        image = image.view(-1, settings.size_px, settings.size_px)
         return spread(image, blur_std_px(settings)).to(parameters.device)
 
     def _own_values(self, values: dict[str, Tensor], each: dict[str, Tensor], n: int) -> dict[str, Tensor]:
@@ -176,7 +193,7 @@ class TransportRenderer(Renderer):
                 f"expected values per particle, [{n}], of {', '.join(known)}; got "
                 f"{', '.join(f'{name} {list(each[name].shape)}' for name in wrong)}"
             )
-        return {name: each[name].to(DEVICE) if name in each else values[name].expand(n) for name in known}
+        return {name: each[name].to(self.device) if name in each else values[name].expand(n) for name in known}
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""

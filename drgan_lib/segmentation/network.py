@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from drgan_lib.classes import SEAM_LABELS
 from drgan_lib.digest import digest, file_digest
 from drgan_lib.files import read_json
-from drgan_lib.hardware import has_bfloat16
+from drgan_lib.hardware import choose_device, has_bfloat16
 from drgan_lib.segmentation.instances import BorderCore, ClassMap, border_core, of_probabilities, plain
 from drgan_lib.segmentation.segmenter import ClassSegmenter, Rule, SegmentationError
 from drgan_lib.segmentation.tiles import apply_windows, label_windows
@@ -152,7 +152,7 @@ class Network(ClassSegmenter):
                 deep_supervision=False,
             )
             network.load_state_dict(fold["network_weights"])
-            networks.append(network.eval().to("cuda" if torch.cuda.is_available() else "cpu"))
+            networks.append(network.eval().to(choose_device()))
         return networks, plan["normalization_schemes"] == ["ZScoreNormalization"], tuple(plan["patch_size"])
 
 

@@ -20,13 +20,14 @@ from typing import Any
 import torch
 
 from drgan_lib.files import read_json, write_json
+from drgan_lib.hardware import choose_device
 
 DATASET_ID = 1
 
 
 def main(request: dict[str, Any]) -> None:
     """Plans and preprocesses, then trains each fold; completed parts are kept."""
-    device, threads = torch.device("cuda" if torch.cuda.is_available() else "cpu"), torch.get_num_threads()
+    device, threads = choose_device(), torch.get_num_threads()
     os.environ |= {
         "nnUNet_def_n_proc": str(threads),
         "nnUNet_n_proc_DA": str(threads),

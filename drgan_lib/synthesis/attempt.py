@@ -38,7 +38,7 @@ def annotate(exp: Experiment, generator, renderer, *, index: int, attempt: int =
     if instances.all():
         return None, "no background in view"
     with torch.no_grad():
-        rendered, values = generator.sample(renderer, layout, seed=seed)
+        rendered, values = generator.sample(renderer, [layout], seeds=[seed])
     gray = np.round(rendered[0, 0].clamp(0, 1).cpu().numpy() * 255).astype(np.uint8)
     measured = contrast(gray, instances)
     if measured < exp.profile.synthesis.min_contrast:

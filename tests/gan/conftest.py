@@ -22,7 +22,15 @@ SMALL = {
 }
 
 
-class Blobs:
+class OneByOne:
+    """A renderer of one image at a time."""
+
+    def images(self, parameters, layouts, *, seeds):
+        rows = zip(parameters, layouts, seeds, strict=True)
+        return torch.stack([self.image(row, layout, seed=seed) for row, layout, seed in rows])
+
+
+class Blobs(OneByOne):
     """Smooth bright blobs on a flat stage: base colour sets the blobs, stage base colour the ground."""
 
     variant = "analytic"

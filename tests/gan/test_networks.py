@@ -13,8 +13,8 @@ def generator(small):
 
 
 def test_outputs_start_near_the_initial_position_within_the_bounds(generator, world):
-    drawn = [generator.sample(world.renderer, layout, seed=k)[1] for k, layout in enumerate(world.layouts)]
-    positions = generator.to_positions(torch.stack(drawn))
+    _, drawn = generator.sample(world.renderer, world.layouts, seeds=range(len(world.layouts)))
+    positions = generator.to_positions(drawn)
     assert positions.detach().mean().item() == pytest.approx(0.2, abs=0.05)
     assert (positions > 0).all()
     assert (positions < 1).all()
@@ -29,10 +29,10 @@ def test_physical_parameters_span_the_bounds(generator, small):
 
 
 def test_a_seed_fixes_the_image_whatever_the_global_state(generator, world):
-    image, parameters = generator.sample(world.renderer, world.layouts[0], seed=5)
+    image, parameters = generator.sample(world.renderer, world.layouts[:1], seeds=[5])
     torch.rand(3)
-    again, same = generator.sample(world.renderer, world.layouts[0], seed=5)
-    other, different = generator.sample(world.renderer, world.layouts[0], seed=6)
+    again, same = generator.sample(world.renderer, world.layouts[:1], seeds=[5])
+    other, different = generator.sample(world.renderer, world.layouts[:1], seeds=[6])
     assert image.shape == (1, 1, 64, 64)
     assert torch.equal(image, again)
     assert torch.equal(parameters, same)
@@ -40,16 +40,23 @@ def test_a_seed_fixes_the_image_whatever_the_global_state(generator, world):
     assert not torch.equal(parameters, different), "dropout is the generator's randomness"
 
 
+def test_what_else_is_in_the_batch_changes_nothing(generator, world):
+    images, parameters = generator.sample(world.renderer, world.layouts[:3], seeds=[7, 5, 9])
+    alone, its_own = generator.sample(world.renderer, world.layouts[1:2], seeds=[5])
+    torch.testing.assert_close(images[1:2], alone)
+    torch.testing.assert_close(parameters[1:2], its_own)
+
+
 def test_noise_has_the_learned_sigma(generator, world):
-    image, parameters = generator.sample(world.renderer, world.layouts[0], seed=5)
-    clean = world.renderer.image(parameters, world.layouts[0], seed=5)
-    sigma = parameters[generator.names.index("noise_sigma")]
+    image, parameters = generator.sample(world.renderer, world.layouts[:1], seeds=[5])
+    clean = world.renderer.image(parameters[0], world.layouts[0], seed=5)
+    sigma = parameters[0, generator.names.index("noise_sigma")]
     inside = (clean > 0.1) & (clean < 0.9)
     assert (image[0, 0] - clean)[inside].detach().std().item() == pytest.approx(sigma.item(), rel=0.1)
 
 
 def test_gradients_reach_every_layer_through_the_image(generator, world):
-    image, _ = generator.sample(world.renderer, world.layouts[0], seed=5)
+    image, _ = generator.sample(world.renderer, world.layouts[:1], seeds=[5])
     image.mean().backward()
     assert all(parameter.grad is not None for parameter in generator.parameters())
     assert sum(float(parameter.grad.abs().sum()) for parameter in generator.parameters()) > 0

@@ -12,6 +12,7 @@ from drgan_lib.gan.history import read_history
 from drgan_lib.gan.trainer import Trainer
 from drgan_lib.scene import Renderer, make_meshes, sample_layout
 from drgan_lib.store import Store
+from tests.gan.conftest import OneByOne
 
 # The mean of each channel in place of a network's features.
 CHEAP = Features("fd_efficientnet_lite0", lambda images: images.mean(dim=(2, 3)), "cpu")
@@ -60,7 +61,7 @@ def untimed(folder):
     return read_history(folder).filter(regex="^(?!seconds)")
 
 
-class Interrupting:
+class Interrupting(OneByOne):
     """A renderer that is interrupted at its n-th image."""
 
     variant = "analytic"
@@ -247,9 +248,9 @@ def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
     real = torch.from_numpy(world.images[:1])[None]
     shared = Trainer(exp, world.images, world.renderer, world.layouts)
     plain = Trainer(exp, world.images, world.renderer, world.layouts)
-    shared.step(real, world.layouts[0], seed=1, where="test")
+    shared.step(real, world.layouts[:1], seeds=[1])
 
-    image, _ = plain.generator.sample(world.renderer, world.layouts[0], seed=1)
+    image, _ = plain.generator.sample(world.renderer, world.layouts[:1], seeds=[1])
     lsgan_loss(plain.discriminator(image), 1.0).backward()
     plain.discriminator.zero_grad()
     fake, true = plain.discriminator(image.detach()), plain.discriminator(real)
@@ -265,7 +266,7 @@ def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, wo
     for precision in (torch.float32, torch.bfloat16):
         trainer = Trainer(small(), world.images, world.renderer, world.layouts)
         trainer.precision = precision
-        values[precision] = trainer.step(real, world.layouts[0], seed=1, where="test")
+        values[precision] = trainer.step(real, world.layouts[:1], seeds=[1])[:4].tolist()
         found[precision] = gradients(trainer)
     assert values[torch.bfloat16] == pytest.approx(values[torch.float32], rel=0.02)
     for network in ("generator", "discriminator"):

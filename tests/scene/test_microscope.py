@@ -55,7 +55,7 @@ def test_without_what_training_does_not_model_it_is_the_detector_of_training():
     ideal = expose(light, IDEAL, rng=generator())
     np.testing.assert_array_equal(ideal, np.round(255 * light.clip(0, 1)))
     ours = expose(light, {**IDEAL, "noise_sigma": 0.05}, rng=generator()) / 255
-    theirs = detect(torch.from_numpy(light), 0.05, generator=torch.Generator().manual_seed(0)).numpy()
+    theirs = detect(torch.from_numpy(light)[None], torch.tensor([0.05]), seeds=[0])[0].numpy()
     grid = np.linspace(0.02, 0.98, 9)
     np.testing.assert_allclose(np.quantile(ours, grid), np.quantile(theirs, grid), atol=0.01)
     assert detector_noise(np.zeros((300, 300)), 0.05, rng=generator()).std() == pytest.approx(0.05, rel=0.02)

@@ -190,6 +190,21 @@ def test_particles_out_of_view_leave_the_stage_alone(renderers, crowd):
     assert float(leaf.grad[ours.material.parameters.index("stage_base_color")]) > 0
 
 
+def test_images_and_derivatives_of_a_batch_are_those_of_each_alone(renderers, crowd):
+    _, ours = renderers
+    layouts = [crowd, sample_layout(ours.material, ours.meshes, seed=2), crowd]
+    ramp = torch.linspace(0.5, 1.5, SIZE)[None].expand(SIZE, SIZE)
+    together = random_parameters(ours.material, 3, seed=6).requires_grad_()
+    alone = together.detach().clone().requires_grad_()
+    images = ours.images(together, layouts, seeds=[0, 1, 2])
+    expected = torch.stack([ours.image(row, layout) for row, layout in zip(alone, layouts, strict=True)])
+    torch.testing.assert_close(images, expected)
+    for result, leaf in ((images, together), (expected, alone)):
+        (result * ramp).sum().backward()
+        assert leaf.grad is not None
+    torch.testing.assert_close(together.grad, alone.grad, rtol=1e-4, atol=1e-4)
+
+
 def few_layouts(meshes, n):
     return [sample_layout(small_material(), meshes, seed=seed) for seed in range(n)]
 

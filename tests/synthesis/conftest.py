@@ -53,7 +53,8 @@ class FlatGenerator:
     def state_dict(self):
         return self.weights
 
-    def sample(self, renderer, layout, *, seed):
+    def sample(self, renderer, layouts, *, seeds):
+        (layout,), (seed,) = layouts, seeds
         rng = np.random.default_rng(seed)
         values = {"base_color": rng.uniform(*self.base_color), "stage_base_color": 0.2, "noise_sigma": 0.02}
         parameters = torch.tensor([values.get(name, 0.5) for name in self.names], dtype=torch.float32)

@@ -52,10 +52,10 @@ def test_an_interrupted_run_goes_on_and_ends_equal(make_stage, monkeypatch, shar
     assert attempts(expected) > 6
     sample, until = broken.generator.sample, attempts(expected[:4])
 
-    def interrupted(renderer, layout, *, seed):
+    def interrupted(renderer, layouts, *, seeds):
         if renderer.calls == until:
             raise KeyboardInterrupt
-        return sample(renderer, layout, seed=seed)
+        return sample(renderer, layouts, seeds=seeds)
 
     broken.generator.sample = interrupted
     with pytest.raises(KeyboardInterrupt):

@@ -43,9 +43,9 @@ def test_a_contrast_without_limit_is_an_empty_cell(make_stage, tmp_path):
     stage = make_stage(overrides={"synthesis.n_images": 1})
     sample = stage.generator.sample
 
-    def on_black(renderer, layout, *, seed):
-        _, parameters = sample(renderer, layout, seed=seed)
-        return (renderer.image(parameters, layout, seed=seed) > 0.3).float()[None, None], parameters
+    def on_black(renderer, layouts, *, seeds):
+        _, parameters = sample(renderer, layouts, seeds=seeds)
+        return (renderer.image(parameters, layouts[0], seed=seeds[0]) > 0.3).float()[None, None], parameters
 
     stage.generator.sample = on_black
     write_summary(stage.synthesize(), tmp_path, stage.exp)
