@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from drgan_lib.hardware import usable_cores
+
 
 def find_llvm() -> str | None:
     """Path of libLLVM: the user's `DRJIT_LIBLLVM_PATH`, the wheel's, the system's; None if there is none."""
@@ -49,5 +51,6 @@ import mitsuba as mi  # noqa: E402
 
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
+dr.set_thread_count(min(dr.thread_count(), usable_cores()))
 
 __all__ = ["VARIANT", "dr", "mi"]

@@ -1,0 +1,52 @@
+"""How many cores may be used, by what the system says of processors and of a container's share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from drgan_lib import hardware
+
+
+@pytest.fixture
+def cores(tmp_path, monkeypatch):
+    """Function that says how many of 8 cores may be used with these files of a control group."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(hardware, "CGROUPS", tmp_path)
+
+    def usable(files: dict[str, str]) -> int:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return hardware.usable_cores()
+
+    return usable
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "6400000 100000\n"}, 8),
+        ({"cpu.max": "nonsense"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ],
+)
+def test_a_container_gets_no_more_threads_than_its_share(cores, files, expected):
+    assert cores(files) == expected
+
+
+def test_a_process_held_to_some_cores_uses_those(cores, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5})
+    assert cores({}) == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cores({}) == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores({}) == 1
