@@ -32,10 +32,11 @@ def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int
     shutil.rmtree(partial, ignore_errors=True)
     (partial / "imagesTr").mkdir(parents=True)
     (partial / "labelsTr").mkdir()
+    quick = {"check_contrast": False, "compress_level": 1}  # the files live as long as the training
     for sample in samples:
         label = with_seams(three_class(sample.instances, contour_px), sample.instances, seam_px)
-        imsave(partial / "imagesTr" / f"{sample.name}_0000.png", _in_16_bits(sample), check_contrast=False)
-        imsave(partial / "labelsTr" / f"{sample.name}.png", label, check_contrast=False)
+        imsave(partial / "imagesTr" / f"{sample.name}_0000.png", _in_16_bits(sample), **quick)
+        imsave(partial / "labelsTr" / f"{sample.name}.png", label, **quick)
     about = {
         "channel_names": {"0": channel},
         "labels": SEAM_LABELS if seam_px else LABELS,
