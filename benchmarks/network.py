@@ -14,7 +14,7 @@ from drgan_lib.segmentation import NnUNet
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 from drgan_lib.store import Store
 
-BESIDE_TARGET = 3  # times as long beside a busy process; with threads that wait in a loop it was 50
+BESIDE_TARGET = 2  # times as long beside a busy process
 
 
 def benchmark(epochs: int = 4, **settings: int) -> dict[str, dict]:

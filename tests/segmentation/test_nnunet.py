@@ -122,6 +122,7 @@ def test_both_trainers_save_without_half_written_checkpoints_and_five_folds_are_
     [
         (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", "lack of memory"),
         ("raise RuntimeError('worker is 6 feet under')", "lack of memory"),
+        ("raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')", "lack of memory"),
         ("raise RuntimeError('One or more background workers are no longer alive.')", r"lack of memory.*nnunet\.log"),
         ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "lack of memory"),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "lack of memory"),

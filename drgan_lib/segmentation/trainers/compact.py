@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -16,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from drgan_lib.hardware import has_bfloat16, usable_cores
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
+# A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
+# small operations, are no faster than one, and several times as slow beside a busy process.
+OF_ONE_THREAD = 2 * 128**2 * 16
 LEAST_S = 20  # between two checkpoints: a GPU is through an epoch in the time that one takes to write
 
 
@@ -54,6 +58,10 @@ class CompactTrainer(AtomicTrainer):
         self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
+        features = self.configuration_manager.network_arch_init_kwargs["features_per_stage"][0]
+        work = self.configuration_manager.batch_size * math.prod(self.configuration_manager.patch_size) * features
+        threads = work // OF_ONE_THREAD if device.type == "cpu" else 1
+        torch.set_num_threads(max(1, min(threads, torch.get_num_threads())))
         self.bfloat16 = device.type == "cpu" and has_bfloat16(device)
         self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
         seed_all(self.seed, 0)
@@ -73,9 +81,10 @@ class CompactTrainer(AtomicTrainer):
         self.current_epoch = self.trained // COMPACT_EPOCH  # again, if the shorter training ended within it
 
     def get_dataloaders(self) -> tuple[Iterator[dict], Iterator[dict]]:
-        """nnU-Net's batches, in order; beside a GPU other processes draw those to train on."""
+        """nnU-Net's batches, in order; those to train on are drawn by other processes, where a core is left for one."""
         train, validation = (augmenter.data_loader for augmenter in super().get_dataloaders())
-        processes = max(1, usable_cores() - 1) if self.device.type == "cuda" else 0
+        left = usable_cores() - torch.get_num_threads()
+        processes = 0 if sys.platform == "darwin" else left if self.device.type == "cuda" else min(1, left)
         epochs = range(self.current_epoch, self.num_epochs)
         return (
             in_order(Batches(train, self.seed, 1), range(self.trained, self.iterations), processes),
@@ -129,8 +138,16 @@ class Batches(Dataset):
 
 def in_order(batches: Dataset, numbers: range, processes: int) -> Iterator[dict]:
     """The batches of these numbers, drawn ahead by so many processes, or here when they are asked for (0)."""
-    pinned = torch.cuda.is_available()
-    return iter(DataLoader(batches, batch_size=None, sampler=numbers, num_workers=processes, pin_memory=pinned))
+    return iter(
+        DataLoader(
+            batches,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=processes,
+            multiprocessing_context="fork" if processes else None,  # nnU-Net finds this module outside of any package
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
 
 
 def seed_all(*words: int) -> None:
