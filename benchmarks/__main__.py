@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
 import torch
 
-from benchmarks import layouts, rendering, synthesis, training, transport
+from benchmarks import layouts, network, rendering, synthesis, training, transport
 from benchmarks.measure import line
 from drgan_lib.files import write_json
+from drgan_lib.hardware import usable_cores
 
 RESULTS = Path(__file__).parent / "results.json"
 
 
 def main() -> None:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    print(f"{platform.machine()}, {usable_cores()} cores, {torch.get_num_threads()} threads")
     results = {}
-    for chapter in (layouts, rendering, transport, training, synthesis):
+    for chapter in (layouts, rendering, transport, training, synthesis, network):
         found = chapter.benchmark()
         for name, entry in found.items():
             print(line(name, entry), flush=True)

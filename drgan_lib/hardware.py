@@ -1,11 +1,18 @@
-"""What the processor or GPU can do, and which of them computes."""
+"""What the processor or GPU can do, and which of them computes.
 
+Importing this module keeps PyTorch to the cores that may be used.
+"""
+
+import math
 import os
 from functools import cache
+from pathlib import Path
 
 import torch
 
 from drgan_lib.errors import DrganError
+
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 class DeviceError(DrganError, RuntimeError):
@@ -22,6 +29,28 @@ def choose_device() -> torch.device:
     if asked == "cuda" and not present:
         raise DeviceError("DRGAN_DEVICE is cuda, but PyTorch finds no NVIDIA GPU; look at nvidia-smi, or unset it")
     return torch.device(asked)
+
+
+def usable_cores() -> int:
+    """Cores that this process may keep busy: those it may run on, and no more than its container's share of time."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _quota(CGROUPS))))
+
+
+def _quota(folder: Path) -> float:
+    """Cores' worth of time that the control group mounted at `folder` gets, infinite without a limit (v2, then v1)."""
+    try:
+        if (path := folder / "cpu.max").is_file():
+            quota, period = path.read_text().split()
+        else:
+            quota, period = ((folder / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(quota) / float(period) if float(quota) > 0 else math.inf
+    except (OSError, ValueError):  # "max" stands for no limit; so does a machine without control groups
+        return math.inf
+
+
+# OpenMP respects on which cores a process may run, and knows nothing of a container's share of time.
+torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def has_bfloat16(device: torch.device) -> bool:

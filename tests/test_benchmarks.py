@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from benchmarks import layouts, rendering, steadiness, synthesis, training, transport
+from benchmarks import layouts, network, rendering, steadiness, synthesis, training, transport
 from benchmarks.measure import line, row
 
 PARTS = (
@@ -57,6 +57,12 @@ def test_the_training_benchmark_breaks_the_step_down():
 
 def test_the_synthesis_benchmark_writes_images():
     check(synthesis.benchmark(n_images=1), {"synthesis_per_accepted_image"})
+
+
+@pytest.mark.slow
+def test_the_network_benchmark_trains_alone_and_beside_a_busy_process():
+    found = network.benchmark(epochs=2, patch_px=32, features=4, stages=3)
+    check(found, {"network_iteration", "network_iteration_beside_a_busy_process"})
 
 
 def test_steadiness_records_memory_and_step_time(tmp_path):

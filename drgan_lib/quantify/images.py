@@ -1,7 +1,6 @@
 """The images that a user wants measured: found, checked before anything is computed, read one at a time."""
 
 import math
-import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +60,10 @@ def open_images(
             raise DataError(f"pixel_size_nm: expected more than 0 for {name}, got {size}; leave it out if unknown")
     sizes = [given.get(path.name) for path in paths]
     rows = []
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+    # Imported late, with torch, which takes seconds; bad names are refused before.
+    from drgan_lib.hardware import usable_cores
+
+    with ThreadPoolExecutor(min(MOST_THREADS, usable_cores())) as threads:
         for row, messages in threads.map(_check, paths, repeat(sample_rows), sizes, map(boxes.get, paths)):
             rows.append(row)
             for message in messages:

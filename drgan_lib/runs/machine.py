@@ -1,7 +1,6 @@
 """What computes: processor or GPU, versions of the packages that decide the numbers, memory in use."""
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 import threading
@@ -46,14 +45,13 @@ def device() -> tuple[str, str]:
     # Imported late: torch takes seconds, and nothing before the first stage needs it.
     import torch
 
-    from drgan_lib.hardware import choose_device
+    from drgan_lib.hardware import choose_device, usable_cores
     from drgan_lib.scene.backend import VARIANT
 
     if choose_device().type == "cuda":
         beside = "" if VARIANT.startswith("cuda") else f", rays traced by {_processor()} for want of OptiX"
         return f"{torch.cuda.get_device_name()}{beside}", VARIANT
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{_processor()}, {cores} cores", VARIANT
+    return f"{_processor()}, {usable_cores()} cores", VARIANT
 
 
 def _processor() -> str:

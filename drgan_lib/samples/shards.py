@@ -67,8 +67,8 @@ def open_samples(folder: str | Path) -> SampleSet:
     ends = np.cumsum([len(table) for table in tables], dtype=int)
 
     @lru_cache(maxsize=2)
-    def arrays(shard: int) -> zarr.Group:
-        return zarr.open_group(folder / f"{starts[shard]}.zarr", mode="r")
+    def arrays(shard: int) -> dict[str, zarr.Array]:
+        return dict(zarr.open_group(folder / f"{starts[shard]}.zarr", mode="r").arrays())
 
     def load(k: int) -> Sample:
         shard = int(np.searchsorted(ends, k, side="right"))
@@ -120,16 +120,16 @@ def _store(group: zarr.Group, name: str, parts: Sequence[np.ndarray], dtype: np.
     array[:] = stack
 
 
-def _read(group: zarr.Group, row: pd.Series, k: int) -> Sample:
+def _read(arrays: dict[str, zarr.Array], row: pd.Series, k: int) -> Sample:
     inside = k, slice(int(row["height"])), slice(int(row["width"]))
-    stored = group["image"][inside]
-    known = "instances" in group and not pd.isna(row["n_particles"])
+    stored = arrays["image"][inside]
+    known = "instances" in arrays and not pd.isna(row["n_particles"])
     confidence = row["confidence"]
     return Sample(
         name=row["name"],
         image=stored / np.float32(np.iinfo(stored.dtype).max),
         pixel_size_nm=None if pd.isna(row["pixel_size_nm"]) else float(row["pixel_size_nm"]),
-        instances=group["instances"][inside].astype(np.int32) if known else None,
+        instances=arrays["instances"][inside].astype(np.int32) if known else None,
         confidence=None if confidence is None else np.asarray(confidence, np.float32),
         parameters={name: row[name] for name in row.index if name not in OWN},
         provenance=json.loads(row["provenance"]),

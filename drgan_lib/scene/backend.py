@@ -12,7 +12,7 @@ from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
 
-from drgan_lib.hardware import choose_device
+from drgan_lib.hardware import choose_device, usable_cores
 
 
 def find_llvm() -> str | None:
@@ -63,5 +63,6 @@ def _traces_on_gpu() -> bool:
 VARIANT = choose_variant()
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
+dr.set_thread_count(min(dr.thread_count(), usable_cores()))
 
 __all__ = ["VARIANT", "dr", "mi"]

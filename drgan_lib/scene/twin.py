@@ -8,7 +8,6 @@ taken from the same height, so that particles far from the middle are seen more 
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from drgan_lib.config import PIXEL_STD_PX, ConfigError, Material, twin_settings,
 from drgan_lib.data.overlays import TABLE, write_overlays
 from drgan_lib.digest import code_behind, digest, file_digest
 from drgan_lib.files import atomic_path, write_json
+from drgan_lib.hardware import usable_cores
 from drgan_lib.scene.backend import dr
 from drgan_lib.scene.detector import blur_std_px
 from drgan_lib.scene.layout import Layout, LayoutError, sample_layout
@@ -134,7 +134,7 @@ def make_twin(material: Material, folder: Path) -> Path:
         raise type(error)(f"the twin of {material.name}: {error} (here as twin.n_particles, twin.clusters)") from None
     waiting = [k for k in range(len(truth)) if not all(path.is_file() for path in _files(folder, k).values())]
     jobs = [(folder, k, layouts[k], truth.iloc[k].to_dict()) for k in waiting]
-    n_processes = min(os.cpu_count() or 1, len(jobs) // LEAST_JOBS)
+    n_processes = min(usable_cores(), len(jobs) // LEAST_JOBS)
     with ExitStack() as after:
         if n_processes > 1:
             pool = ProcessPoolExecutor(n_processes, get_context("spawn"), _open_camera, (material, meshes))

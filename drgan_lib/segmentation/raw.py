@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from skimage.io import imsave
+from PIL import Image
 
 from drgan_lib.classes import LABELS, SEAM_LABELS, three_class, with_seams
 from drgan_lib.files import write_json
@@ -34,8 +34,11 @@ def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int
     (partial / "labelsTr").mkdir()
     for sample in samples:
         label = with_seams(three_class(sample.instances, contour_px), sample.instances, seam_px)
-        imsave(partial / "imagesTr" / f"{sample.name}_0000.png", _in_16_bits(sample), check_contrast=False)
-        imsave(partial / "labelsTr" / f"{sample.name}.png", label, check_contrast=False)
+        for pixels, path in (
+            (_in_16_bits(sample), partial / "imagesTr" / f"{sample.name}_0000.png"),
+            (label, partial / "labelsTr" / f"{sample.name}.png"),
+        ):
+            Image.fromarray(pixels).save(path, compress_level=1)  # quick: they are removed after the training
     about = {
         "channel_names": {"0": channel},
         "labels": SEAM_LABELS if seam_px else LABELS,

@@ -14,7 +14,7 @@ from typing import Any
 from drgan_lib.segmentation.segmenter import SegmentationError
 
 TRAINERS = Path(__file__).parent / "trainers"
-NO_MEMORY = "6 feet under|no longer alive|can't allocate memory|out of memory|MemoryError|std::bad_alloc"
+NO_MEMORY = "6 feet under|signal: Killed|no longer alive|can't allocate memory|out of memory|MemoryError|std::bad_alloc"
 
 
 def run_worker(

@@ -20,19 +20,17 @@ from typing import Any
 import torch
 
 from drgan_lib.files import read_json, write_json
-from drgan_lib.hardware import choose_device
+from drgan_lib.hardware import choose_device, usable_cores
 
 DATASET_ID = 1
 
 
 def main(request: dict[str, Any]) -> None:
     """Plans and preprocesses, then trains each fold; completed parts are kept."""
-    device, threads = choose_device(), torch.get_num_threads()
-    os.environ |= {
-        "nnUNet_def_n_proc": str(threads),
-        "nnUNet_n_proc_DA": str(threads),
-        "nnUNet_compile": "t" if device.type == "cuda" else "f",
-    }
+    device = choose_device()
+    threads, compact = min(torch.get_num_threads(), usable_cores()), request["trainer"] == "CompactTrainer"
+    os.environ |= {"nnUNet_def_n_proc": str(threads), "nnUNet_n_proc_DA": str(threads)}
+    os.environ.setdefault("nnUNet_compile", "f" if compact else "t")  # it takes a minute, and a compiler
     # Imported late: nnU-Net reads these variables when it is imported.
     from nnunetv2.run.run_training import run_training
 
@@ -43,7 +41,7 @@ def main(request: dict[str, Any]) -> None:
         write_json(done, {"plans": plan_and_preprocess(folder, request, threads)})
     plans_name = read_json(done)["plans"]
     print("STAGE preprocessed", flush=True)
-    if device.type == "cpu":  # augmentation in this process: the same run every time (the planner refuses 0)
+    if compact or device.type == "cpu":  # nnU-Net's own processes have no order (and its planner refuses 0)
         os.environ["nnUNet_n_proc_DA"] = "0"  # noqa: SIM112
     configuration, trainer = request["configuration"]["name"], request["trainer"]
     model_folder = Path(request["results"]) / request["dataset"] / f"{trainer}__{plans_name}__{configuration}"

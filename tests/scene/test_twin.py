@@ -90,7 +90,7 @@ def test_what_an_interruption_left_does_not_look_complete_and_is_gone_on_with(ma
 
 
 def test_several_processes_take_the_same_micrographs(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(twin.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(twin, "usable_cores", lambda: 2)
     monkeypatch.setattr(twin, "LEAST_JOBS", 1)
     monkeypatch.setattr(twin, "Camera", None)  # that of this process
     assert content(make_twin(tiny(), tmp_path)) == content(made)

@@ -24,7 +24,7 @@ from drgan_lib.segmentation import network as prediction
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.nnunet import request_of
 from drgan_lib.segmentation.tiles import apply_windows
-from drgan_lib.segmentation.trainers.compact import AtomicTrainer, CompactTrainer
+from drgan_lib.segmentation.trainers.compact import AtomicTrainer, Batches, CompactTrainer, in_order
 from drgan_lib.segmentation.training import TRAINERS, Reporter, run_worker
 from drgan_lib.store import Store
 from tests.segmentation.conftest import micrographs
@@ -122,6 +122,7 @@ def test_both_trainers_save_without_half_written_checkpoints_and_five_folds_are_
     [
         (f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})", "lack of memory"),
         ("raise RuntimeError('worker is 6 feet under')", "lack of memory"),
+        ("raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')", "lack of memory"),
         ("raise RuntimeError('One or more background workers are no longer alive.')", r"lack of memory.*nnunet\.log"),
         ("raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')", "lack of memory"),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "lack of memory"),
@@ -161,6 +162,22 @@ def test_an_interrupted_save_leaves_the_last_checkpoint_whole(tmp_path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+class Drawn:
+    """A loader of nnU-Net, in that its batches come of both global generators."""
+
+    def __next__(self) -> dict:
+        return {"data": torch.rand(3), "target": [torch.from_numpy(np.random.rand(2))]}  # noqa: NPY002
+
+
+def test_batches_are_the_same_from_other_processes_and_after_a_resumption():
+    train, other = Batches(Drawn(), 0, 1), Batches(Drawn(), 0, 2)
+    here = list(in_order(train, range(6), 0))
+    torch.testing.assert_close(list(in_order(train, range(6), 2)), here, rtol=0, atol=0)
+    torch.testing.assert_close(list(in_order(train, range(4, 6), 0)), here[4:], rtol=0, atol=0)
+    drawn = [batch["data"].tolist() for batch in (*here, other[0], Batches(Drawn(), 1, 1)[0])]
+    assert len(np.unique(drawn, axis=0)) == 8, "each batch, each use and each seed has its own"
+
+
 def test_progress_is_a_few_lines():
     lines = []
     report = Reporter(40, lines.append)
@@ -186,6 +203,15 @@ def test_an_interrupted_training_resumes_and_learns(trained):
     plans = json.loads(next(trained.folder.rglob("plans.json")).read_text())["configurations"]["2d_compact"]
     assert plans["architecture"]["arch_kwargs"]["features_per_stage"] == [4, 8, 16]
     assert (plans["patch_size"], plans["batch_size"]) == ([32, 32], 2)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("trained")
+def test_a_resumed_training_equals_an_uninterrupted_one(trained, tmp_path):
+    whole = NnUNet(trained.settings, Store(tmp_path), patch_px=32, min_area_px=20)
+    whole.fit(micrographs(48), seed=0, log=lambda line: None)
+    weights = [network._checkpoints()["all"]["network_weights"] for network in (trained, whole)]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
 
 
 @pytest.mark.slow

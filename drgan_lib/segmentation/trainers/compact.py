@@ -2,15 +2,25 @@
 
 import math
 import os
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import numpy as np
 import torch
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch.utils.data import DataLoader, Dataset
 
-from drgan_lib.hardware import has_bfloat16
+from drgan_lib.hardware import has_bfloat16, usable_cores
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
+
+# A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
+# small operations, are no faster than one, and several times as slow beside a busy process.
+OF_ONE_THREAD = 2 * 128**2 * 16
+LEAST_S = 20  # between two checkpoints: a GPU is through an epoch in the time that one takes to write
 
 
 class AtomicTrainer(nnUNetTrainer):
@@ -25,9 +35,12 @@ class CompactTrainer(AtomicTrainer):
     """Runs the `iterations` that the plans' configuration names under `compact`, from its `seed`.
 
     Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the length, the
-    learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16 on the CPU, a seed, and checkpoints after
-    each epoch of 50 iterations. From the checkpoint of a shorter training it goes on with the iteration after its last.
+    learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16 on the CPU, a seed, no plots, and
+    checkpoints after epochs of 50 iterations. From the checkpoint of a shorter training it goes on with the iteration
+    after its last.
     """
+
+    saved = -math.inf  # when the last checkpoint was
 
     def __init__(
         self,
@@ -45,11 +58,18 @@ class CompactTrainer(AtomicTrainer):
         self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
+        features = self.configuration_manager.network_arch_init_kwargs["features_per_stage"][0]
+        work = self.configuration_manager.batch_size * math.prod(self.configuration_manager.patch_size) * features
+        threads = work // OF_ONE_THREAD if device.type == "cpu" else 1
+        torch.set_num_threads(max(1, min(threads, torch.get_num_threads())))
         self.bfloat16 = device.type == "cpu" and has_bfloat16(device)
-        self._seed(0)
+        self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
+        seed_all(self.seed, 0)
 
     def configure_optimizers(self):
         optimizer, _ = super().configure_optimizers()
+        for group in optimizer.param_groups:
+            group["fused"] = True  # one pass over the weights in place of five
         return optimizer, PolyLRScheduler(optimizer, self.initial_lr, self.iterations / COMPACT_EPOCH)
 
     def load_checkpoint(self, filename_or_checkpoint: dict | str) -> None:
@@ -60,9 +80,19 @@ class CompactTrainer(AtomicTrainer):
         self.trained = min(COMPACT_EPOCH * self.current_epoch, before)
         self.current_epoch = self.trained // COMPACT_EPOCH  # again, if the shorter training ended within it
 
+    def get_dataloaders(self) -> tuple[Iterator[dict], Iterator[dict]]:
+        """nnU-Net's batches, in order; those to train on are drawn by other processes, where a core is left for one."""
+        train, validation = (augmenter.data_loader for augmenter in super().get_dataloaders())
+        left = usable_cores() - torch.get_num_threads()
+        processes = 0 if sys.platform == "darwin" else left if self.device.type == "cuda" else min(1, left)
+        epochs = range(self.current_epoch, self.num_epochs)
+        return (
+            in_order(Batches(train, self.seed, 1), range(self.trained, self.iterations), processes),
+            in_order(Batches(validation, self.seed, 2), epochs, 0),
+        )
+
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self._seed(1 + self.current_epoch)
         self._iteration = max(COMPACT_EPOCH * self.current_epoch, self.trained)
         end = min(COMPACT_EPOCH * (self.current_epoch + 1), self.iterations)
         self.num_iterations_per_epoch = end - self._iteration
@@ -74,23 +104,54 @@ class CompactTrainer(AtomicTrainer):
             return super().train_step(batch)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16) if self.bfloat16 else nullcontext():
-            output = self.network(batch["data"].to(self.device))
-        loss = self.loss([scale.float() for scale in output], [t.to(self.device) for t in batch["target"]])
+            output = self.network(batch["data"])
+        loss = self.loss([scale.float() for scale in output], batch["target"])
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12, foreach=True)
         self.optimizer.step()
-        return {"loss": loss.detach().cpu().numpy()}
+        return {"loss": loss.detach().numpy()}
 
     def save_checkpoint(self, filename: str) -> None:
-        if os.path.basename(filename) == "checkpoint_best.pth":
-            return  # its score comes from one batch of training images: no ground to prefer an epoch
+        name = os.path.basename(filename)
+        # The score of the best comes from one batch of training images: no ground to prefer an epoch.
+        if name == "checkpoint_best.pth" or (name == "checkpoint_latest.pth" and time.time() < self.saved + LEAST_S):
+            return
         super().save_checkpoint(filename)
+        self.saved = time.time()
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Nothing: the test micrographs judge the network; predicting the training set costs minutes."""
 
-    def _seed(self, step: int) -> None:
-        # Per epoch, so that a resumed run draws what the uninterrupted one would have drawn.
-        numbers = np.random.SeedSequence([self.seed, step]).generate_state(2)
-        torch.manual_seed(int(numbers[0]))
-        np.random.seed(numbers[1])  # noqa: NPY002  (nnU-Net's data loader draws from NumPy's global state)
+
+class Batches(Dataset):
+    """Augmented batches by number. Each depends on `seed`, `kind` (what it is for) and its number alone: a resumed
+    training, or one on another device, sees the same ones.
+    """
+
+    def __init__(self, loader: nnUNetDataLoader, seed: int, kind: int):
+        self.loader, self.seed, self.kind = loader, seed, kind
+
+    def __getitem__(self, number: int) -> dict:
+        seed_all(self.seed, self.kind, number)
+        return next(self.loader)
+
+
+def in_order(batches: Dataset, numbers: range, processes: int) -> Iterator[dict]:
+    """The batches of these numbers, drawn ahead by so many processes, or here when they are asked for (0)."""
+    return iter(
+        DataLoader(
+            batches,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=processes,
+            multiprocessing_context="fork" if processes else None,  # nnU-Net finds this module outside of any package
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
+
+
+def seed_all(*words: int) -> None:
+    """Seeds the global generators of PyTorch and NumPy: nnU-Net and its augmentation draw from both."""
+    for_torch, for_numpy = np.random.SeedSequence(words).generate_state(2)
+    torch.manual_seed(int(for_torch))
+    np.random.seed(for_numpy)  # noqa: NPY002
