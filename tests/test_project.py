@@ -23,7 +23,19 @@ SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
-    *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "classes"),
+    *(
+        "errors",
+        "registry",
+        "config",
+        "files",
+        "metric",
+        "digest",
+        "executors",
+        "store",
+        "samples",
+        "hardware",
+        "classes",
+    ),
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
     *("runs", "report", "cli"),
 )
@@ -59,6 +71,11 @@ def test_the_lock_holds_every_dependency_with_hashes():
     assert "://" not in lock
     for block in re.split(r"^(?=[a-z0-9-]+==)", lock, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block
+
+
+def test_developers_have_the_extras():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert {*extras["cluster"], *extras["formats"]} <= set(extras["dev"])
 
 
 def test_the_makefile_installs_the_locked_uv():

@@ -49,5 +49,7 @@ import mitsuba as mi  # noqa: E402
 
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
+if threads := os.environ.get("OMP_NUM_THREADS"):  # which PyTorch keeps to by itself
+    dr.set_thread_count(int(threads.split(",")[0]))
 
 __all__ = ["VARIANT", "dr", "mi"]
