@@ -30,7 +30,7 @@ class Blobs:
     def __init__(self, names, size=SIZE):
         self.names, self.size = names, size
 
-    def prepare(self, layouts, *, log):
+    def prepare(self, layouts, *, executor, log):
         pass
 
     def image(self, parameters, layout, *, seed):
