@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import layouts, rendering, synthesis, training, transport
+from benchmarks import layouts, rendering, synthesis, training, transport, workers
 from benchmarks.measure import line
 from drgan_lib.files import write_json
 
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results.json"
 def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
     results = {}
-    for chapter in (layouts, rendering, transport, training, synthesis):
+    for chapter in (layouts, rendering, transport, training, synthesis, workers):
         found = chapter.benchmark()
         for name, entry in found.items():
             print(line(name, entry), flush=True)
