@@ -104,6 +104,15 @@ def test_the_mirror_is_used_only_if_it_holds_the_images(tmp_path, there, expecte
     assert answer.stdout.strip() == (str(tmp_path / expected) if expected else "")
 
 
+def test_containers_share_results_and_speak_to_one_scheduler():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert service["volumes"] == ["./runs:/drgan/runs"]
+        assert service["environment"]["DRGAN_EXECUTOR"] == "tcp://scheduler:8786"
+    assert services["worker"]["command"].startswith("dask worker tcp://scheduler:8786 --nthreads 1 ")
+    assert services["worker"]["deploy"]["replicas"] == 2
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PYPROJECT["project"]["version"] == __version__ == citation["version"]

@@ -123,7 +123,7 @@ class TransportRenderer(Renderer):
             except OSError as error:
                 log(f"{error}. Light transport is not kept on the disk")
                 self.cache = None
-        if self.cache is not None and executor is not None:
+        if self.cache is not None and missing and executor is not None:
             log(f"workers trace {len(missing)} layouts")
             with Shared(self, self.cache.folder) as shared:
                 for _, future in outcomes(partial(_trace_away, shared), missing, executor):
