@@ -3,6 +3,9 @@
 KIND is `synthesis` (the small images of `benchmarks.workers`) or `measure` (8-bit PNG files of 256 px, each a mosaic of
 16 of those; particles by Otsu's threshold, so that the time of a network comes on top). WORKERS are those of a local
 cluster of Dask; what they import and compile before the first image counts. FOLDER keeps the files to be measured.
+
+Columns: kind, images, workers, seconds, milliseconds of a core that the workers spent on an image, MiB of this process
+and of the largest worker at their most, KiB on the disk for an image.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
+import dask
 import numpy as np
 import psutil
 from distributed import Client, LocalCluster
@@ -51,10 +55,10 @@ def write_mosaics(folder: Path, n_images: int) -> Path:
 
 
 class Peaks:
-    """The most memory of this process, and of any of its workers, in MiB, while the context is open."""
+    """The most memory of this process and of any worker, in MiB, and the processor time of each worker, in seconds."""
 
     def __enter__(self) -> Peaks:
-        self.client = self.worker = 0.0
+        self.client, self.worker, self.spent = 0.0, 0.0, {}
         self._over, self._thread = Event(), Thread(target=self._watch)
         self._thread.start()
         return self
@@ -67,13 +71,15 @@ class Peaks:
         this = psutil.Process()
         while not self._over.wait(0.5):
             self.client = max(self.client, this.memory_info().rss / 2**20)
-            workers = [child.memory_info().rss / 2**20 for child in this.children(recursive=True)]
-            self.worker = max(self.worker, *workers, 0)
+            for child in this.children(recursive=True):
+                self.worker = max(self.worker, child.memory_info().rss / 2**20)
+                self.spent[child.pid] = sum(child.cpu_times()[:2])
 
 
 def main(folder: Path, kind: str, n_images: int, n_workers: int) -> None:
     images = write_mosaics(folder / f"mosaics_{n_images}", n_images) if kind == "measure" else None
     with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),  # as in `open_executor`
         LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
         TemporaryDirectory(dir=folder) as place,
@@ -91,8 +97,8 @@ def main(folder: Path, kind: str, n_images: int, n_workers: int) -> None:
         taken = duration(work)
         n_bytes = sum(path.stat().st_size for path in Path(place).rglob("*") if path.is_file())
     print(
-        f"| {kind} | {n_images} | {n_workers} | {taken:.0f} | {1000 * taken / n_images:.0f} | {peaks.client:.0f} | "
-        f"{peaks.worker:.0f} | {n_bytes / n_images / 1024:.0f} |"
+        f"| {kind} | {n_images} | {n_workers} | {taken:.0f} | {1000 * sum(peaks.spent.values()) / n_images:.0f} | "
+        f"{peaks.client:.0f} | {peaks.worker:.0f} | {n_bytes / n_images / 1024:.0f} |"
     )
 
 

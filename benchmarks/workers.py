@@ -46,6 +46,7 @@ SMALL = {
 }
 LEAST_GAIN = 1.5  # of two workers
 PAUSE_S = 60
+NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 
 
 def make(folder: Path, n_images: int, *, seed: int = 0, executor=None, log=lambda line: None) -> SampleSet:
@@ -156,7 +157,8 @@ def main() -> int:
         [*command, "scheduler", "--port", "0", "--scheduler-file", str(folder / "address.json")]
     )
     workers = subprocess.Popen(
-        [*command, "worker", "--scheduler-file", str(folder / "address.json"), "--nworkers", "2", "--nthreads", "1"]
+        [*command, "worker", "--scheduler-file", str(folder / "address.json"), "--nworkers", "2", "--nthreads", "1"],
+        env=os.environ | NO_PROFILE,
     )
     try:
         with Client(scheduler_file=str(folder / "address.json"), timeout=30) as watcher:

@@ -50,12 +50,17 @@ def open_executor(name: str | None, folder: str | Path) -> Iterator[Executor | N
         return
     _require_dask(name)
     # Imported late: it is an extra.
+    import dask
     from distributed import Client, LocalCluster
 
     if name == "dask":
-        # What goes wrong is said once, by who asked for it.
+        # What goes wrong is said once, by who asked for it. The profiler would take 10 MiB a minute in every worker.
         quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
-        with LocalCluster(threads_per_worker=1, **quiet) as cluster, Client(cluster) as client:
+        with (
+            dask.config.set({"distributed.worker.profile.enabled": False}),
+            LocalCluster(threads_per_worker=1, **quiet) as cluster,
+            Client(cluster) as client,
+        ):
             yield client.get_executor()
         return
     try:
