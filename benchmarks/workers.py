@@ -44,7 +44,7 @@ SMALL = {
     "meshes.count": 4,
     "synthesis.spp": 4,
 }
-LEAST_GAIN = 1.5  # of two workers
+LEAST_GAIN = 1.0  # cores that are threads of one give little more
 PAUSE_S = 60
 NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 
