@@ -1,6 +1,7 @@
 """The command `drgan`: each function below that is registered by `_command` is one of its commands."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ _COMMANDS = _PARSER.add_subparsers(required=True, metavar="COMMAND")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; 0 if it succeeded, 1 if a notebook failed, 2 for what the user can correct."""
+    """Runs one command; 0: success, 1: a notebook failed or an image was left out, 2: what the user can correct."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = _PARSER.parse_args(argv, argparse.Namespace(line=["drgan", *argv]))
     try:
@@ -55,6 +56,12 @@ RUN = _option("run", type=Path, metavar="RUN", help="a folder runs/<material>/<p
 PROFILE = _option("--profile", default="demo", help=f"how much work: {', '.join(config.PROFILES)} (default: demo)")
 SEED = _option("--seed", type=int, default=0)
 PIXEL_SIZE = _option("--pixel-size-nm", type=float, metavar="X", help="where the files do not say, or wrongly")
+EXECUTOR = _option(
+    "--executor",
+    metavar="NAME",
+    help="who works on many items: dask (a worker per core), or a scheduler's address, as tcp://host:8786 (default: "
+    "$DRGAN_EXECUTOR, or this process)",
+)
 ROWS = _option("--sample-rows", type=int, metavar="N", help="rows above the burnt-in data bar (default: all)")
 
 
@@ -71,11 +78,15 @@ ROWS = _option("--sample-rows", type=int, metavar="N", help="rows above the burn
     SEED,
     _option("--runs", type=Path, help="where runs are kept (default: $DRGAN_RUNS or runs)"),
     _option("--stage", action="append", default=[], metavar="NAME", help="run only this stage; may be repeated"),
+    EXECUTOR,
 )
 def _run(arguments: argparse.Namespace) -> int | None:
+    from drgan_lib import executors
     from drgan_lib.runs import pipeline
     from drgan_lib.runs.execute import NotebookFailed
 
+    if arguments.executor is not None:
+        os.environ[executors.VARIABLE] = arguments.executor  # which the kernels of the chapters inherit
     if arguments.arms is not None:
         arguments.set = [*arguments.set, f"segmentation.arms={arguments.arms}"]
     where = {"seed": arguments.seed, "runs": arguments.runs, "only": arguments.stage}
@@ -243,8 +254,10 @@ def _suggest(arguments: argparse.Namespace) -> None:
         help="particles on the border do not count; weight: those off it stand for them (default: exclude)",
     ),
     _option("--thickness", action="store_true", help="local thickness, as for rods and wires"),
+    EXECUTOR,
 )
 def _measure(arguments: argparse.Namespace) -> int:
+    from drgan_lib.executors import open_executor
     from drgan_lib.quantify import Counting, measure_images, read_pixel_sizes
     from drgan_lib.report import report_measurement
     from drgan_lib.segmentation import load_model
@@ -255,17 +268,19 @@ def _measure(arguments: argparse.Namespace) -> int:
     size = arguments.pixel_size_nm
     if size is not None:
         size = read_pixel_sizes(size) if Path(size).suffix.lower() == ".csv" else _number(size)
-    found = measure_images(
-        arguments.place,
-        model,
-        out,
-        counting=Counting(min_area_px=min_area_px, border=arguments.border),
-        pixel_size_nm=size,
-        sample_rows=arguments.sample_rows,
-        thickness=True if arguments.thickness else None,
-    )
+    with open_executor(arguments.executor, out.absolute().parent) as executor:
+        found = measure_images(
+            arguments.place,
+            model,
+            out,
+            counting=Counting(min_area_px=min_area_px, border=arguments.border),
+            pixel_size_nm=size,
+            sample_rows=arguments.sample_rows,
+            thickness=True if arguments.thickness else None,
+            executor=executor,
+        )
     print("", *found.lines(), "", f"results: {out}", f"report: {report_measurement(out, found)}", sep="\n")
-    return 0
+    return 1 if found.left_out else 0
 
 
 def _number(text: str) -> float:

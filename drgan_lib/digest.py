@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent
 DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
 # Modules that show results and make none, and packages that count by the values they give, or not at all.
 SHOWING = ("plots", "panel")
-NOT_FOLLOWED = ("config", "runs", "cli")
+NOT_FOLLOWED = ("config", "executors", "runs", "cli")
 
 
 def digest(text: str) -> str:

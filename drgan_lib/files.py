@@ -4,14 +4,16 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 LOCK = ".lock"
+ABANDONED_S = 24 * 3600  # temporary files and folders older than this were left by a process that was killed
 
 
 @contextmanager
@@ -28,6 +30,50 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes it on a clean exit, and is removed otherwise.
+
+    A folder of that name that came meanwhile stays: of two that make the same one, the first counts.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:50]}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(path: str | Path) -> None:
+    """Removes a folder, if it is there, so that at no time a part of it is found under its name."""
+    path = Path(path)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name[:50]}.", dir=path.parent)) if path.is_dir() else None
+    if aside is not None:
+        with suppress(FileNotFoundError):  # another process was faster
+            os.replace(path, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Removes temporary files and folders directly in `folder` that killed processes left a day ago or earlier."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if (
+                    entry.name.startswith(".")
+                    and entry.name != LOCK
+                    and entry.stat().st_mtime < time.time() - ABANDONED_S
+                ):
+                    shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
 
 
 @contextmanager

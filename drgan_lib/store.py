@@ -19,7 +19,7 @@ class Store:
     """
 
     def __init__(self, root: str | Path, *, owner: Path | None = None):
-        self.root, self.owner = Path(root), owner
+        self.root, self.owner = Path(root).absolute(), owner  # workers may run elsewhere
 
     def folder(self, kind: str, identity: Mapping[str, Any]) -> Path:
         """The folder of this `kind` and `identity` (values that JSON can hold), made on first use.

@@ -49,7 +49,8 @@ from drgan_lib.scene import at_position, plots
 
 chapter = open_chapter("scene", material, profile, overrides, seed=seed, runs=runs)
 exp = chapter.exp
-folder = scene.prepare(exp, chapter.folder)
+with chapter.executor() as executor:  # none, unless the run was given one
+    folder = scene.prepare(exp, chapter.folder, executor=executor)
 layouts = scene.load_layouts(folder)
 renderer = scene.make_renderer(exp, stage="gan")
 print(f"{exp.material.title}: {len(renderer.meshes)} shapes, {len(layouts)} layouts, rendered on {renderer.variant}")

@@ -85,7 +85,8 @@ bounds
 # same as those of an uninterrupted run.
 
 # %%
-history = gan.train(exp, patches.images(), renderer, layouts, folder, store=chapter.store)
+with chapter.executor() as executor:
+    history = gan.train(exp, patches.images(), renderer, layouts, folder, store=chapter.store, executor=executor)
 selected = gan.select_epoch(folder)
 print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)

@@ -63,10 +63,12 @@ train, _ = load_patches(chapter.earlier("data"))
 # The random numbers of image *k* depend only on the seed of the experiment and on *k*. It therefore makes no difference
 # whether the set is made in one go or in ten: an interrupted run carries on where it stopped, and ends with the same
 # images. They are kept in the store under the name of all that they depend on, so if you ask for 1,000 after 60, only 940
-# are rendered.
+# are rendered. For the same reason it makes no difference who renders them: with `drgan run --executor dask`, every core
+# of the computer makes images of its own, and with the address of a cluster every core there.
 
 # %%
-samples = synthesize(exp, generator, renderer, chapter.store, folder=folder)
+with chapter.executor() as executor:
+    samples = synthesize(exp, generator, renderer, chapter.store, folder=folder, executor=executor)
 write_summary(samples, folder, exp)
 acceptance = read_json(folder / "acceptance.json")
 glue("n_synthetic", acceptance["accepted"], display=False)
@@ -177,7 +179,7 @@ glue("n_instances", int(samples.table()["n_particles"].sum()), display=False)
 #
 # ## Quiz
 #
-# *The part of the set with images 16 to 31 is deleted by accident, and the chapter is run again. What happens?* Only these
+# *The part of the set with images 64 to 127 is deleted by accident, and the chapter is run again. What happens?* Only these
 # images are rendered again, from the same seeds, and they are equal to the lost ones to within one gray level.
 #
 # *Does a particle that is hidden behind others count?* No. The instance map holds what is visible, and so does the label.

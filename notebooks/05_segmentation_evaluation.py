@@ -105,7 +105,8 @@ glue("seam_px", exp.profile.segmentation.seam_px, display=False)
 # (with folds, of the part left out) and only tells that the network learns; how good it is, the test micrographs say.
 
 # %%
-segmentation.segment(exp, tests, origin, folder, store)
+with chapter.executor() as executor:
+    segmentation.segment(exp, tests, origin, folder, store, executor=executor)
 
 # %% mystnb={"figure": {"caption": "Training loss and pseudo-Dice of nnU-Net by epoch, on its own training images.", "name": "fig-nnunet-training"}, "image": {"alt": "Curves of the training loss and of the pseudo-Dice of each model by epoch"}}
 curves = segmentation.plot_training(segmentation.training_curves(folder))

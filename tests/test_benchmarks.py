@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import layouts, network, rendering, steadiness, synthesis, training, transport
+from benchmarks import layouts, network, rendering, steadiness, synthesis, training, transport, workers
 from benchmarks.measure import line, row
+from drgan_lib.samples import Sample, SampleSet
 
 PARTS = (
     "generator_forward",
@@ -63,6 +65,25 @@ def test_the_synthesis_benchmark_writes_images():
 def test_the_network_benchmark_trains_alone_and_beside_a_busy_process():
     found = network.benchmark(epochs=2, patch_px=32, features=4, stages=3)
     check(found, {"network_iteration", "network_iteration_beside_a_busy_process"})
+
+
+@pytest.mark.xdist_group("dask")
+def test_the_benchmark_of_workers_compares_them_with_one_process(monkeypatch):
+    monkeypatch.setattr(workers, "SHARD", 1)
+    check(workers.benchmark(n_shards=1), {"synthesis_serial_per_small_image", "synthesis_dask_against_serial"})
+
+
+def test_sets_that_differ_are_told_apart():
+    def made(*grays, ids=0):
+        image = np.ones((4, 4), np.float32)
+        return SampleSet.of(
+            Sample(str(k), gray * image, None, ids + np.eye(4, dtype=int)) for k, gray in enumerate(grays)
+        )
+
+    same = {"images": 0, "names": 0, "ids": 0, "gray": 0, "most_gray_levels": 0}
+    assert workers.differences(made(0.2, 0.4), made(0.2, 0.4)) == same
+    assert workers.differences(made(0.2, 0.4), made(0.2, 0.6)) == same | {"gray": 1, "most_gray_levels": 51}
+    assert workers.differences(made(0.2, 0.4), made(0.2, ids=1)) == same | {"images": 1, "ids": 1}
 
 
 def test_steadiness_records_memory_and_step_time(tmp_path):

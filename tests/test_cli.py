@@ -112,7 +112,7 @@ def test_who_counts_and_where_results_go_can_be_chosen(monkeypatch, capsys):
 
     def measure_images(places, model, out, **more):
         asked.append((str(out), more["counting"]))
-        return SimpleNamespace(lines=list)
+        return SimpleNamespace(lines=list, left_out={})
 
     monkeypatch.setattr(quantify, "measure_images", measure_images)
     monkeypatch.setattr(report, "report_measurement", lambda out, found: out / "report.html")

@@ -23,7 +23,20 @@ SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 PAIRS = [path.with_suffix(".ipynb") for path in SOURCES]
 LIBRARY = sorted(p for p in (ROOT / "drgan_lib").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file())
 ORDER = (
-    *("errors", "registry", "config", "files", "metric", "digest", "store", "samples", "hardware", "draws", "classes"),
+    *(
+        "errors",
+        "registry",
+        "config",
+        "files",
+        "metric",
+        "digest",
+        "executors",
+        "store",
+        "samples",
+        "hardware",
+        "draws",
+    ),
+    "classes",
     *("data", "scene", "suggest", "gan", "synthesis", "segmentation", "quantify", "sources"),
     *("runs", "report", "cli"),
 )
@@ -61,6 +74,11 @@ def test_the_lock_holds_every_dependency_with_hashes():
         assert "--hash=sha256:" in block
 
 
+def test_developers_have_the_extras():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert {*extras["cluster"], *extras["formats"]} <= set(extras["dev"])
+
+
 def test_the_makefile_installs_the_locked_uv():
     (pinned,) = re.findall(r"^UV := (uv==\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert pinned in PYPROJECT["project"]["optional-dependencies"]["dev"]
@@ -85,6 +103,15 @@ def test_the_mirror_is_used_only_if_it_holds_the_images(tmp_path, there, expecte
         command, cwd=tmp_path / "drgan", env=environment, capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == (str(tmp_path / expected) if expected else "")
+
+
+def test_containers_share_results_and_speak_to_one_scheduler():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert service["volumes"] == ["./runs:/drgan/runs"]
+        assert service["environment"]["DRGAN_EXECUTOR"] == "tcp://scheduler:8786"
+    assert services["worker"]["command"].startswith("dask worker tcp://scheduler:8786 --nthreads 1 ")
+    assert services["worker"]["deploy"]["replicas"] == 2
 
 
 def test_versions_agree():

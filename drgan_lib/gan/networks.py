@@ -40,6 +40,7 @@ class Generator(nn.Module):
 
     def __init__(self, material: Material, settings: GanSettings) -> None:
         super().__init__()
+        self._made_of = material, settings
         self.names = material.parameters
         self.n_max = material.layout.n_particles[1]
         self.dropout = settings.dropout
@@ -50,6 +51,10 @@ class Generator(nn.Module):
         layers = [xavier(nn.Linear(n, m)) for n, m in pairwise(widths)]
         nn.init.constant_(layers[-1].bias, math.log(settings.initial_position / (1 - settings.initial_position)))
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
+
+    def __reduce__(self):
+        """Weights with a norm of their own cannot be pickled, but what they are made of can: for workers."""
+        return _generator_of, (*self._made_of, self.state_dict())
 
     def regress(self, vectors: Tensor, *, seeds: Tensor) -> Tensor:
         """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]; seeds int64 [b]."""
@@ -80,6 +85,12 @@ class Generator(nn.Module):
         light = renderer.images(parameters, layouts, seeds=seeds)
         sigma = parameters[:, self.names.index("noise_sigma")]
         return detect(light, sigma, seeds=seeds)[:, None], parameters
+
+
+def _generator_of(material: Material, settings: GanSettings, state: dict[str, Tensor]) -> Generator:
+    generator = Generator(material, settings)
+    generator.load_state_dict(state)
+    return generator
 
 
 class PatchDiscriminator(nn.Module):

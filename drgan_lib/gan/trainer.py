@@ -4,6 +4,7 @@ import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -170,16 +171,17 @@ def train(
     folder: Path,
     *,
     store: Store | None = None,
+    executor: Executor | None = None,
     log: Log = print,
     stop_after: int | None = None,
 ) -> pd.DataFrame:
     """Trains the experiment's GAN; writes history.csv and learned.csv into `folder` and returns the former.
 
-    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from; `log`
-    gets a line per epoch; `stop_after` ends this call after that epoch. Checkpoints lie in `folder`/checkpoints or,
-    with a `store`, in the folder of this training there, to which that is a link. A training that was interrupted, or
-    is asked for more epochs, goes on from its last complete epoch. It draws the same random numbers as an uninterrupted
-    one, so it gives the same losses and weights.
+    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from, made
+    ready by workers of the `executor`, if there is one; `log` gets a line per epoch; `stop_after` ends this call after
+    that epoch. Checkpoints lie in `folder`/checkpoints or, with a `store`, in the folder of this training there, to
+    which that is a link. A training that was interrupted, or is asked for more epochs, goes on from its last complete
+    epoch. It draws the same random numbers as an uninterrupted one, so it gives the same losses and weights.
 
     The history has a row per epoch from 0 (untrained) to the last that the settings ask for. Of the wall time of an
     epoch, `seconds`, three columns are parts; `seconds_preparation` came before it.
@@ -219,7 +221,7 @@ def train(
     if start <= end:
         real_features = features.extract(images)
         began = time.perf_counter()
-        renderer.prepare(layouts, log=log)
+        renderer.prepare(layouts, executor=executor, log=log)
         preparation = time.perf_counter() - began
     for epoch in range(start, end + 1):
         began = time.perf_counter()

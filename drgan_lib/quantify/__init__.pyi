@@ -1,6 +1,6 @@
 from .compare import compare_models, quantify
 from .distributions import Counting, Distribution, counted, distribution
-from .images import open_images, read_pixel_sizes
+from .images import check_images, open_images, read_pixel_sizes
 from .measure import MeasureError, measure_images
 from .measurement import Measurement, read_table, write_table
 from .particles import feret_diameters, measure_particles, pool

@@ -2,11 +2,13 @@
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice, repeat
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import tifffile
@@ -16,6 +18,7 @@ from drgan_lib.data.burnt_in import find_burnt_in
 from drgan_lib.data.overlays import TABLE, Box, read_overlays
 from drgan_lib.data.pixels import MANY, SUFFIXES
 from drgan_lib.digest import file_digest
+from drgan_lib.executors import outcomes
 from drgan_lib.samples import Sample, SampleSet
 
 LARGEST_PX = 150_000_000
@@ -24,15 +27,27 @@ OTHER_SCALE = 1.5  # a pixel size that differs from the training images' by more
 PNG_RGB, PNG_SIGNATURE = 2, b"\x89PNG\r\n\x1a\n"
 
 
-def open_images(
+def open_images(places: str | Path | Sequence[str | Path], **how: Any) -> SampleSet:
+    """The images at `places` as `check_images` finds them; raises `DataError` if one of them cannot be used."""
+    samples, unusable = check_images(places, **how)
+    for error in unusable.values():
+        raise error
+    return samples
+
+
+def check_images(
     places: str | Path | Sequence[str | Path],
     *,
     sample_rows: int | None = None,
     pixel_size_nm: float | Mapping[str, float] | None = None,
     trained_nm: float | None = None,
+    executor: Executor | None = None,
     log: Callable[[str], None] = print,
-) -> SampleSet:
-    """The images at `places`, which are files, and folders of .tif, .tiff and .png files; each is read to check it.
+) -> tuple[SampleSet, dict[Path, DataError]]:
+    """The images at `places`, which are files, and folders of .tif, .tiff and .png files, and those that are unusable.
+
+    Each is read, by workers of an `executor` if there is one. Unusable is what `read_micrograph` refuses, and what has
+    more than 150 megapixels or a single gray level.
 
     `sample_rows` keeps the rows above a burnt-in data bar, `pixel_size_nm` overrides what the files say, for all of
     them or by the name of a file (see `read_pixel_sizes`). Where text is burnt into the images may be said in
@@ -41,10 +56,10 @@ def open_images(
     too.
 
     Raises `DataError` for what is not there, for folders without images, for two images of one name, for what
-    `read_micrograph` and `read_overlays` refuse, for images of more than 150 megapixels or of a single gray level, and
-    for images with pixel size beside ones without. `log` hears of colour files that hold gray, of data bars and text,
-    of pixel sizes that are not certain or contradict a scale bar, of lost gray levels, and of pixel sizes that differ
-    from those of the training images, `trained_nm`, by more than a factor of 1.5.
+    `read_overlays` refuses, for images with pixel size beside ones without, and if no image can be used. `log` hears of
+    colour files that hold gray, of data bars and text, of pixel sizes that are not certain or contradict a scale bar,
+    of lost gray levels, and of pixel sizes that differ from those of the training images, `trained_nm`, by more than a
+    factor of 1.5.
     """
     if sample_rows is not None and sample_rows < 1:
         raise DataError(f"sample_rows: expected at least 1, got {sample_rows}; leave it out to measure all rows")
@@ -52,23 +67,33 @@ def open_images(
     boxes: dict[Path, tuple[Box, ...]] = {}
     for folder in {path.parent for path in paths}:
         boxes |= read_overlays(folder / TABLE, [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES])
-    given = pixel_size_nm if isinstance(pixel_size_nm, Mapping) else {path.name: pixel_size_nm for path in paths}
+    given = given_sizes(pixel_size_nm, paths)
     if unknown := sorted(given.keys() - {path.name for path in paths}):
         raise DataError(f"pixel_size_nm: names {unknown[0]}, which is none of the images; correct the name")
     for name, size in given.items():
         if size is not None and not (math.isfinite(size) and size > 0):
             raise DataError(f"pixel_size_nm: expected more than 0 for {name}, got {size}; leave it out if unknown")
-    sizes = [given.get(path.name) for path in paths]
-    rows = []
+    items = [(path, given.get(path.name), boxes.get(path)) for path in paths]
+    found: dict[Path, tuple[dict[str, object], list[str]]] = {}
+    unusable: dict[Path, DataError] = {}
     # Imported late, with torch, which takes seconds; bad names are refused before.
     from drgan_lib.hardware import usable_cores
 
     with ThreadPoolExecutor(min(MOST_THREADS, usable_cores())) as threads:
-        for row, messages in threads.map(_check, paths, repeat(sample_rows), sizes, map(boxes.get, paths)):
-            rows.append(row)
-            for message in messages:
-                log(message)
-    table = pd.DataFrame(rows).astype({"pixel_size_nm": float, "scale_bar_nm": float, "n_particles": "Int64"})
+        for (path, *_), future in outcomes(partial(_check, sample_rows), items, executor or threads):
+            try:
+                found[path] = future.result()
+            except DataError as error:
+                unusable[path] = error
+    usable = [path for path in paths if path in found]
+    if not usable:
+        raise min(unusable.items())[1]
+    for path in usable:
+        for message in found[path][1]:
+            log(message)
+    table = pd.DataFrame([found[path][0] for path in usable]).astype(
+        {"pixel_size_nm": float, "scale_bar_nm": float, "n_particles": "Int64"}
+    )
     known = table["pixel_size_nm"].notna()
     if known.any() and not known.all():
         raise DataError(
@@ -87,10 +112,20 @@ def open_images(
             )
 
     def load(k: int) -> Sample:
-        sample = _read(paths[k], sample_rows, sizes[k])
-        return replace(sample, provenance={**sample.provenance, "overlays": table["overlays"][k]})
+        return read_image(usable[k], sample_rows, given.get(usable[k].name), table["overlays"][k])
 
-    return SampleSet(len(paths), load, table=lambda: table)
+    return SampleSet(len(usable), load, table=lambda: table), unusable
+
+
+def read_image(path: Path, sample_rows: int | None, pixel_size_nm: float | None, overlays: Sequence[Box]) -> Sample:
+    """An image that was checked, with the rectangles of text in it."""
+    sample = _read(path, sample_rows, pixel_size_nm)
+    return replace(sample, provenance={**sample.provenance, "overlays": overlays})
+
+
+def given_sizes(pixel_size_nm: float | Mapping[str, float] | None, paths: Iterable[Path]) -> Mapping[str, float | None]:
+    """The pixel sizes that were given, by the name of a file."""
+    return pixel_size_nm if isinstance(pixel_size_nm, Mapping) else {path.name: pixel_size_nm for path in paths}
 
 
 def read_pixel_sizes(path: str | Path) -> dict[str, float]:
@@ -128,9 +163,10 @@ def _find(places: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _check(
-    path: Path, sample_rows: int | None, pixel_size_nm: float | None, overlays: Sequence[Box] | None
+    sample_rows: int | None, item: tuple[Path, float | None, Sequence[Box] | None]
 ) -> tuple[dict[str, object], list[str]]:
     """The row of an image in the table of the set, and what a user should know of it."""
+    path, pixel_size_nm, overlays = item
     rows, columns, coloured = _header(path) or (math.inf, 0, False)
     if rows * columns > LARGEST_PX:
         raise DataError(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +18,27 @@ import tifffile
 from scipy.ndimage import binary_dilation
 
 from drgan_lib.config import ELONGATED
-from drgan_lib.data.overlays import TABLE, covered, write_overlays
+from drgan_lib.data.overlays import TABLE, Box, covered, write_overlays
 from drgan_lib.errors import DrganError
-from drgan_lib.files import LOCK, atomic_path, read_json, require_free_space, sole_use, write_json
+from drgan_lib.executors import Shared, outcomes
+from drgan_lib.files import (
+    LOCK,
+    atomic_folder,
+    atomic_path,
+    read_json,
+    remove_abandoned,
+    require_free_space,
+    sole_use,
+    write_json,
+)
 from drgan_lib.quantify.distributions import Counting
 from drgan_lib.quantify.handover import outlines, write_geojson, write_labels, write_rois
-from drgan_lib.quantify.images import open_images
+from drgan_lib.quantify.images import check_images, given_sizes, read_image
 from drgan_lib.quantify.measurement import Measurement, combine, read_table, write_table
 from drgan_lib.quantify.particles import measure_particles
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
 from drgan_lib.quantify.thickness import try_local_thickness
-from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.samples import Sample
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation import Segmenter
@@ -38,7 +47,7 @@ DISK_PER_PX = 12  # bytes of the results, uncompressed
 DETAIL_PX = 1024
 WHITE_PERCENT = 0.1
 FAST_PNG = {"compress_level": 1}  # a third larger, and done in a fifth of the time
-RECORD, WORK = "measurement.json", ".work"
+RECORD = "measurement.json"
 POOLED = (
     *("particles.csv", "particles.parquet", "particles.json", "distribution.csv", "distribution.png", "report.html"),
     TABLE,
@@ -58,6 +67,7 @@ def measure_images(
     pixel_size_nm: float | Mapping[str, float] | None = None,
     sample_rows: int | None = None,
     thickness: bool | None = None,
+    executor: Executor | None = None,
     log: Callable[[str], None] = print,
 ) -> Measurement:
     """Segments the images at `places` (files, folders) with `model`, and writes what was measured to the folder `out`.
@@ -68,20 +78,21 @@ def measure_images(
     `.csv` (its histogram). For all of them: `particles`, `distribution.csv`, `distribution.png`, and `overlays.tsv`,
     the rectangles left out, to be corrected and put beside the images. Sizes are in px and, if a pixel size is known,
     in nm. `counting` says which particles count (None: off the border, as large as in chapter 05); the tables hold all.
-    On `pixel_size_nm` and `sample_rows` see `open_images`.
+    On `pixel_size_nm` and `sample_rows` see `check_images`.
 
     `model` is what `drgan_lib.segmentation.load_model` returns: beside `segment` it has `pixel_size_nm`, `shape` and
     `min_area_px` of what it was trained on, and `describe()`, which tells it from other models.
 
-    All images are checked before the first is segmented. Interrupted, the same call goes on with the first image that
-    is not complete; an `out` that holds anything else raises `MeasureError`, an image that cannot be measured
-    `DataError`.
+    All images are checked before the first is segmented. One that cannot be measured is left out, with a line to `log`,
+    and the others go on; `Measurement.left_out` says why. With an `executor` (see `drgan_lib.executors`) its workers
+    check, segment and measure. Interrupted, the same call goes on with the images that are not complete; so it does
+    when those left out were mended. An `out` that holds anything else raises `MeasureError`; if no image can be
+    measured, `DataError`.
     """
     out, counting = Path(out), counting or Counting(min_area_px=model.min_area_px)
     thickness = model.shape in ELONGATED if thickness is None else thickness
-    images = open_images(
-        places, sample_rows=sample_rows, pixel_size_nm=pixel_size_nm, trained_nm=model.pixel_size_nm, log=log
-    )
+    how = {"sample_rows": sample_rows, "pixel_size_nm": pixel_size_nm}
+    images, unusable = check_images(places, **how, trained_nm=model.pixel_size_nm, executor=executor, log=log)
     table = images.table().set_index("name")
     request = {
         "images": json.loads(table.to_json(orient="index", double_precision=15)),
@@ -89,48 +100,75 @@ def measure_images(
         "model": model.describe(),
         "counting": asdict(counting),
         "thickness": thickness,
+        "left_out": {str(path): str(error) for path, error in unusable.items()},
     }
     _require_usable(out, request["images"])
     with sole_use(out):
+        remove_abandoned(out)
         _open(out, json.loads(json.dumps(request, default=str)))
         write_overlays(out / TABLE, {Path(row.file).name: row.overlays for row in table.itertuples()})
-        return _measure_all(images, table, model, out, counting, thickness, request["model"], log)
+        for error in unusable.values():
+            log(f"left out: {error}")
+        task = _Task(model, out.absolute(), counting, thickness, request["model"], sample_rows)
+        return _measure_all(task, table, pixel_size_nm, executor, dict(request["left_out"]), log)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the measurement of every image needs."""
+
+    model: Segmenter
+    out: Path
+    counting: Counting
+    thickness: bool
+    about_model: Mapping[str, Any]
+    sample_rows: int | None
 
 
 def _measure_all(
-    images: SampleSet,
+    task: _Task,
     table: pd.DataFrame,
-    model: Segmenter,
-    out: Path,
-    counting: Counting,
-    thickness: bool,
-    about_model: Mapping[str, Any],
+    pixel_size_nm: float | Mapping[str, float] | None,
+    executor: Executor | None,
+    left_out: dict[str, str],
     log: Callable[[str], None],
 ) -> Measurement:
-    """Measures the images of which `out` holds nothing, and all of them together."""
-    pending = [k for k, name in enumerate(table.index) if not (out / name).is_dir()]
-    if len(pending) < len(images):
-        log(f"{len(images) - len(pending)} of {len(images)} images were measured before and are kept")
-    n_px = int((table["height"] * table["width"]).iloc[pending].sum())
+    """Measures the images in `table` of which `out` holds nothing, and all of them together."""
+    out, counting = task.out, task.counting
+    pending = table[[not (out / name).is_dir() for name in table.index]]
+    if len(pending) < len(table):
+        log(f"{len(table) - len(pending)} of {len(table)} images were measured before and are kept")
+    n_px, done_px = int((pending["height"] * pending["width"]).sum()), 0
     require_free_space(out, DISK_PER_PX * n_px, "measuring the images")
-    began, done_px = time.perf_counter(), 0
-    for k in pending:
-        sample = images[k]
-        left = (time.perf_counter() - began) / done_px * (n_px - done_px) if done_px else None
-        done_px += sample.image.size
-        log(
-            f"segmenting {sample.name}, {sample.image.size / 1e6:.1f} megapixels"
-            + (f"; {left:.0f} s left" if left is not None else "")
-        )
-        labels = model.segment(sample.image)
-        with _complete(out / sample.name) as folder:
-            n = _measure(sample, labels, folder, counting, thickness, log, model=about_model)
-        log(f"{sample.name}: {f'{n} particles' if n else 'no particle found'}")
+    if len(pending):
+        (out / "distribution.csv").unlink(missing_ok=True)  # of those measured before
+    given = given_sizes(pixel_size_nm, map(Path, table["file"]))
+    rows = pending[["file", "overlays"]].itertuples()
+    items = ((name, Path(file), given.get(Path(file).name), boxes) for name, file, boxes in rows)
+    began = said = time.perf_counter()
+    with Shared(task, out) as shared:
+        for (name, path, *_), future in outcomes(partial(_measure_image, shared), items, executor):
+            done_px += int(table.at[name, "height"] * table.at[name, "width"])
+            try:
+                n, notes = future.result()
+                for note in (*notes, f"{name}: {f'{n} particles' if n else 'no particle found'}"):
+                    log(note)
+            except DrganError as error:
+                left_out[str(path)] = str(error)
+                log(f"left out: {path.name}: {error}")
+            if (now := time.perf_counter()) - said > 30:
+                said = now
+                left_s = (now - began) * (n_px / done_px - 1)
+                log(f"{done_px / n_px:.0%} of the pixels are measured; {left_s:.0f} s left")
+    table = table[[(out / name).is_dir() for name in table.index]]
+    if table.empty:
+        raise MeasureError(f"no image could be measured, the first for this reason: {next(iter(left_out.values()))}")
     sizes_nm = table["pixel_size_nm"].to_dict() if table["pixel_size_nm"].notna().all() else dict.fromkeys(table.index)
-    found = combine({name: read_table(out / name / "particles")[0] for name in table.index}, sizes_nm, counting)
+    tables = {name: read_table(out / name / "particles")[0] for name in table.index}
+    found = replace(combine(tables, sizes_nm, counting), left_out=left_out)
     if not (out / "distribution.csv").is_file():
         found.write(out / "particles", pixel_sizes_nm=sizes_nm)
-        name = f"{len(images)} images" if len(images) > 1 else table.index[0]
+        name = f"{len(table)} images" if len(table) > 1 else table.index[0]
         with atomic_path(out / "distribution.png") as temporary:
             plot_distribution({name: found.distributions["equivalent_diameter"]}).savefig(temporary, dpi=120)
         with atomic_path(out / "distribution.csv") as temporary:
@@ -138,9 +176,19 @@ def _measure_all(
     return found
 
 
+def _measure_image(shared: Shared, item: tuple[str, Path, float | None, Sequence[Box]]) -> tuple[int, list[str]]:
+    """Segments and measures one image; the number of its particles, and what is to be said of it."""
+    task, (name, path, size_nm, boxes) = shared.value, item
+    sample, notes = read_image(path, task.sample_rows, size_nm, boxes), []
+    labels = task.model.segment(sample.image)
+    with atomic_folder(task.out / name) as folder:
+        n = _write(sample, labels, folder, task.counting, task.thickness, notes.append, model=task.about_model)
+    return n, notes
+
+
 def _require_usable(out: Path, names: Iterable[str]) -> None:
     """Raises `MeasureError` for a place that holds something else, and for names that results of all images have."""
-    if reserved := sorted(name for name in names if name.casefold() in (*POOLED, RECORD, WORK, LOCK)):
+    if reserved := sorted(name for name in names if name.casefold() in (*POOLED, RECORD, LOCK)):
         raise MeasureError(f"{reserved[0]}: a result of all images has this name; rename the image")
     held = out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir()))
     if held and not (out / RECORD).is_file():
@@ -150,11 +198,15 @@ def _require_usable(out: Path, names: Iterable[str]) -> None:
 def _open(out: Path, request: Mapping[str, Any]) -> None:
     """Makes `out` the folder of the measurement `request`, or finds that it is; else raises `MeasureError`.
 
-    A measurement that holds no result yet may change.
+    A measurement that holds no result yet may change, and images that were left out may be added.
     """
     if (out / RECORD).is_file():
         held = read_json(out / RECORD)
-        changed = sorted(key for key in request.keys() | held.keys() if request.get(key) != held.get(key))
+        left_out = held.setdefault("left_out", {})
+        added = {name for name, about in request["images"].items() if about["file"] in left_out}
+        known = {name: about for name, about in request["images"].items() if name not in added - held["images"].keys()}
+        asked = {**request, "images": known, "left_out": left_out}
+        changed = sorted(key for key in asked.keys() | held.keys() if asked.get(key) != held.get(key))
         if changed and any((out / name).is_dir() for name in held["images"]):
             raise MeasureError(
                 f"{out} holds another measurement, with other {', '.join(changed)}; nothing is overwritten: choose "
@@ -163,20 +215,7 @@ def _open(out: Path, request: Mapping[str, Any]) -> None:
     write_json(out / RECORD, request)
 
 
-@contextmanager
-def _complete(path: Path) -> Iterator[Path]:
-    """A folder that becomes `path` when all its files are written; what a killed process left of one is removed."""
-    work = path.parent / WORK
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    try:
-        yield work
-        os.replace(work, path)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _measure(
+def _write(
     sample: Sample,
     labels: np.ndarray,
     folder: Path,

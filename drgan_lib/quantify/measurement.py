@@ -1,7 +1,7 @@
 """Tables of particles: on disk, and of several images together, with the distributions of their sizes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ class Measurement:
     """The `table` of the particles of all images, and the `distributions` of `SIZES`, by size, of those that count.
 
     Sizes are in `unit`: nm, or px unless the pixel size of every image is known (`pixel_sizes_nm`, by name).
+    `left_out` are files that could not be measured, and why.
     """
 
     table: pd.DataFrame
     distributions: Mapping[str, Distribution]
     unit: str
     pixel_sizes_nm: Mapping[str, float | None]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, stem: Path, **more: object) -> None:
         """Writes the table, see `write_table`; its record has a pixel size if that of all images is the same."""
@@ -39,7 +41,10 @@ class Measurement:
         """The result in a few sentences."""
         d, feret = self.distributions[SIZES[0]], self.distributions["feret_min"]
         cut = f", under {d.smallest_nm:.3g} nm" if d.smallest_nm else ""
-        said = [f"{d.n} particles counted; left out: {d.n_border} on the border, {d.n_small} too small{cut}"]
+        said = [f"{len(self.left_out)} of the files could not be measured: {', '.join(self.left_out)}"] * bool(
+            self.left_out
+        )
+        said += [f"{d.n} particles counted; left out: {d.n_border} on the border, {d.n_small} too small{cut}"]
         if not d.n:
             return said
         sizes = {name.upper(): d.metrics[name] for name in PERCENTILES}

@@ -1,6 +1,6 @@
 """The report of a measurement: a user's own images, on one page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from drgan_lib.report.pictures import evenly, view
 from drgan_lib.segmentation.plots import BLUE, GREEN, RED
 
 N_SHOWN, VIEW_BYTES = 6, 3_500_000  # of all views together
+MOST_LISTED = 200  # images whose tables have a link
 
 
 def report_measurement(out: str | Path, found: Measurement) -> Path:
@@ -41,10 +42,10 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
         {"": found},
         {f"{name}, {d.column}": metric for d in found.distributions.values() for name, metric in d.metrics.items()},
         {name: value for name, value in request.items() if name != "images"} | {"pixel_size_nm": sizes_nm},
-        ("*.csv", "*.tsv", "*/*.csv"),
+        ("*.csv", "*.tsv", *["*/*.csv"] * (len(images) <= MOST_LISTED)),
         title=f"{len(images)} images" if len(images) > 1 else next(iter(images)),
         subtitle=", ".join(f"{name} {model[name]}" for name in ("arm", "seed") if name in model),
-        views=list(_views(out, request)),
+        views=list(_views(out, request, list(found.pixel_sizes_nm))),
         legend="Outlined are particles that count (green, solid), and those on the border or too small (blue, dashed). "
         "Burnt-in text that was left out is red and hatched.",
         pairs={},
@@ -60,8 +61,7 @@ def report_measurement(out: str | Path, found: Measurement) -> Path:
     )
 
 
-def _views(out: Path, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    names = list(request["images"])
+def _views(out: Path, request: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     chosen = [names[k] for k in evenly(N_SHOWN, len(names))]
     for name in chosen:
         about, table = request["images"][name], read_table(out / name / "particles")[0]

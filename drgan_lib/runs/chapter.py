@@ -6,12 +6,15 @@ finds its results again. `stage.json` in the folder says how they were made, and
 """
 
 import os
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drgan_lib.config import PACKAGE, ConfigError, Experiment, load_experiment
 from drgan_lib.digest import file_digest
+from drgan_lib.executors import open_executor
 from drgan_lib.files import read_json, write_json
 from drgan_lib.runs.keys import STAGES, Stage, find_stage, key_of, stage_parts
 from drgan_lib.store import Store, point
@@ -34,6 +37,10 @@ class Chapter:
                 f"{find_stage(stage).notebook} first"
             )
         return folder
+
+    def executor(self) -> AbstractContextManager[Executor | None]:
+        """What works on many items: the executor that `DRGAN_EXECUTOR` names, see `drgan_lib.executors`."""
+        return open_executor(None, self.store.root)
 
 
 def open_chapter(

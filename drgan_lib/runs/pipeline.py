@@ -15,6 +15,7 @@ from drgan_lib.config import (
     twin_source,
     user_files,
 )
+from drgan_lib.executors import check_executor
 from drgan_lib.files import require_free_space, sole_use, write_json
 from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
@@ -39,8 +40,9 @@ def run(
 
     `only` names the stages to run, all by default; those that they need must be up to date then. What is wrong with
     settings, notebooks, the user's meshes and table of sizes, disk space or the place of the data is found before the
-    first stage: `ConfigError`, `OSError`, `ValueError`. A notebook that raises gives `NotebookFailed`; the next call
-    resumes.
+    first stage: `ConfigError`, `OSError`, `ValueError`; so is `ExecutorError`, for the executor in the environment
+    variable `DRGAN_EXECUTOR`, by which chapters find workers. A notebook that raises gives `NotebookFailed`; the next
+    call resumes.
     """
     exp = load_experiment(material, profile, overrides, seed=seed, runs=runs)
     asked = {"material": material, "profile": profile, "seed": seed, "runs": str(exp.runs)}
@@ -54,6 +56,7 @@ def run(
     keys = {name: key_of(value) for name, value in parts.items()}
     chapter.require_stages(exp, chosen, keys)
     states = {s.name: stage_status(exp, s, parts[s.name], pages[s.name]) for s in chosen}
+    check_executor(None, exp.runs)
     require_free_space(exp.run_dir, expected_bytes(exp), f"a {profile} run")
     with sole_use(exp.run_dir):
         write_json(exp.run_dir / "run.json", parameters)

@@ -1,13 +1,14 @@
 """Samples on disk: shards of images and instance maps in Zarr 3, each with its table in Parquet.
 
-A folder holds, per shard, `<start>.zarr` with the arrays `image` (uint8 or uint16 [n, h, w]) and, where there are any,
-`instances` (uint16 or uint32 [n, h, w], 0 is background), and `<start>.parquet` with a row per sample; `<start>` is the
-number of its first sample. Images of several shapes are filled up with 0 to the largest. The table is written last, so
-that a shard without one was cut off and does not count. Zarr and napari read the arrays, pandas the tables.
+A folder holds a folder per shard, whose name is the number of its first sample. In it are `arrays.zarr` with the arrays
+`image` (uint8 or uint16 [n, h, w]) and, where there are any, `instances` (uint16 or uint32 [n, h, w], 0 is background),
+and `table.parquet` with a row per sample. Images of several shapes are filled up with 0 to the largest. A shard appears
+in one step, and the first of two that make the same one counts, so that many processes may write at once. Zarr and
+napari read the arrays, pandas the tables.
 """
 
 import json
-import shutil
+import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -15,14 +16,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet as parquet
 import zarr
 from zarr.codecs import ZstdCodec
 
-from drgan_lib.files import atomic_path
+from drgan_lib.files import atomic_folder, remove_folder
 from drgan_lib.samples.sets import COLUMNS, Sample, SampleError, SampleSet, table_of
 
 SHARD = 32  # samples: what an interruption can cost
 OWN = (*COLUMNS, "confidence", "provenance")
+TABLE, ARRAYS = "table.parquet", "arrays.zarr"
 
 
 def write_samples(folder: str | Path, samples: Iterable[Sample], *, bits: int = 8, shard: int = SHARD) -> SampleSet:
@@ -40,66 +44,91 @@ def write_samples(folder: str | Path, samples: Iterable[Sample], *, bits: int = 
 
 
 def write_shard(folder: str | Path, start: int, samples: Sequence[Sample], *, bits: int = 8) -> None:
-    """Writes the samples number `start` and following as one shard, in place of one that was there."""
+    """Writes the samples number `start` and following as one shard; one that is there stays if it holds as many."""
     if bits not in (8, 16):
         raise SampleError(f"expected a depth of 8 or 16 bits, got {bits}")
-    stem = Path(folder) / f"{start:07d}"
-    stem.with_suffix(".parquet").unlink(missing_ok=True)
-    shutil.rmtree(stem.with_suffix(".zarr"), ignore_errors=True)
-    group = zarr.create_group(stem.with_suffix(".zarr"))
-    full = np.float32(2**bits - 1)
-    _store(group, "image", [np.rint(s.image.clip(0, 1) * full) for s in samples], np.dtype(f"uint{bits}"))
-    if any(s.instances is not None for s in samples):
-        maps = [np.zeros(s.image.shape, np.int32) if s.instances is None else s.instances for s in samples]
-        largest = max(int(ids.max(initial=0)) for ids in maps)
-        _store(group, "instances", maps, np.dtype(np.uint16 if largest < 2**16 else np.uint32))
-    origins = [json.dumps(dict(s.provenance), default=str) for s in samples]
-    table = table_of(samples, confidence=[s.confidence for s in samples], provenance=origins)
-    with atomic_path(stem.with_suffix(".parquet")) as temporary:
-        table.to_parquet(temporary)
+    place, full = shard_folder(folder, start), np.float32(2**bits - 1)
+    with atomic_folder(place) as work:
+        group = zarr.create_group(work / ARRAYS)
+        _store(group, "image", [np.rint(s.image.clip(0, 1) * full) for s in samples], np.dtype(f"uint{bits}"))
+        if any(s.instances is not None for s in samples):
+            maps = [np.zeros(s.image.shape, np.int32) if s.instances is None else s.instances for s in samples]
+            largest = max(int(ids.max(initial=0)) for ids in maps)
+            _store(group, "instances", maps, np.dtype(np.uint16 if largest < 2**16 else np.uint32))
+        origins = [json.dumps(dict(s.provenance), default=str) for s in samples]
+        table = table_of(samples, confidence=[s.confidence for s in samples], provenance=origins)
+        table.attrs["bytes"] = _sizes(work / ARRAYS)
+        table.to_parquet(work / TABLE)
+        if shard_length(folder, start) < len(samples):
+            remove_folder(place)
+
+
+def shard_folder(folder: str | Path, start: int) -> Path:
+    """Where the shard lies whose first sample is number `start`."""
+    return Path(folder) / f"{start:07d}"
+
+
+def shard_length(folder: str | Path, start: int) -> int:
+    """How many samples the shard of this `start` holds; 0 if it is not there, or if a file is lost or was cut off.
+
+    No image is read: files have to be as large as when they were written. Changed bytes come out when they are read.
+    """
+    place = shard_folder(folder, start)
+    try:
+        found = parquet.read_metadata(place / TABLE)
+        whole = json.loads(found.metadata[b"PANDAS_ATTRS"])["bytes"] == _sizes(place / ARRAYS)
+    except (OSError, pyarrow.ArrowInvalid, KeyError):
+        return 0
+    return found.num_rows if whole else 0
+
+
+def read_shard(folder: str | Path, start: int) -> SampleSet:
+    """The samples of one shard, its table in memory; `SampleError` if files of it are damaged."""
+    place = shard_folder(folder, start)
+    if not shard_length(folder, start):
+        raise SampleError(f"{place} is damaged: remove it, and make its samples again")
+    table, arrays = pd.read_parquet(place / TABLE), dict(zarr.open_group(place / ARRAYS, mode="r").arrays())
+
+    def load(k: int) -> Sample:
+        try:
+            return _read(arrays, table.iloc[k], k)
+        except (OSError, ValueError, RuntimeError) as error:  # of Zarr and its checksums, according to the damage
+            raise SampleError(f"{place} is damaged ({error}): remove it, and make its samples again") from error
+
+    return SampleSet(len(table), load)
 
 
 def open_samples(folder: str | Path) -> SampleSet:
-    """The samples in `folder`, read when they are asked for; an empty set if there are none."""
-    folder = Path(folder)
-    tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    starts = [path.stem for path in sorted(folder.glob("*.parquet"))]
-    ends = np.cumsum([len(table) for table in tables], dtype=int)
+    """The samples in `folder`, read when they are asked for; an empty set if there are none.
 
-    @lru_cache(maxsize=2)
-    def arrays(shard: int) -> dict[str, zarr.Array]:
-        return dict(zarr.open_group(folder / f"{starts[shard]}.zarr", mode="r").arrays())
+    Of each shard only the number of its samples is read before; two shards stay open.
+    """
+    folder = Path(folder)
+    starts = [start for start in _starts(folder) if (shard_folder(folder, start) / TABLE).is_file()]
+    ends = np.cumsum(
+        [parquet.read_metadata(shard_folder(folder, start) / TABLE).num_rows for start in starts], dtype=int
+    )
+    shard = lru_cache(maxsize=2)(lambda number: read_shard(folder, starts[number]))
 
     def load(k: int) -> Sample:
-        shard = int(np.searchsorted(ends, k, side="right"))
-        row = k - (int(ends[shard - 1]) if shard else 0)
-        return _read(arrays(shard), tables[shard].iloc[row], row)
+        number = int(np.searchsorted(ends, k, side="right"))
+        return shard(number)[k - (int(ends[number - 1]) if number else 0)]
 
     def table() -> pd.DataFrame:
+        tables = [pd.read_parquet(shard_folder(folder, start) / TABLE) for start in starts]
         return pd.concat(tables, ignore_index=True).drop(columns=["confidence", "provenance"])
 
-    return SampleSet(int(ends[-1]) if len(ends) else 0, load, table=table if tables else None)
+    return SampleSet(int(ends[-1]) if starts else 0, load, table=table if starts else None)
 
 
-def missing_ranges(folder: str | Path, n: int) -> list[range]:
-    """Which of the samples 0 to `n` - 1 are not in `folder`; removes shards that are damaged or were cut off."""
-    folder, held = Path(folder), np.zeros(n, bool)
-    for path in sorted(folder.glob("*.zarr")):
-        start, table = int(path.stem), path.with_suffix(".parquet")
-        try:
-            group = zarr.open_group(path, mode="r")
-            count = len(pd.read_parquet(table, columns=["name"]))
-            for array in group.array_values():
-                # Zarr reads a lost file as zeros.
-                if len(array[:]) != count or array.nchunks_initialized < array.nchunks:
-                    raise ValueError("images are missing, or more than the table has")
-        except (OSError, ValueError, RuntimeError, KeyError):
-            table.unlink(missing_ok=True)
-            shutil.rmtree(path)
-            continue
-        held[start : start + count] = True
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], held, [True]]).astype(int)))
-    return [range(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+def _starts(folder: Path) -> list[int]:
+    """Numbers of the first samples of the shards, in order."""
+    return sorted(int(name) for name in os.listdir(folder) if name.isdigit()) if folder.is_dir() else []
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    """Bytes of the files below `place`, by their paths."""
+    return {path.relative_to(place).as_posix(): path.stat().st_size for path in place.rglob("*") if path.is_file()}
 
 
 def _store(group: zarr.Group, name: str, parts: Sequence[np.ndarray], dtype: np.dtype) -> None:

@@ -12,7 +12,9 @@ from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
 
-from drgan_lib.hardware import choose_device, usable_cores
+import torch
+
+from drgan_lib.hardware import choose_device
 
 
 def find_llvm() -> str | None:
@@ -63,6 +65,6 @@ def _traces_on_gpu() -> bool:
 VARIANT = choose_variant()
 mi.set_variant(VARIANT)
 mi.set_log_level(mi.LogLevel.Error)
-dr.set_thread_count(min(dr.thread_count(), usable_cores()))
+dr.set_thread_count(min(dr.thread_count(), torch.get_num_threads()))  # which keeps to OMP_NUM_THREADS and the cores
 
 __all__ = ["VARIANT", "dr", "mi"]

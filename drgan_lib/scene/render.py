@@ -1,7 +1,9 @@
 """From parameters to image, differentiably, and from layout to instance ids, exactly."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,13 @@ class Renderer:
         self._built: tuple[Layout, BuiltScene] | None = None
         self._changes = 0  # of the scene or its parameters
 
-    def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is made on use, so that a worker can have it."""
+        return vars(self) | {"_built": None}
+
+    def prepare(
+        self, layouts: Sequence[Layout], *, executor: Executor | None = None, log: Callable[[str], None] = print
+    ) -> None:
         """Does beforehand what can be done before the parameters of `layouts` are known: here, nothing."""
 
     def scene(self, layout: Layout) -> BuiltScene:

@@ -1,10 +1,13 @@
 """What the chapters of an experiment ask for: its renderer, and the layouts that the GAN trains on."""
 
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from drgan_lib.config import Experiment
+from drgan_lib.executors import Shared, outcomes
 from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.scene.layout import Layout, coverage, read_layouts, sample_layout, write_layouts
@@ -28,11 +31,16 @@ def make_renderer(exp: Experiment, *, stage: str) -> Renderer:
     return Renderer(exp.material, meshes, spp=spp)
 
 
-def prepare(exp: Experiment, folder: Path) -> Path:
-    """Writes layouts.npz (`gan.n_layouts` of them), liveness.csv and metrics.json into `folder`."""
+def prepare(exp: Experiment, folder: Path, *, executor: Executor | None = None) -> Path:
+    """Writes layouts.npz (`gan.n_layouts` of them), liveness.csv and metrics.json into `folder`.
+
+    Workers of an `executor` draw the layouts, if there is one.
+    """
     meshes = make_meshes(exp.material)
-    seeds = np.random.SeedSequence([exp.seed, 0x5CE4E]).generate_state(exp.profile.gan.n_layouts)
-    layouts = [sample_layout(exp.material, meshes, seed=int(seed)) for seed in seeds]
+    seeds = np.random.SeedSequence([exp.seed, 0x5CE4E]).generate_state(exp.profile.gan.n_layouts).tolist()
+    with Shared((exp.material, meshes), folder) as shared:
+        drawn = {seed: future.result() for seed, future in outcomes(partial(_draw, shared), seeds, executor)}
+    layouts = [drawn[seed] for seed in seeds]
     write_layouts(folder / "layouts.npz", layouts)
     table = liveness(make_renderer(exp, stage="gan"), layouts[0])
     with atomic_path(folder / "liveness.csv") as temporary:
@@ -60,6 +68,10 @@ def prepare(exp: Experiment, folder: Path) -> Path:
     }
     write_metrics(folder / "metrics.json", metrics)
     return folder
+
+
+def _draw(shared: Shared, seed: int) -> Layout:
+    return sample_layout(*shared.value, seed=seed)
 
 
 def load_layouts(folder: Path) -> list[Layout]:

@@ -10,8 +10,11 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +23,8 @@ from torch import Tensor
 
 from drgan_lib.config import PARTICLE_PARAMETERS, Material
 from drgan_lib.digest import code_behind, digest
-from drgan_lib.files import atomic_path, require_free_space
+from drgan_lib.executors import Shared, outcomes
+from drgan_lib.files import atomic_path, remove_abandoned, require_free_space
 from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
@@ -31,15 +35,19 @@ from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
 
 LIMIT_BYTES = 8 * 2**30
-ABANDONED_S = 24 * 3600  # temporary files older than this were left by a run that was cut off
 MEMORY_BYTES = 2 * 2**30
 
 
 class BasisCache:
-    """A folder of bases of at most `limit_bytes`; the ones used longest ago go first."""
+    """A folder of bases of about `limit_bytes`; the ones used longest ago go first.
+
+    The folder is listed when a process writes for the first time, and then each time that it has written a tenth of the
+    limit: however many bases there are, a write costs the same.
+    """
 
     def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES, log: Callable[[str], None] = print):
-        self.folder, self.limit_bytes, self.log = Path(folder), limit_bytes, log
+        self.folder, self.limit_bytes, self.log = Path(folder).absolute(), limit_bytes, log
+        self._unlisted = limit_bytes  # bytes written since the folder was listed
 
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
@@ -60,17 +68,21 @@ class BasisCache:
         return basis
 
     def write(self, key: str, basis: Basis) -> None:
-        """Stores a basis; removes the ones used longest ago until the rest fits, and what interrupted runs left."""
+        """Stores a basis; now and then removes the ones used longest ago, and what interrupted runs left."""
         with atomic_path(self.path(key)) as temporary:
             np.savez(temporary, **{name: tensor.cpu().numpy() for name, tensor in vars(basis).items()})
+            self._unlisted += temporary.stat().st_size
+        if self._unlisted >= self.limit_bytes / 10:
+            self._prune()
+            self._unlisted = 0
+
+    def _prune(self) -> None:
+        remove_abandoned(self.folder)
         whole = []
-        for path in self.folder.glob("*.npz"):
+        for path in self.folder.glob("[!.]*.npz"):
             with suppress(FileNotFoundError):  # another run was faster
                 stat = path.stat()
-                if not path.name.startswith("."):
-                    whole.append((stat.st_mtime_ns, stat.st_size, path))
-                elif stat.st_mtime < time.time() - ABANDONED_S:
-                    path.unlink()
+                whole.append((stat.st_mtime_ns, stat.st_size, path))
         total = sum(size for _, size, _ in whole)
         for _, size, path in sorted(whole)[:-1]:
             if total <= self.limit_bytes:
@@ -92,10 +104,16 @@ class TransportRenderer(Renderer):
         self._bases: OrderedDict[str, Basis] = OrderedDict()
         self._recipe = self._describe()
 
-    def prepare(self, layouts: Sequence[Layout], *, log: Callable[[str], None] = print) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_bases": OrderedDict()}
+
+    def prepare(
+        self, layouts: Sequence[Layout], *, executor: Executor | None = None, log: Callable[[str], None] = print
+    ) -> None:
         """Makes the bases of all `layouts` ready, traced or read from the cache, as many in memory as it holds.
 
-        If the disk has no room for them, the cache is left alone.
+        Workers of an `executor` trace those that the cache lacks. If the disk has no room for them, the cache is left
+        alone, and all are traced here.
         """
         if self.cache is not None:
             missing = [layout for layout in layouts if not self.cache.path(self.key(layout)).is_file()]
@@ -106,6 +124,11 @@ class TransportRenderer(Renderer):
             except OSError as error:
                 log(f"{error}. Light transport is not kept on the disk")
                 self.cache = None
+        if self.cache is not None and missing and executor is not None:
+            log(f"workers trace {len(missing)} layouts")
+            with Shared(self, self.cache.folder) as shared:
+                for _, future in outcomes(partial(_trace_away, shared), missing, executor):
+                    future.result()
         began = said = time.perf_counter()
         for number, layout in enumerate(layouts, 1):
             self.basis(layout)
@@ -133,14 +156,19 @@ class TransportRenderer(Renderer):
             key = self.key(layout)
             basis = self.cache.read(key) if self.cache else None
             if basis is None:
-                basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
-                if self.cache:
-                    self.cache.write(key, basis)
+                basis = self._trace(layout, key)
             self._bases[layout.key] = basis.to(self.device)
             while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
                 self._bases.popitem(last=False)
         self._bases.move_to_end(layout.key)
         return self._bases[layout.key]
+
+    def _trace(self, layout: Layout, key: str) -> Basis:
+        """Traces the basis of `layout`, and keeps it in the cache as `key`."""
+        basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
+        if self.cache:
+            self.cache.write(key, basis)
+        return basis
 
     def image(
         self, parameters: Tensor, layout: Layout, *, seed: int = 0, each: dict[str, Tensor] | None = None
@@ -206,3 +234,9 @@ class TransportRenderer(Renderer):
     def key(self, layout: Layout) -> str:
         """Name of the basis of `layout` in the cache: a digest of all that it depends on."""
         return digest(f"{self._recipe} {layout.key}")
+
+
+def _trace_away(shared: Shared, layout: Layout) -> None:
+    """Traces the basis of `layout` into the cache of the renderer that is `shared`."""
+    renderer = shared.value
+    renderer._trace(layout, renderer.key(layout))

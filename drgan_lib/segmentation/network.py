@@ -41,6 +41,10 @@ class Network(ClassSegmenter):
         self.folder, self.border_core = folder, border_core or BorderCore()
         self.__dict__.pop("_loaded", None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is loaded on the first call, so that a worker can have it."""
+        return {name: value for name, value in vars(self).items() if name != "_loaded"}
+
     @property
     def rules(self) -> Mapping[str, Rule]:
         """The paper's rule, and border-core instances, in windows."""

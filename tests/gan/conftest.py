@@ -38,7 +38,7 @@ class Blobs(OneByOne):
     def __init__(self, names, size=SIZE):
         self.names, self.size = names, size
 
-    def prepare(self, layouts, *, log):
+    def prepare(self, layouts, *, executor, log):
         pass
 
     def image(self, parameters, layout, *, seed):

@@ -69,8 +69,8 @@ class Interrupting(OneByOne):
     def __init__(self, inner, at):
         self.inner, self.left = inner, at
 
-    def prepare(self, layouts, *, log):
-        self.inner.prepare(layouts, log=log)
+    def prepare(self, layouts, *, executor, log):
+        self.inner.prepare(layouts, executor=executor, log=log)
 
     def image(self, parameters, layout, *, seed):
         self.left -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -156,11 +157,26 @@ def test_what_has_no_thickness_is_named(model, tmp_path):
     assert [line for line in said if line.startswith("full: no local thickness")]
 
 
-def test_every_image_is_checked_before_the_first_is_segmented(folder, model, tmp_path):
+def test_what_cannot_be_measured_is_left_out_and_may_be_mended(folder, model, tmp_path):
+    image = (folder / "a.png").read_bytes()
     (folder / "z.png").write_bytes(b"broken")
+    found, said = run(folder, model, tmp_path / "out")
+    assert list(found.left_out) == [str(folder / "z.png")]
+    assert "z.png" in found.lines()[0]
+    assert [line for line in said if line.startswith("left out: ") and "z.png" in line]
+    assert len(model.shown) == 2
+    (folder / "z.png").write_bytes(image)
+    mended, _ = run(folder, model, tmp_path / "out")
+    assert len(model.shown) == 3
+    assert not mended.left_out
+    assert set(mended.table["image"]) == {"a", "a_particle", "z"}
+    assert len(read_table(tmp_path / "out" / "particles")[0]) == len(mended.table) == 12
+
+
+def test_if_no_image_can_be_measured_there_are_no_results(model, tmp_path):
+    (tmp_path / "z.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"z\.png"):
-        run(folder, model, tmp_path / "out")
-    assert not model.shown
+        run(tmp_path / "z.png", model, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -170,11 +186,12 @@ def test_an_interrupted_measurement_goes_on(folder, model, tmp_path):
         run(folder, Threshold(stop_at=1), out)
     assert sorted(path.name for path in out.iterdir()) == [".lock", "a", "measurement.json", "overlays.tsv"]
     before = (out / "a" / "particles.parquet").stat().st_mtime_ns
-    (out / ".work").mkdir()  # as a killed process leaves it
+    (out / ".a.killed").mkdir()  # as a killed process leaves it
+    os.utime(out / ".a.killed", (0, 0))
     found, said = run(folder, model, out)
     assert "1 of 2 images were measured before and are kept" in said
     assert (out / "a" / "particles.parquet").stat().st_mtime_ns == before
-    assert not (out / ".work").exists()
+    assert not (out / ".a.killed").exists()
     fresh, _ = run(folder, Threshold(), tmp_path / "fresh")
     pd.testing.assert_frame_equal(found.table, fresh.table)
     again, _ = run(folder, model, out)

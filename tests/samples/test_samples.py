@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -19,8 +20,10 @@ from drgan_lib.samples import (
     Sample,
     SampleError,
     SampleSet,
-    missing_ranges,
     open_samples,
+    read_shard,
+    shard_folder,
+    shard_length,
     write_coco,
     write_png,
     write_samples,
@@ -88,31 +91,59 @@ def test_more_samples_come_after_those_that_are_there(tmp_path):
     assert_same(together[-1], sample(6))
 
 
-def test_a_shard_that_was_cut_off_does_not_count_and_is_made_again(tmp_path):
+def lengths(folder, n: int) -> list[int]:
+    """Of the shards of two of `n` samples."""
+    return [shard_length(folder, start) for start in range(0, n, 2)]
+
+
+def test_a_shard_without_a_table_does_not_count_and_is_made_again(tmp_path):
     write_samples(tmp_path, [sample(k) for k in range(6)], shard=2)
-    (tmp_path / "0000002.parquet").unlink()
+    (shard_folder(tmp_path, 2) / "table.parquet").unlink()
     assert [s.name for s in open_samples(tmp_path)] == ["image 0", "image 1", "image 4", "image 5"]
-    assert missing_ranges(tmp_path, 8) == [range(2, 4), range(6, 8)]
+    assert lengths(tmp_path, 8) == [2, 0, 2, 0]
     write_shard(tmp_path, 2, [sample(2), sample(3)])
-    assert missing_ranges(tmp_path, 6) == []
     assert [s.name for s in open_samples(tmp_path)] == [f"image {k}" for k in range(6)]
 
 
-def test_a_damaged_shard_is_found(tmp_path):
+def test_the_first_of_two_equal_shards_stays_and_a_longer_one_takes_its_place(tmp_path):
+    write_shard(tmp_path, 0, [sample(0), sample(1)])
+    write_shard(tmp_path, 0, [sample(2), sample(3)])
+    assert [s.name for s in read_shard(tmp_path, 0)] == ["image 0", "image 1"]
+    write_shard(tmp_path, 0, [sample(0), sample(1), sample(2)])
+    write_shard(tmp_path, 0, [sample(5)])
+    assert [s.name for s in open_samples(tmp_path)] == ["image 0", "image 1", "image 2"]
+    assert [path.name for path in tmp_path.iterdir()] == ["0000000"]
+
+
+def test_threads_that_write_the_same_shards_do_no_harm(tmp_path):
+    with ThreadPoolExecutor(8) as threads:
+        tasks = [threads.submit(write_shard, tmp_path, 0, [sample(k) for k in range(n)]) for n in [1, 2, 3, 4] * 10]
+    for task in tasks:
+        task.result()
+    assert shard_length(tmp_path, 0) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["0000000"]
+
+
+def test_changed_bytes_are_found_when_they_are_read(tmp_path):
     write_samples(tmp_path, [sample(k, (40, 40)) for k in range(4)], shard=2)
-    stored = max((tmp_path / "0000000.zarr" / "image").rglob("c/*/*/*"), key=lambda path: path.stat().st_size)
+    stored = max(
+        (tmp_path / "0000000" / "arrays.zarr" / "image").rglob("c/*/*/*"), key=lambda path: path.stat().st_size
+    )
     content = bytearray(stored.read_bytes())
     content[len(content) // 3] ^= 255
     stored.write_bytes(content)
-    assert missing_ranges(tmp_path, 4) == [range(0, 2)]
-    assert missing_ranges(tmp_path / "none", 4) == [range(0, 4)]
+    with pytest.raises(SampleError, match=r"0000000 is damaged .*: remove it, and make its samples again"):
+        list(open_samples(tmp_path)[:2])
+    assert_same(open_samples(tmp_path)[2], sample(2, (40, 40)))
 
 
 def test_a_lost_file_is_found_and_an_empty_image_is_none(tmp_path):
     write_samples(tmp_path, [Sample("black", np.zeros((6, 8)), instances=np.zeros((6, 8), int))])
-    assert missing_ranges(tmp_path, 1) == []
-    next((tmp_path / "0000000.zarr" / "instances").rglob("c/*/*/*")).unlink()
-    assert missing_ranges(tmp_path, 1) == [range(0, 1)]
+    assert shard_length(tmp_path, 0) == 1
+    next((tmp_path / "0000000" / "arrays.zarr" / "instances").rglob("c/*/*/*")).unlink()
+    assert shard_length(tmp_path, 0) == 0
+    with pytest.raises(SampleError, match="0000000 is damaged"):  # Zarr would read it as zeros
+        open_samples(tmp_path)[0]
 
 
 def test_sets_are_lazy_sequences():
@@ -136,18 +167,18 @@ def test_sets_are_lazy_sequences():
 
 def test_the_table_of_a_stored_set_opens_no_image(tmp_path):
     stored = write_samples(tmp_path, [sample(k) for k in range(3)])
-    for path in (tmp_path / "0000000.zarr").rglob("c/*/*/*"):
+    for path in (tmp_path / "0000000").rglob("c/*/*/*"):
         path.unlink()
     assert (stored[1:] + stored[:1]).table()["seed"].tolist() == [1, 2, 0]
 
 
 def test_other_programs_read_the_arrays_and_the_table(tmp_path):
     write_samples(tmp_path, [sample(0, (4, 5)), sample(1, (6, 3))])
-    group = zarr.open_group(tmp_path / "0000000.zarr", mode="r")
+    group = zarr.open_group(tmp_path / "0000000" / "arrays.zarr", mode="r")
     assert group["image"].shape == (2, 6, 5)
     assert group["image"].dtype == np.uint8
     assert (group["instances"][1, :, 3:] == 0).all()
-    assert pd.read_parquet(tmp_path / "0000000.parquet")["height"].tolist() == [4, 6]
+    assert pd.read_parquet(tmp_path / "0000000" / "table.parquet")["height"].tolist() == [4, 6]
 
 
 @pytest.mark.parametrize(

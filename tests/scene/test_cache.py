@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from drgan_lib import files
 from drgan_lib.config import ROOT
 from drgan_lib.scene import BasisCache, TransportRenderer, at_position, sample_layout
 from drgan_lib.scene import transport as cache
@@ -118,6 +119,19 @@ def test_the_size_is_bounded_and_the_ones_used_last_stay(tmp_path, store):
     assert sorted(path.stem for path in tmp_path.glob("*.npz")) == ["a", "c", "d"]
 
 
+def test_a_write_costs_the_same_however_many_bases_there_are(tmp_path, monkeypatch):
+    """The folder is listed at first, and then once for every tenth of the limit."""
+    store = BasisCache(tmp_path)
+    store.write("first", made(1))
+    size = store.path("first").stat().st_size
+    store.limit_bytes, listed, glob = 100 * size, [], type(tmp_path).glob
+    monkeypatch.setattr(type(tmp_path), "glob", lambda *arguments: listed.append(1) or glob(*arguments))
+    for number in range(200):
+        store.write(f"{number}", made(1))
+    assert len(listed) <= 20
+    assert len(list(tmp_path.iterdir())) <= 110
+
+
 def test_the_newest_stays_even_if_it_alone_is_too_large(tmp_path):
     store = BasisCache(tmp_path, limit_bytes=1)
     store.write("a", made(1))
@@ -132,7 +146,7 @@ def test_what_interrupted_runs_left_is_removed_and_what_others_write_is_not(stor
     for path in (old, fresh, other):
         path.write_bytes(b"half")
         age(path, 60)
-    age(old, cache.ABANDONED_S + 60)
+    age(old, files.ABANDONED_S + 60)
     store.write("key", made(1))
     assert sorted(path.name for path in store.folder.iterdir()) == [".key.def.npz", "key.npz", "notes.txt"]
 

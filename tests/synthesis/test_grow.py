@@ -1,10 +1,11 @@
+import shutil
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from drgan_lib.files import read_json
-from drgan_lib.samples import open_samples
+from drgan_lib.samples import open_samples, shard_folder
 from drgan_lib.scene import LayoutError
 from drgan_lib.synthesis import SynthesisError, annotate, attempt, contrast, grow
 
@@ -66,13 +67,13 @@ def test_an_interrupted_run_goes_on_and_ends_equal(make_stage, monkeypatch, shar
     assert broken.renderer.calls == whole.renderer.calls
 
 
-@pytest.mark.parametrize("damaged", ["0000002.parquet", "0000002.zarr/image/c/0/0/0", "0000002.zarr/instances/c/0/0/0"])
+@pytest.mark.parametrize("damaged", ["table.parquet", "arrays.zarr/image/c/0/0/0", "arrays.zarr/instances/c/0/0/0"])
 @pytest.mark.parametrize("damage", ["cut", "lost"])
 def test_damaged_files_are_made_again(make_stage, monkeypatch, damaged, damage):
     monkeypatch.setattr(grow, "SHARD", 2)
     stage = make_stage()
     before, calls = list(stage.synthesize()), stage.renderer.calls
-    path = stage.place / damaged
+    path = stage.place / "0000002" / damaged
     path.unlink() if damage == "lost" else path.write_bytes(path.read_bytes()[:40])
     after = stage.synthesize()
     assert_equal(after, before)
@@ -118,27 +119,40 @@ def test_the_code_that_an_image_passes_through_counts(stage):
 
 
 def test_dark_particles_end_in_a_clear_error_and_what_there_is_is_kept(make_stage, monkeypatch):
+    """A shard decides alone: whatever others needed, it has its own number of attempts."""
     monkeypatch.setattr(grow, "SHARD", 3)
     stage = make_stage(base_color=(0.15, 0.6), overrides={"synthesis.max_attempts_per_image": 3})
     made = stage.synthesize()
-    n_first = attempts(made[:3])
-    (stage.place / "0000003.parquet").unlink()
+    shutil.rmtree(shard_folder(stage.place, 3))
     stage.generator.base_color, calls = (0.1, 0.1), stage.renderer.calls
     with pytest.raises(
-        SynthesisError, match=r"only 3 of 4 .* in 12 attempts .*low contrast \(9\).*min_contrast"
+        SynthesisError, match=r"only 0 of the images 3 to 3 .* in 3 attempts .*low contrast \(3\).*min_contrast"
     ) as caught:
         stage.synthesize()
-    assert stage.renderer.calls - calls == 3 * 4 - n_first, "what three images left of the limit"
+    assert stage.renderer.calls - calls == 3
     assert "synthesis.max_attempts_per_image, or lower synthesis.n_images: with these two the next" in str(caught.value)
     more = make_stage(base_color=(0.15, 0.6), overrides={"synthesis.max_attempts_per_image": 4})
     assert_equal(more.synthesize(), made)
     assert more.renderer.calls == attempts(made[3:])
 
 
+def test_what_an_image_leaves_later_ones_of_its_shard_may_use(make_stage):
+    stage = make_stage(overrides={"synthesis.max_attempts_per_image": 2})
+    colours = iter([0.5, 0.5, 0.1, 0.1, 0.5, 0.5])  # the third image needs three attempts
+    sample = stage.generator.sample
+
+    def in_turn(*arguments, **more):
+        stage.generator.base_color = (next(colours),) * 2
+        return sample(*arguments, **more)
+
+    stage.generator.sample = in_turn
+    assert stage.synthesize().table()["attempts"].tolist() == [1, 1, 3, 1]
+
+
 def test_layouts_out_of_view_are_rejected_without_rendering(make_stage, monkeypatch):
     stage = make_stage()
     monkeypatch.setattr(stage.renderer, "instance_ids", lambda layout: np.zeros((48, 48), np.uint16))
-    with pytest.raises(SynthesisError, match=r"only 0 of 4 .*no particle in view \(20\)"):
+    with pytest.raises(SynthesisError, match=r"only 0 of the images 0 to 3 .*no particle in view \(20\)"):
         stage.synthesize()
     monkeypatch.setattr(stage.renderer, "instance_ids", lambda layout: np.ones((48, 48), np.uint16))
     assert annotate(stage.exp, stage.generator, stage.renderer, index=0) == (None, "no background in view")

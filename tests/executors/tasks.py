@@ -1,0 +1,38 @@
+"""Functions for workers, in a module that takes no time to import."""
+
+import os
+import signal
+from pathlib import Path
+
+from drgan_lib import executors
+from drgan_lib.executors import Shared
+
+
+def inverse(number: int) -> float:
+    return 1 / number
+
+
+def loads(shared: Shared, number: int) -> tuple[int, int, int]:
+    """The process, how often it read a shared value, and the product of both numbers."""
+    product = shared.value["factor"] * number
+    return os.getpid(), executors._read_once.cache_info().misses, product
+
+
+def die_once(mark: Path, number: int) -> int:
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die(number: int) -> int:
+    return os.kill(os.getpid(), signal.SIGKILL) if number == 1 else number
+
+
+def threads(_: object) -> tuple[int, int]:
+    """Of PyTorch and Dr.Jit."""
+    import torch
+
+    from drgan_lib.scene.backend import dr
+
+    return torch.get_num_threads(), dr.thread_count()
