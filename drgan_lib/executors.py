@@ -28,6 +28,7 @@ from drgan_lib.files import atomic_path
 T = TypeVar("T")
 VARIABLE = "DRGAN_EXECUTOR"  # by which the chapters of a run hear of it; no result depends on it
 AHEAD = 1000  # items handed over before their turn: enough for as many workers, whatever the number of items
+ALONE = 2  # times that an item is tried alone whose worker was lost
 CONNECT_S = 10
 MATTERS = ("mitsuba", "torch", "numpy")  # to the numbers
 
@@ -109,11 +110,13 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             yield item, _done(*_answer(function, item))
         return
     waiting, under_way, done = iter(items), {}, SimpleQueue()
-    suspects: list[T] = []  # workers died that had them, perhaps for another item: they are tried again, alone
+    # Workers died that had them, perhaps for another item: they are tried again, alone. Dask may still retry the other
+    # then, and count its deaths against both; by the second time it has given up.
+    suspects: list[tuple[T, int]] = []
 
-    def submit(item: T, *, last: bool = False) -> None:
+    def submit(item: T, failures: int = 0) -> None:
         future = executor.submit(_answer, function, item)
-        under_way[future] = item, last
+        under_way[future] = item, failures
         future.add_done_callback(done.put)
 
     try:
@@ -121,11 +124,11 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             for item in islice(waiting, AHEAD - len(under_way)):
                 submit(item)
             if not under_way and suspects:
-                submit(suspects.pop(), last=True)
+                submit(*suspects.pop(0))
             if not under_way:
                 return
             future = done.get()
-            item, last = under_way.pop(future)
+            item, failures = under_way.pop(future)
             if future.cancelled():
                 raise ExecutorError(
                     "the scheduler of Dask, or the connection to it, was lost; what was written stands: start a "
@@ -134,10 +137,10 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             error = future.exception()  # not of the function
             if error is None:
                 yield item, _done(*future.result())
-            elif last:
+            elif failures == ALONE:
                 yield item, _done(None, ExecutorError(f"its workers were lost, perhaps for want of memory: {error}"))
             else:
-                suspects.append(item)
+                suspects.append((item, failures + 1))
     finally:
         for future in under_way:
             future.cancel()

@@ -188,12 +188,12 @@ def test_a_generator_and_a_renderer_travel(tmp_path):
     exp = load_experiment("twin", "demo", SMALL)
     generator, renderer = Generator(exp.material, exp.profile.gan), make_renderer(exp, stage="synthesis")
     layout = sample_layout(exp.material, renderer.meshes, seed=0)
-    ids, (image, parameters) = renderer.instance_ids(layout), generator.sample(renderer, layout, seed=5)
+    ids, (image, parameters) = renderer.instance_ids(layout), generator.sample(renderer, [layout], seeds=[5])
     with Shared((generator, renderer), tmp_path) as shared:
         remade, arguments = shared.__reduce__()
         generator, renderer = remade(*arguments).value
     np.testing.assert_array_equal(renderer.instance_ids(layout), ids)
-    again = generator.sample(renderer, layout, seed=5)
+    again = generator.sample(renderer, [layout], seeds=[5])
     torch.testing.assert_close(again[1], parameters, atol=0, rtol=0)
     torch.testing.assert_close(again[0], image, atol=1e-5, rtol=1e-4)
 
