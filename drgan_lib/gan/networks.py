@@ -21,7 +21,7 @@ from drgan_lib.scene import Layout, Renderer
 from drgan_lib.scene.detector import detect
 
 Log = Callable[[str], None]
-DROPOUT = 1  # stream of random numbers of the first layer; 0 is the detector's noise
+DROPOUT = 1  # stream of random numbers; 0 is the detector's noise
 
 
 def xavier(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
@@ -58,10 +58,10 @@ class Generator(nn.Module):
 
     def regress(self, vectors: Tensor, *, seeds: Tensor) -> Tensor:
         """Positions in [0, 1] within the bounds [b, n_parameters] of layout vectors [b, 4 * n_max]; seeds int64 [b]."""
-        x = vectors
-        for k, layer in enumerate(self.layers[:-1]):
-            keep = uniform(seeds, x.shape[1], stream=DROPOUT + k) > self.dropout
-            x = F.relu(layer(x * keep / (1 - self.dropout)))
+        x, widths = vectors, [layer.in_features for layer in self.layers[:-1]]
+        kept = (uniform(seeds, sum(widths), stream=DROPOUT) > self.dropout).float() / (1 - self.dropout)
+        for layer, keep in zip(self.layers, kept.split(widths, dim=1), strict=False):
+            x = F.relu(layer(x * keep))
         return torch.sigmoid(self.layers[-1](x))
 
     def to_physical(self, positions: Tensor) -> Tensor:
