@@ -44,7 +44,6 @@ SMALL = {
     "meshes.count": 4,
     "synthesis.spp": 4,
 }
-LEAST_GAIN = 1.0  # cores that are threads of one give little more
 PAUSE_S = 60
 NO_PROFILE = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
 
@@ -69,7 +68,7 @@ def benchmark(n_shards: int = 6) -> dict[str, dict]:
     gain = taken["serial"] / taken["dask"]
     return {
         "synthesis_serial_per_small_image": row(taken["serial"] / n_shards / SHARD, "s"),
-        "synthesis_dask_against_serial": row(gain, "x", at_least=LEAST_GAIN if os.cpu_count() > 1 else None),
+        "synthesis_dask_against_serial": row(gain, "x"),
     }
 
 
