@@ -28,7 +28,6 @@ from drgan_lib.files import atomic_path
 T = TypeVar("T")
 VARIABLE = "DRGAN_EXECUTOR"  # by which the chapters of a run hear of it; no result depends on it
 AHEAD = 1000  # items handed over before their turn: enough for as many workers, whatever the number of items
-ALONE = 2  # times that an item is tried alone whose worker was lost
 CONNECT_S = 10
 MATTERS = ("mitsuba", "torch", "numpy")  # to the numbers
 
@@ -62,7 +61,8 @@ def open_executor(name: str | None, folder: str | Path) -> Iterator[Executor | N
             LocalCluster(threads_per_worker=1, **quiet) as cluster,
             Client(cluster) as client,
         ):
-            yield client.get_executor()
+            # Not pure: an item that is tried again is another task, and not the failed one that Dask remembers.
+            yield client.get_executor(pure=False)
         return
     try:
         client = Client(name, timeout=CONNECT_S)
@@ -73,7 +73,7 @@ def open_executor(name: str | None, folder: str | Path) -> Iterator[Executor | N
         ) from None
     with client:
         _require_able_workers(client, Path(folder))
-        yield client.get_executor()
+        yield client.get_executor(pure=False)
 
 
 def check_executor(name: str | None, folder: str | Path) -> None:
@@ -110,13 +110,11 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             yield item, _done(*_answer(function, item))
         return
     waiting, under_way, done = iter(items), {}, SimpleQueue()
-    # Workers died that had them, perhaps for another item: they are tried again, alone. Dask may still retry the other
-    # then, and count its deaths against both; by the second time it has given up.
-    suspects: list[tuple[T, int]] = []
+    suspects: list[T] = []  # workers died that had them, perhaps for another item: they are tried again, alone
 
-    def submit(item: T, failures: int = 0) -> None:
+    def submit(item: T, *, last: bool = False) -> None:
         future = executor.submit(_answer, function, item)
-        under_way[future] = item, failures
+        under_way[future] = item, last
         future.add_done_callback(done.put)
 
     try:
@@ -124,11 +122,11 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             for item in islice(waiting, AHEAD - len(under_way)):
                 submit(item)
             if not under_way and suspects:
-                submit(*suspects.pop(0))
+                submit(suspects.pop(), last=True)
             if not under_way:
                 return
             future = done.get()
-            item, failures = under_way.pop(future)
+            item, last = under_way.pop(future)
             if future.cancelled():
                 raise ExecutorError(
                     "the scheduler of Dask, or the connection to it, was lost; what was written stands: start a "
@@ -137,10 +135,10 @@ def outcomes(function: Callable[[T], Any], items: Iterable[T], executor: Executo
             error = future.exception()  # not of the function
             if error is None:
                 yield item, _done(*future.result())
-            elif failures == ALONE:
+            elif last:
                 yield item, _done(None, ExecutorError(f"its workers were lost, perhaps for want of memory: {error}"))
             else:
-                suspects.append((item, failures + 1))
+                suspects.append(item)
     finally:
         for future in under_way:
             future.cancel()
