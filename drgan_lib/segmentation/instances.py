@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -159,8 +160,12 @@ def tune_border_core(
     """
     if not maps or len(maps) != len(truths):
         raise ValueError(f"expected as many truths as class maps, at least one, got {len(maps)} and {len(truths)}")
+    # Imported late: PyTorch comes with it.
+    from drgan_lib.hardware import usable_cores
+
     kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
-    table = pd.DataFrame([quality_of(settings, maps, kept, min_area) for settings in GRID])
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        table = pd.DataFrame(pool.map(lambda settings: quality_of(settings, maps, kept, min_area), GRID))
     best = table.loc[table["pq"].idxmax()]
     good = table["pq"] >= best["pq"] - max(best["standard_error"], ROUNDING)
     wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)

@@ -38,7 +38,7 @@ def write_raw(folder: Path, samples: SampleSet, *, contour_px: int, seam_px: int
             (_in_16_bits(sample), partial / "imagesTr" / f"{sample.name}_0000.png"),
             (label, partial / "labelsTr" / f"{sample.name}.png"),
         ):
-            Image.fromarray(pixels).save(path, compress_level=1)  # quick: they are removed after the training
+            Image.fromarray(pixels).save(path, compress_level=0)  # they are removed after the training
     about = {
         "channel_names": {"0": channel},
         "labels": SEAM_LABELS if seam_px else LABELS,
