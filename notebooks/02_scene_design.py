@@ -419,10 +419,11 @@ figure = plots.particles_apart(transport, layouts[0])
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
 # curve, and no finite set of images holds them all.
 #
-# Nor does the sum hold for every scene. With more than one bounce, light carries the product of two surfaces' colours;
-# when geometry is learned, the rays move; rays that are sent where the BSDF is bright move with the roughness; and
-# another BSDF has other terms. Such scenes are refused with a `TransportError` that names the reason. Set
-# `gan.renderer=mitsuba` for them: the GAN then traces rays at every step, slowly, and asks for none of this.
+# Nor does the sum hold for every scene. When geometry is learned, the rays move, and another BSDF has other terms. Such
+# scenes are refused with a `TransportError` that names the reason. Set `gan.renderer=mitsuba` for them: the GAN then
+# traces rays at every step, slowly, and asks for none of this. Light that goes from particle to particle before it
+# reaches the camera would carry the product of two surfaces' colours. Neither renderer follows it: here all light is
+# direct.
 #
 # ## Turn the knobs
 #

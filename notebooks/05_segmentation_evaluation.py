@@ -145,6 +145,7 @@ pd.concat(tuned) if tuned else "nothing was tuned"
 # Some metrics compare pixels, others compare particles:
 #
 # - **DSC** counts pixels: twice the common pixels, divided by the pixels of truth and prediction together.
+#   `dsc_1px` does not mind an outline that lies one pixel beside the drawn one.
 # - **AP50** counts particles. A predicted particle is found if what it shares with a true one is more than half of
 #   the union of both; the metric is the number of found ones, divided by found, wrong and missed together. **COCO AP50**
 #   asks the same in the way of the COCO benchmark: it ranks the predictions and averages the precision over all levels of
@@ -188,6 +189,15 @@ segmentation.comparison(exp, folder) if metrics else "no masks, no scores"
 
 # %%
 segmentation.metrics_of_sets(folder) if metrics else "no masks, no scores"
+
+# %% [markdown]
+# A particle can be lost in several ways, and each has a cure of its own. Every true particle is one of these: `found`;
+# `merged`, because one predicted region covers most of it and most of a neighbour; `split` into several; `missed`, where
+# the network sees ground; or `imprecise`, one region of another size. Here are the shares by diameter, all micrographs
+# together, mean over the seeds:
+
+# %%
+segmentation.kinds_of_error(folder).round(3) if metrics else "no masks, no scores"
 
 # %% [markdown]
 # How much the choice of these few micrographs matters is another question. The bars in the plot hold 95 % of 2,000

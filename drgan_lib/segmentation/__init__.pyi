@@ -2,6 +2,7 @@ from .evaluation import (
     comparison,
     differences,
     evaluate,
+    kinds_of_error,
     metrics_of_sets,
     published,
     scores_of_images,

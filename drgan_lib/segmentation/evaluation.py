@@ -10,13 +10,13 @@ from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.registry import arm_in_words
 from drgan_lib.samples import Sample, open_samples
-from drgan_lib.segmentation.metrics import coco_ap, definitions, pooled, score
+from drgan_lib.segmentation.metrics import KINDS, coco_ap, definitions, score, table_of_kinds, total
 from drgan_lib.segmentation.model import list_models, load_predictions
 from drgan_lib.segmentation.segmenter import SegmentationError
 from drgan_lib.segmentation.summary import PUBLISHED, Published, gaps, paper_table, set_table, summarise
 
-PIXELS = ("dsc", "iou", "pq_semantic")
-OF_OTHER_ARMS = ("dsc", "ap50", "pq")  # among the metrics of a run; all are in table.csv
+PIXELS = ("dsc", "dsc_1px", "iou", "pq_semantic")
+OF_OTHER_ARMS = ("dsc", "ap50", "pq", "merged")  # among the metrics of a run; all are in table.csv
 PREFIXES = {"plain": "", "border_core": "border_core_"}
 WORDS = {
     "plain": "instances are the connected components of class 1",
@@ -30,13 +30,14 @@ def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] 
     Those are the metrics of the first arm, and the main ones of the others as `ARM/NAME`: mean over test micrographs
     and seeds with a 95 % bootstrap interval over micrographs, their standard deviation `std`; of the whole set
     (`coco_*`) the value alone. Written to `folder` are metrics.json, scores.csv (a row per model, rule and micrograph),
-    pooled.csv (over all micrographs of a model together) and table.csv (see `summarise`). Micrographs without mask are
+    pooled.csv (over all micrographs of a model together), errors.csv (what became of the particles of each diameter,
+    over all micrographs) and table.csv (see `summarise`). Micrographs without mask are
     not scored; if none has one, there are no metrics. Raises `SegmentationError` if a prediction is missing.
     """
     folder, min_area = Path(folder), exp.material.min_area_px
     truth = open_samples(folder / "truth")
     masked = [sample for sample in truth if sample.instances is not None]
-    rows, sets = [], []
+    rows, sets, errors = [], [], []
     for arm, seed, rule, predicted in _of_all_models(folder, [sample.name for sample in masked]):
         model = {"arm": arm, "seed": seed, "instances": rule}
         pairs = [(true.instances, found.instances) for true, found in zip(masked, predicted, strict=True)]
@@ -48,12 +49,15 @@ def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] 
             ranks = [sample.confidence for sample in predicted]
             confidence = None if any(rank is None for rank in ranks) else ranks
             whole = coco_ap(*zip(*pairs, strict=True), confidence, min_area=min_area)
-            sets.append(model | whole | pooled(*zip(*pairs, strict=True), min_area=min_area))
+            counts = total(*zip(*pairs, strict=True), min_area=min_area)
+            sets.append(model | whole | counts.metrics())
+            errors.append(table_of_kinds(counts.kinds).assign(**model))
     metrics: dict[str, Metric] = {}
     if rows:
         scores, of_sets = pd.DataFrame(rows), pd.DataFrame(sets)
         summary = summarise(scores)
-        for name, table in (("scores", scores), ("pooled", of_sets), ("table", summary)):
+        tables = {"scores": scores, "pooled": of_sets, "errors": pd.concat(errors), "table": summary}
+        for name, table in tables.items():
             with atomic_path(folder / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False)
         metrics = _metrics(scores, of_sets, summary, min_area)
@@ -83,6 +87,16 @@ def scores_of_images(folder: str | Path) -> pd.DataFrame:
 def metrics_of_sets(folder: str | Path) -> pd.DataFrame:
     """COCO's average precision, and AP50 and PQ pooled over all test micrographs, of each arm; see `set_table`."""
     return set_table(pd.read_csv(Path(folder) / "pooled.csv"))
+
+
+def kinds_of_error(folder: str | Path) -> pd.DataFrame:
+    """What became of the true particles of all test micrographs, by diameter: the shares of `KINDS`, mean over seeds.
+
+    A row per arm, instance method and diameter, see `drgan_lib.segmentation.metrics.errors`.
+    """
+    table = pd.read_csv(Path(folder) / "errors.csv")
+    groups = table.groupby(["arm", "instances", "diameter_px"], sort=False)
+    return groups[["n", *KINDS]].mean().astype({"n": int})
 
 
 def differences(folder: str | Path, *, reference: str = "real") -> pd.DataFrame:

@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.segmentation import find_boundaries
+
+from drgan_lib.segmentation.metrics.errors import shares_of_kinds
 
 THRESHOLD = 0.5
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
@@ -58,13 +60,17 @@ class Counts:
 
     `pixels`: int [3], in true instances, in predicted ones, in both. `jaccard`: int [2], pixels in the intersections
     and in the unions of the aggregated Jaccard index. `outlines`: int [4], outline pixels of the truth and of the
-    prediction, and how many of these have one of the other nearby.
+    prediction, and how many of these have one of the other nearby. `near`: pixels of instances on either side that lie
+    on the other side's, or next to them. `kinds`: int [n_sizes, n_kinds], what became of the true instances, see
+    `drgan_lib.segmentation.metrics.errors`.
     """
 
     pixels: np.ndarray
     detections: Detections
     jaccard: np.ndarray
     outlines: np.ndarray
+    near: int
+    kinds: np.ndarray
 
     def __add__(self, other: Counts) -> Counts:
         ours, theirs = self.detections, other.detections
@@ -73,9 +79,8 @@ class Counts:
             ours.count_true + theirs.count_true,
             ours.count_predicted + theirs.count_predicted,
         )
-        return Counts(
-            self.pixels + other.pixels, detections, self.jaccard + other.jaccard, self.outlines + other.outlines
-        )
+        sums = (getattr(self, name) + getattr(other, name) for name in ("jaccard", "outlines", "near", "kinds"))
+        return Counts(self.pixels + other.pixels, detections, *sums)
 
     def metrics(self) -> dict[str, float | int]:
         """What `score` and `pooled` return."""
@@ -83,6 +88,7 @@ class Counts:
         dsc = ratio(2 * common, true + predicted)
         return {
             "dsc": dsc,
+            "dsc_1px": ratio(self.near, true + predicted),
             "iou": ratio(common, true + predicted - common),
             "pq_semantic": dsc / (2 - dsc),
             "pq": found.pq,
@@ -92,6 +98,7 @@ class Counts:
             "ap50_95": math.fsum(map(found.ap, THRESHOLDS)) / len(THRESHOLDS),
             "aji": ratio(*self.jaccard.tolist()),
             "boundary_f1": f1(*self.outlines.tolist()),
+            **shares_of_kinds(self.kinds.sum(axis=0)),
             "count_error": abs(found.count_predicted - found.count_true) / max(found.count_true, 1),
             "count_true": found.count_true,
             "count_predicted": found.count_predicted,
@@ -112,6 +119,15 @@ def f1(true: int, predicted: int, true_met: int, predicted_met: int) -> float:
         return float(true == predicted)
     precision, recall = predicted_met / predicted, true_met / true
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def count_near(true: np.ndarray, predicted: np.ndarray) -> int:
+    """Pixels of instances on either side that lie on the other side's instances or next to one, diagonals excluded.
+
+    `true` and `predicted` are label images [h, w] with 0 as background.
+    """
+    sides = true > 0, predicted > 0
+    return sum(int((one & binary_dilation(other)).sum()) for one, other in (sides, sides[::-1]))
 
 
 def count_outlines(true: np.ndarray, predicted: np.ndarray, *, tolerance_px: float = TOLERANCE_PX) -> np.ndarray:
