@@ -36,9 +36,9 @@ from drgan_lib.sources import dataset_folder
 
 chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
-patches, _ = load_patches(chapter.earlier("data"))
+patches, background = load_patches(chapter.earlier("data"))
 layouts = load_layouts(chapter.earlier("scene"))
-renderer = make_renderer(exp, stage="gan")
+renderer = make_renderer(exp, stage="gan", background=background)
 glue("n_real_patches", len(patches), display=False)
 glue("n_layouts", len(layouts), display=False)
 glue("renderer_name", exp.profile.gan.renderer, display=False)
@@ -85,8 +85,11 @@ bounds
 # same as those of an uninterrupted run.
 
 # %%
+others = renderer.ground.apart(patches).images() if renderer.ground else None  # for distances
 with chapter.executor() as executor:
-    history = gan.train(exp, patches.images(), renderer, layouts, folder, store=chapter.store, executor=executor)
+    history = gan.train(
+        exp, patches.images(), renderer, layouts, folder, reference=others, store=chapter.store, executor=executor
+    )
 selected = gan.select_epoch(folder)
 print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)
@@ -110,7 +113,9 @@ gan.time_spent(history).style.format({"seconds": "{:.1f}", "share": "{:.0%}"})
 #
 # The losses of a GAN say little. Both networks improve at the same time, and a standstill may be a draw between two good
 # players or between two bad ones. So after each epoch, as many images are rendered as there are real patches, and both
-# sets are described by the features of a network that was trained on everyday photographs.
+# sets are described by the features of a network that was trained on everyday photographs. (With `gan.support` real,
+# every second micrograph lends its ground to the renders, and the real patches are those of the others: nothing is
+# compared with itself.)
 #
 # - The **Frechet distance** fits a normal distribution to each of the two clouds of features and measures how far apart
 #   they are. With the features of Inception it is the well-known FID. Where Inception's weights cannot be had, features

@@ -51,8 +51,8 @@ from drgan_lib.synthesis import plots, synthesize, write_summary
 chapter = open_chapter("synthesis", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
 generator = load_generator(exp, chapter.earlier("gan"))
-renderer = make_renderer(exp, stage="synthesis")
-train, _ = load_patches(chapter.earlier("data"))
+train, background = load_patches(chapter.earlier("data"))
+renderer = make_renderer(exp, stage="synthesis", background=background)
 
 # %% [markdown]
 # ## One call

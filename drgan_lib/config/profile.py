@@ -16,6 +16,7 @@ class GanSettings(Section):
     """Adversarial training: the paper's networks and optimisers; `spp` None takes the material's.
 
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
+    `support`: below the particles lies the scene's own, flat one, or what background patches of the micrographs show.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
     """
 
@@ -23,6 +24,7 @@ class GanSettings(Section):
     batch_size: int = Field(1, ge=1, description="images per step; 1 is the paper's")
     n_layouts: int = Field(124, ge=1)
     renderer: Literal["transport", "mitsuba"] = "transport"
+    support: Literal["flat", "real"] = "flat"
     precision: Literal["auto", "float32"] = "auto"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)

@@ -17,7 +17,7 @@ from drgan_lib.config import Experiment
 from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.networks import Log
-from drgan_lib.scene import Layout
+from drgan_lib.scene import Ground, Layout
 
 FULL = 2  # the newest checkpoints that keep what resuming needs
 RESUME_KEYS = ("discriminator", "optimiser_generator", "optimiser_discriminator")
@@ -40,8 +40,10 @@ def generator_identity(exp: Experiment) -> dict[str, Any]:
     }
 
 
-def identity(exp: Experiment, images: np.ndarray, layouts: Iterable[Layout]) -> dict[str, Any]:
-    """What a resumed run must share with the one before: also scene, settings, seed, images and layouts."""
+def identity(
+    exp: Experiment, images: np.ndarray, layouts: Iterable[Layout], ground: Ground | None = None
+) -> dict[str, Any]:
+    """What a resumed run must share with the one before: also scene, settings, seed, images, layouts and ground."""
     same = generator_identity(exp)
     sections = {"meshes": exp.material.meshes, "scene": exp.material.scene, "gan": exp.profile.gan}
     for section, settings in sections.items():
@@ -51,6 +53,7 @@ def identity(exp: Experiment, images: np.ndarray, layouts: Iterable[Layout]) -> 
         **same,
         "seed": exp.seed,
         "training patches": _digest(images),
+        "ground": ground and ground.key,
         "layouts": _digest(*(part for x in layouts for part in (x.transforms, x.rotations, x.mesh_index))),
     }
 

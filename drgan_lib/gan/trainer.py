@@ -170,6 +170,7 @@ def train(
     layouts: Sequence[Layout],
     folder: Path,
     *,
+    reference: np.ndarray | None = None,
     store: Store | None = None,
     executor: Executor | None = None,
     log: Log = print,
@@ -177,7 +178,8 @@ def train(
 ) -> pd.DataFrame:
     """Trains the experiment's GAN; writes history.csv and learned.csv into `folder` and returns the former.
 
-    `images` are the real patches, float32 [n, h, w] in [0, 1]; `layouts` the pool that layouts are drawn from, made
+    `images` are the real patches, float32 [n, h, w] in [0, 1], `reference` those of them that distances are taken to,
+    by default all; `layouts` the pool that layouts are drawn from, made
     ready by workers of the `executor`, if there is one; `log` gets a line per epoch; `stop_after` ends this call after
     that epoch. Checkpoints lie in `folder`/checkpoints or, with a `store`, in the folder of this training there, to
     which that is a link. A training that was interrupted, or is asked for more epochs, goes on from its last complete
@@ -196,7 +198,7 @@ def train(
             "run chapters 01 and 02 first"
         )
     settings, checkpoints = exp.profile.gan, folder / "checkpoints"
-    same = checkpoint.identity(exp, images, layouts)
+    same = checkpoint.identity(exp, images, layouts, renderer.ground)
     if store is not None:
         code = code_behind(__file__, inspect.getfile(type(renderer)))
         point(checkpoints, store.folder("training", same | {"code": code}))
@@ -219,7 +221,7 @@ def train(
         start = last["epoch"] + 1
         log(f"resuming after epoch {last['epoch']} of {settings.epochs}")
     if start <= end:
-        real_features = features.extract(images)
+        real_features = features.extract(images if reference is None else reference)
         began = time.perf_counter()
         renderer.prepare(layouts, executor=executor, log=log)
         preparation = time.perf_counter() - began

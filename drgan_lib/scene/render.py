@@ -13,6 +13,7 @@ from drgan_lib.config import Material
 from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
 from drgan_lib.scene.detector import blur_std_px, spread
+from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.trace import trace
 
@@ -20,12 +21,15 @@ TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
 class Renderer:
-    """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`."""
+    """Renders layouts of one material with Mitsuba, on `cuda_ad_mono` or `llvm_ad_mono`.
+
+    `ground` is what the support looks like; None leaves it flat.
+    """
 
     variant = VARIANT
 
-    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int):
-        self.material, self.meshes, self.spp = material, meshes, spp
+    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int, ground: Ground | None = None):
+        self.material, self.meshes, self.spp, self.ground = material, meshes, spp, ground
         self._built: tuple[Layout, BuiltScene] | None = None
         self._changes = 0  # of the scene or its parameters
 
@@ -51,7 +55,8 @@ class Renderer:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters`.
 
         `parameters` are physical values [n_parameters] in the order of `material.parameters`, on any device, and the
-        image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples.
+        image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples and
+        the ground.
         """
         self._require_parameters(parameters)
         built, size = self.scene(layout), self.material.scene.size_px
@@ -65,6 +70,9 @@ class Renderer:
             paths, spp = trace(built, size=size, spp=self.spp, seed=seed)
             stage, particles = (mi.BSDFPtr(built.shape(name).bsdf()) for name in ("stage", "particles"))
             radiance = paths.reflected(dr.select(paths.owner > 0, particles, stage), paths.incoming > 0)
+            if self.ground is not None:
+                factor = mi.Float(self.ground.draw([seed]).flatten().to(TRACED_ON))
+                radiance *= dr.select(paths.owner > 0, 1, dr.gather(mi.Float, factor, paths.pixel))
             return mi.TensorXf(dr.block_sum(radiance, spp) / spp, (size, size))
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.

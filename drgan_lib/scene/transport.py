@@ -29,6 +29,7 @@ from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
 from drgan_lib.scene.detector import blur_std_px, spread
+from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import Renderer
@@ -98,8 +99,16 @@ class TransportRenderer(Renderer):
     The Monte Carlo samples belong to the layout, so that the seed of an image does not change it.
     """
 
-    def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int, cache: BasisCache | None = None):
-        super().__init__(material, meshes, spp=spp)
+    def __init__(
+        self,
+        material: Material,
+        meshes: list[trimesh.Trimesh],
+        *,
+        spp: int,
+        ground: Ground | None = None,
+        cache: BasisCache | None = None,
+    ):
+        super().__init__(material, meshes, spp=spp, ground=ground)
         self.terms, self.cache, self.device = Terms.of(material), cache, choose_device()
         self._bases: OrderedDict[str, Basis] = OrderedDict()
         self._recipe = self._describe()
@@ -175,18 +184,23 @@ class TransportRenderer(Renderer):
     ) -> Tensor:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters` and `each`.
 
-        As `Renderer.image`; `seed` has no effect. `each` gives parameters of the BSDF a value per particle
-        [len(layout)], by name, in place of the common one.
+        As `Renderer.image`; `seed` chooses the ground, nothing else. `each` gives parameters of the BSDF a value per
+        particle [len(layout)], by name, in place of the common one.
         """
         self._require_parameters(parameters)
-        return self._images(parameters[None], [layout], each=each)[0]
+        return self._images(parameters[None], [layout], [seed], each=each)[0]
 
     def images(self, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
-        """float32 [b, h, w] of b layouts with parameters [b, n_parameters], differentiable; `seeds` have no effect."""
-        return self._images(parameters, layouts)
+        """float32 [b, h, w] of b layouts with parameters [b, n_parameters], differentiable; `seeds` choose grounds."""
+        return self._images(parameters, layouts, seeds)
 
     def _images(
-        self, parameters: Tensor, layouts: Sequence[Layout], *, each: dict[str, Tensor] | None = None
+        self,
+        parameters: Tensor,
+        layouts: Sequence[Layout],
+        seeds: Sequence[int],
+        *,
+        each: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """The fragments of all images, one after the other, added up at once."""
         settings, bases = self.material.scene, [self.basis(layout) for layout in layouts]
@@ -208,7 +222,10 @@ class TransportRenderer(Renderer):
             support = radiances[..., None] * support  # [b, n_lights, h w]
         n_pixels = settings.size_px**2
         pixels = torch.cat([basis.pixel.long() + k * n_pixels for k, basis in enumerate(bases)])
-        image = support.sum(dim=1).flatten().index_add(0, pixels, particles)
+        support = support.sum(dim=1)
+        if self.ground is not None:
+            support = support * self.ground.draw(seeds).to(self.device).flatten(1)
+        image = support.flatten().index_add(0, pixels, particles)
         image = image.view(-1, settings.size_px, settings.size_px)
         return spread(image, blur_std_px(settings)).to(parameters.device)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -63,7 +63,7 @@ def synthesize(
     image leaves, later ones of its shard may use), `OSError` before any work if the disk is full.
     """
     n_images = exp.profile.synthesis.n_images
-    place = store.folder("synthetic", identity(exp, generator, renderer.meshes))
+    place = store.folder("synthetic", identity(exp, generator, renderer))
     require_free_space(place, 3 * exp.material.scene.size_px**2 * n_images, "the annotated set")
     remove_abandoned(place)
     parts = (range(start, min(start + SHARD, n_images)) for start in range(0, n_images, SHARD))
@@ -103,7 +103,7 @@ def rejections(samples: Iterable[Sample]) -> Counter[str]:
     return sum((Counter(sample.provenance["rejected"]) for sample in samples), Counter())
 
 
-def identity(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
+def identity(exp: Experiment, generator, renderer) -> dict[str, Any]:
     """What the images depend on, besides their number: settings, seed, and digests of the rest.
 
     Of the code counts what it says, without comments, and only what an image passes through.
@@ -118,7 +118,8 @@ def identity(exp: Experiment, generator, meshes: Sequence) -> dict[str, Any]:
         "material": exp.material.model_dump(mode="json", include=shown, exclude={"layout": {"sizes": {"table"}}}),
         "profile": exp.profile.model_dump(include={"synthesis": {"min_contrast", "spp"}, "gan": {"dropout"}}),
         "generator": weights.hexdigest(),
-        "meshes": meshes_digest(meshes),
+        "meshes": meshes_digest(renderer.meshes),
+        "ground": renderer.ground and renderer.ground.key,
         "code": code_behind(*(PACKAGE / start for start in starts)),
         "files": [file_digest(path) for path in user_files(exp.material)],
         "shard": SHARD,

@@ -22,7 +22,7 @@ SIZE = 48
 class DiskRenderer:
     """Draws entry k of a layout as a disk of value `base_color`, on `stage_base_color`; counts its calls."""
 
-    variant = "stand-in"
+    variant, ground = "stand-in", None
 
     def __init__(self, material):
         self.names, self.scale, self.calls = material.parameters, SIZE / 7.3, 0
@@ -75,7 +75,7 @@ class Stage:
     @property
     def place(self) -> Path:
         """Where the annotated set lies."""
-        return self.store.folder("synthetic", identity(self.exp, self.generator, self.renderer.meshes))
+        return self.store.folder("synthetic", identity(self.exp, self.generator, self.renderer))
 
     def synthesize(self, folder: Path | None = None) -> SampleSet:
         arguments = self.exp, self.generator, self.renderer, self.store

@@ -1,0 +1,95 @@
+"""Real ground: rendered particles on the support of real micrographs.
+
+Half of what keeps renders on a flat support from passing for real is the support. Its look needs no learning: patches
+in which chapter 01 found no particle show it. The light that the rendered support sends to the camera is multiplied by
+such a patch, so shadows, the darkening under particles and the learned brightness stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from scipy import ndimage, signal
+from torch import Tensor
+
+from drgan_lib.digest import digest
+from drgan_lib.draws import uniform
+from drgan_lib.errors import DrganError
+from drgan_lib.samples import SampleSet
+
+STREAM = 2  # of random numbers; 0 is the detector's noise, 1 dropout
+# Differences of a pixel to its neighbours in which a smooth image vanishes (Immerkaer, Comput. Vis. Image Underst. 64,
+# 300, 1996); of white noise they have six times the deviation.
+DIFFERENCES = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
+WINDOW_PX = 5
+LEAST = 10
+
+
+class GroundError(DrganError, ValueError):
+    """Ground that cannot be had; the message says what to do."""
+
+
+class Ground:
+    """Factors of a support's light, float32 [n, s, s] of mean 1; each image gets one of them, turned at random.
+
+    `lenders` are the micrographs that they are from.
+    """
+
+    def __init__(self, factors: np.ndarray, lenders: Iterable[str] = ()):
+        self.factors, self.lenders = torch.from_numpy(np.ascontiguousarray(factors, np.float32)), frozenset(lenders)
+
+    @classmethod
+    def of(cls, background: SampleSet) -> Ground:
+        """The ground of patches in which no particle was found, without their noise; `GroundError` if there are none.
+
+        Every second of their micrographs lends its ground, so that images can be compared with patches of the others.
+        """
+        lenders = sorted({patch.provenance["micrograph"] for patch in background})[::2]
+        patches = [patch.image for patch in background if patch.provenance["micrograph"] in lenders]
+        if not patches:
+            raise GroundError(
+                "gan.support is real, but chapter 01 found no patch of background to take the ground from; set "
+                "gan.support=flat, or lower patches.size_px"
+            )
+        return cls(np.stack([without_noise(patch) / patch.mean() for patch in patches]), lenders)
+
+    def apart(self, patches: SampleSet) -> SampleSet:
+        """Those of `patches` whose micrographs lend no ground; `GroundError` if there are fewer than `LEAST`."""
+        found = [k for k, patch in enumerate(patches) if patch.provenance["micrograph"] not in self.lenders]
+        if len(found) < LEAST:
+            raise GroundError(
+                "gan.support is real, and distances to real patches are then taken on micrographs that lend no "
+                f"ground: expected at least {LEAST} patches of these, found {len(found)} of {len(patches)}; add "
+                "micrographs, or set gan.support=flat"
+            )
+        return patches[found]
+
+    @property
+    def key(self) -> str:
+        """Digest of the factors."""
+        return digest(self.factors.numpy().tobytes().hex())
+
+    def draw(self, seeds: Sequence[int]) -> Tensor:
+        """Factors [b, s, s] for images with these seeds: which patch, which of four turns, and whether mirrored."""
+        chosen = uniform(torch.tensor(seeds), 3, stream=STREAM) * torch.tensor([len(self.factors), 4, 2])
+        turned = []
+        for number, turns, mirrored in chosen.long().tolist():
+            factor = torch.rot90(self.factors[number], turns)
+            turned.append(factor.flip(1) if mirrored else factor)
+        return torch.stack(turned)
+
+
+def noise_std(image: np.ndarray) -> float:
+    """Standard deviation of the white noise in `image`, float [h, w], from differences of neighbours."""
+    differences = ndimage.convolve(image.astype(float), DIFFERENCES)[1:-1, 1:-1]
+    return float(1.4826 * np.median(np.abs(differences)) / 6)
+
+
+def without_noise(image: np.ndarray) -> np.ndarray:
+    """`image`, float [h, w], by Wiener's filter: smoothed where it varies no more than its noise does."""
+    variance, margin = max(noise_std(image), 1e-6) ** 2, WINDOW_PX // 2
+    with np.errstate(divide="ignore", invalid="ignore"):  # windows of one gray level
+        smooth = signal.wiener(np.pad(image.astype(float), margin, mode="reflect"), WINDOW_PX, variance)
+    return smooth[margin:-margin, margin:-margin]

@@ -1,0 +1,90 @@
+"""The ground below rendered particles: what patches show, without noise, and nothing else of the image."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from drgan_lib.samples import Sample, SampleSet
+from drgan_lib.scene import Ground, GroundError, Renderer, TransportRenderer, at_position
+from drgan_lib.scene.ground import LEAST, noise_std, without_noise
+from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
+
+STRIPES = 1 + 0.5 * np.sin(np.arange(SIZE) / 2)[None].repeat(SIZE, axis=0)
+
+
+def patches(n: int, n_micrographs: int) -> SampleSet:
+    rng = np.random.default_rng(0)
+    return SampleSet.of(
+        Sample(f"{k}", rng.uniform(0.2, 0.4, (SIZE, SIZE)), provenance={"micrograph": f"m{k % n_micrographs}"})
+        for k in range(n)
+    )
+
+
+@pytest.fixture(scope="module")
+def both(meshes):
+    material, ground = small_material(), Ground(STRIPES[None] / STRIPES.mean())
+    return [kind(material, meshes, spp=SPP, ground=ground) for kind in (Renderer, TransportRenderer)]
+
+
+def test_both_renderers_show_the_same_ground(both, crowd):
+    parameters = at_position(both[0].material, 0.2)
+    images = [renderer.image(parameters, crowd, seed=crowd.seed) for renderer in both]
+    assert (images[0] - images[1]).abs().max() < AT_KNOTS * images[0].max()
+
+
+def test_ground_multiplies_the_light_of_the_support_and_no_other(both, crowd):
+    _, ours = both
+    plain = TransportRenderer(ours.material, ours.meshes, spp=SPP)
+    parameters, ids = at_position(ours.material, 0.2), ours.instance_ids(crowd)
+    ratio = (ours.image(parameters, crowd, seed=5) / plain.image(parameters, crowd)).numpy()
+    support, particles = (ndimage.binary_erosion(mask, iterations=3) for mask in (ids == 0, ids > 0))
+    assert particles.any()
+    assert ratio[particles] == pytest.approx(1, abs=1e-3)
+    (factor,) = ours.ground.draw([5]).numpy()
+    assert np.corrcoef(ratio[support], factor[support])[0, 1] > 0.99
+
+
+def test_an_even_ground_is_the_flat_support(meshes, crowd):
+    material, even = small_material(), Ground(np.ones((3, SIZE, SIZE)))
+    parameters = at_position(material, 0.2)
+    images = [TransportRenderer(material, meshes, spp=SPP, ground=g).image(parameters, crowd) for g in (None, even)]
+    assert torch.equal(*images)
+
+
+def test_a_seed_means_the_same_ground_in_any_batch_and_all_turns_come():
+    ground = Ground(np.arange(2 * 9, dtype=float).reshape(2, 3, 3))
+    together = ground.draw(range(200))
+    assert torch.equal(together[17:19], ground.draw([17, 18]))
+    assert len(torch.unique(together, dim=0)) == 2 * 8
+
+
+def test_ground_has_mean_one_and_is_that_of_every_second_micrograph():
+    found = Ground.of(patches(12, 4))
+    assert found.lenders == {"m0", "m2"}
+    assert found.factors.shape == (6, SIZE, SIZE)
+    assert found.factors.mean(dim=(1, 2)).numpy() == pytest.approx(1, abs=0.02)
+    assert found.key != Ground.of(patches(13, 4)).key
+
+
+def test_distances_are_taken_on_other_micrographs():
+    ground, many = Ground.of(patches(4, 2)), patches(2 * LEAST, 2)
+    assert {patch.provenance["micrograph"] for patch in ground.apart(many)} == {"m1"}
+    with pytest.raises(GroundError, match=f"at least {LEAST} patches of these, found {LEAST - 1}"):
+        ground.apart(many[: 2 * LEAST - 1])
+    with pytest.raises(GroundError, match="found no patch of background"):
+        Ground.of(SampleSet.of([]))
+
+
+@pytest.mark.parametrize("std", [0.003, 0.02, 0.1])
+def test_noise_is_told_from_what_is_smooth(std):
+    noise = np.random.default_rng(0).normal(0, std, (256, 256))
+    shading = np.outer(np.linspace(0.4, 0.5, 256), np.ones(256))
+    assert noise_std(shading + noise) == pytest.approx(std, rel=0.05)
+    assert (without_noise(shading + noise) - shading).std() < 0.35 * std
+
+
+def test_structure_well_above_the_noise_stays_and_even_patches_are_fine():
+    noise = np.random.default_rng(0).normal(0, 0.005, STRIPES.shape)
+    assert (without_noise(STRIPES + noise) - STRIPES).std() < 0.01
+    assert without_noise(np.full((16, 16), 0.25)) == pytest.approx(0.25)
