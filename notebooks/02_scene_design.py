@@ -19,7 +19,7 @@
 #
 # **What you will learn**
 #
-# - how particle shapes and layouts are made, and why particles never overlap
+# - how particle shapes and layouts are made, and why particles do not overlap unless they are to
 # - what the virtual scene of the paper consists of
 # - how one call turns parameters into an image that PyTorch can differentiate
 # - which parameters the image really depends on
@@ -157,6 +157,9 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 #   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`.
 # - `space`: all on the support (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
 # - `orientation`: turned at random (`free`), or as they lie on the support (`lying`).
+# - `sintering`: grains that have grown together, as many metal oxides do. When every particle has its place, those of a
+#   cluster are drawn towards its centre, by a share from this range that is drawn for each layout. Off, (0, 0), if you
+#   do not ask for it.
 
 # %%
 pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).to_frame()
@@ -165,7 +168,7 @@ pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).t
 # Two convex bodies do not overlap if a plane separates them. Bent wires are split into convex parts, and two particles
 # count as disjoint only if a plane was found between every pair of their parts: non-overlap is not a hope but a
 # certificate. What is set onto others is lowered until it touches one of them, and keeps its orientation: a wire that
-# crosses another lies level on it. The smallest gap that a plane proves in the first layouts:
+# crosses another lies level on it. (Sintered ones do overlap; of each you see what the others leave.) The smallest gap that a plane proves in the first layouts:
 
 # %%
 gaps = [scene.layout.separation(layout, renderer.meshes).min() for layout in layouts[:20] if len(layout) > 1] or [
@@ -415,6 +418,10 @@ figure = plots.particles_apart(transport, layouts[0])
 #     -P "bounds.torus_radiance=[0.5, 2]"
 # ```
 #
+# `brightness_spread` is another one: in micrographs, particles of one kind differ in brightness, for charge, or the tilt
+# of their lattice. Each gets a factor of its own, whose logarithm has this standard deviation; the seed of the image
+# draws it.
+#
 # The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
 # curve, and no finite set of images holds them all.
@@ -474,7 +481,7 @@ panel(transport, layouts)
 # ## Takeaways
 #
 # - Shapes, sizes and places are chosen by the expert; appearance is left to the network.
-# - Particles are certified not to overlap, and every pixel has exactly one owner.
+# - Particles are certified not to overlap, unless they are sintered, and every pixel has exactly one owner.
 # - The image is differentiable in every learned parameter, and the liveness table says which ones matter.
 # - With direct light and fixed geometry the image is linear in every parameter but roughness: trace the basis images
 #   once, then weigh them.

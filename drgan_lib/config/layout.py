@@ -8,9 +8,9 @@ than to a radius of one diameter.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from drgan_lib.config.base import Counts, IntRange, Range, Section, ordered
 
@@ -67,7 +67,9 @@ class LayoutSettings(Section):
     vertical and half of them upside down.
 
     `clusters`, `seed_radius` and `tightness` shape agglomerates, and `stacking` those that are stacked; particles at
-    random are stacked where they happen to fall onto others.
+    random are stacked where they happen to fall onto others. `sintering` is the share by which the particles of an
+    agglomerate are drawn towards its centre, drawn for each layout: they grow into each other, as sintered grains do,
+    and what of each is visible is its mask.
     """
 
     n_particles: Counts = (12, 40)
@@ -80,7 +82,17 @@ class LayoutSettings(Section):
     tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
     stacking: float = Field(0.3, ge=0, le=1, description="share of particles set partly onto a neighbour")
     height: float = Field(3.0, gt=0, description="of the highest centre above the stage, in median sizes")
+    sintering: Annotated[Range, ordered(0, 0.9)] = (0.0, 0.0)
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
+
+    @model_validator(mode="after")
+    def _sinters_in_agglomerates(self) -> Self:
+        if self.sintering[1] > 0 and self.placement == "random":
+            raise ValueError(
+                f"particles at random have no agglomerates to sinter in, but sintering is {self.sintering}; set "
+                "placement to agglomerated, or sintering to [0, 0]"
+            )
+        return self
 
 
 class ShapeSettings(Section):

@@ -23,7 +23,15 @@ PARTICLE_PARAMETERS = (
     "clearcoat",
     "flatness",
 )
-PARAMETERS = (*PARTICLE_PARAMETERS, "stage_base_color", "torus_radiance", "top_radiance", "noise_sigma")
+# `brightness_spread` is how much the particles of an image differ: the standard deviation of ln(brightness).
+PARAMETERS = (
+    *PARTICLE_PARAMETERS,
+    "stage_base_color",
+    "torus_radiance",
+    "top_radiance",
+    "brightness_spread",
+    "noise_sigma",
+)
 
 
 class PatchSettings(Section):

@@ -19,7 +19,7 @@ from drgan_lib.draws import uniform
 from drgan_lib.errors import DrganError
 from drgan_lib.samples import SampleSet
 
-STREAM = 2  # of random numbers; 0 is the detector's noise, 1 dropout
+STREAM = 2  # of random numbers; 0 is the detector's noise, 1 dropout, 3 the particles' brightness
 # Differences of a pixel to its neighbours in which a smooth image vanishes (Immerkaer, Comput. Vis. Image Underst. 64,
 # 300, 1996); of white noise they have six times the deviation.
 DIFFERENCES = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])

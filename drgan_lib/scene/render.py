@@ -10,6 +10,7 @@ import torch
 import trimesh
 
 from drgan_lib.config import Material
+from drgan_lib.draws import normal
 from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
 from drgan_lib.scene.detector import blur_std_px, spread
@@ -17,6 +18,7 @@ from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.trace import trace
 
+BRIGHTNESS = 3  # stream of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground
 TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
@@ -55,28 +57,32 @@ class Renderer:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters`.
 
         `parameters` are physical values [n_parameters] in the order of `material.parameters`, on any device, and the
-        image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples and
-        the ground.
+        image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples, the
+        ground, and the brightness of each particle.
         """
         self._require_parameters(parameters)
         built, size = self.scene(layout), self.material.scene.size_px
         keys = [(i, key) for i, name in enumerate(self.material.parameters) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
-        def render(values):
+        def render(values, brightness):
             for i, key in keys:
                 built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
             paths, spp = trace(built, size=size, spp=self.spp, seed=seed)
             stage, particles = (mi.BSDFPtr(built.shape(name).bsdf()) for name in ("stage", "particles"))
             radiance = paths.reflected(dr.select(paths.owner > 0, particles, stage), paths.incoming > 0)
+            particle = dr.select(paths.owner > 0, paths.owner - 1, 0)
+            radiance *= dr.select(paths.owner > 0, dr.gather(mi.Float, brightness.array, particle), 1)
             if self.ground is not None:
                 factor = mi.Float(self.ground.draw([seed]).flatten().to(TRACED_ON))
                 radiance *= dr.select(paths.owner > 0, 1, dr.gather(mi.Float, factor, paths.pixel))
             return mi.TensorXf(dr.block_sum(radiance, spp) / spp, (size, size))
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
-        image = render((parameters * 1.0).to(TRACED_ON)).to(parameters.device)
+        values = (parameters * 1.0).to(TRACED_ON)
+        (brightness,) = self.brightness(values[None], [layout], seeds=[seed])
+        image = render(values, brightness).to(parameters.device)
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
@@ -89,6 +95,21 @@ class Renderer:
         """
         rows = zip(parameters, layouts, seeds, strict=True)
         return torch.stack([self.image(row, layout, seed=seed) for row, layout, seed in rows])
+
+    def brightness(
+        self, parameters: torch.Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]
+    ) -> list[torch.Tensor]:
+        """Factors of the light of each particle, float32 [len(layout)] for each of b layouts, differentiable.
+
+        Particles differ for reasons that the scene does not hold, as charge and the tilt of their lattice: the
+        logarithms are normal, of the standard deviation `brightness_spread`, where the material has it, else 0.
+        """
+        names, longest = self.material.parameters, max(map(len, layouts))
+        if "brightness_spread" not in names:
+            return [torch.ones(len(layout), device=parameters.device) for layout in layouts]
+        drawn = normal(torch.tensor(seeds, device=parameters.device), longest, stream=BRIGHTNESS)
+        factors = (parameters[:, names.index("brightness_spread"), None] * drawn).exp()
+        return [row[: len(layout)] for row, layout in zip(factors, layouts, strict=True)]
 
     def _require_parameters(self, parameters: torch.Tensor) -> None:
         names = self.material.parameters

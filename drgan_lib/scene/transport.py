@@ -184,14 +184,14 @@ class TransportRenderer(Renderer):
     ) -> Tensor:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters` and `each`.
 
-        As `Renderer.image`; `seed` chooses the ground, nothing else. `each` gives parameters of the BSDF a value per
-        particle [len(layout)], by name, in place of the common one.
+        As `Renderer.image`; `seed` chooses the ground and the particles' brightness, no samples. `each` gives
+        parameters of the BSDF a value per particle [len(layout)], by name, in place of the common one.
         """
         self._require_parameters(parameters)
         return self._images(parameters[None], [layout], [seed], each=each)[0]
 
     def images(self, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
-        """float32 [b, h, w] of b layouts with parameters [b, n_parameters], differentiable; `seeds` choose grounds."""
+        """float32 [b, h, w] of b layouts with parameters [b, n_parameters], differentiable; `seeds` as in `image`."""
         return self._images(parameters, layouts, seeds)
 
     def _images(
@@ -211,6 +211,11 @@ class TransportRenderer(Renderer):
         else:
             weights = self.terms.weights(values).T
             particles = torch.cat([row @ basis.particles for row, basis in zip(weights, bases, strict=True)])
+        if "brightness_spread" in values:
+            factors = self.brightness(parameters.to(self.device), layouts, seeds=seeds)
+            particles = particles * torch.cat(
+                [f[basis.particle.long()] for f, basis in zip(factors, bases, strict=True)]
+            )
         white = values["stage_base_color"]
         reflected = torch.stack([1 - white, white], dim=1)
         support = torch.stack([row @ basis.stage for row, basis in zip(reflected, bases, strict=True)])

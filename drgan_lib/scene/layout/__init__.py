@@ -1,4 +1,4 @@
-"""Which particles lie where: their number, sizes, orientations and places, without overlap."""
+"""Which particles lie where: their number, sizes, orientations and places, without overlap unless they are sintered."""
 
 import lazy_loader
 

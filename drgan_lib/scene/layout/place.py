@@ -7,6 +7,9 @@ that would stand up to the camera.
 
 What is set onto others is lowered until it touches one of them. It keeps its orientation: a wire that crosses another
 lies level on it, it does not tilt until its end rests on the support.
+
+Sintered particles are the exception to all this: when each has its place, clear of the others, those of an agglomerate
+are drawn together.
 """
 
 import numpy as np
@@ -54,7 +57,11 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
         )
     found = sorted(placer.centres)
     placed = np.array(lower)[found]
-    transforms = np.column_stack([np.array([placer.centres[k] for k in found]), sizes[placed]]).astype(np.float32)
+    centres = np.array([placer.centres[k] for k in found])
+    if settings.sintering[1] > 0:
+        floors = np.array([placer.floor(bodies[k]) for k in placed])
+        centres = _draw_together(centres, floors, placer.cluster[found], rng.uniform(*settings.sintering))
+    transforms = np.column_stack([centres, sizes[placed]]).astype(np.float32)
     rotations = rotations[placed].astype(np.float32)
     return Layout(transforms, rotations, mesh_index[placed], n - len(placed), placer.missing_clusters)
 
@@ -65,6 +72,17 @@ def _orientations(settings: LayoutSettings, n: int, rng: np.random.Generator) ->
         return Rotation.random(n, rng=rng).as_matrix()
     flips = Rotation.from_rotvec(np.pi * np.outer(rng.integers(2, size=n), [1, 0, 0]))
     return (Rotation.from_rotvec(np.outer(rng.uniform(0, 2 * np.pi, size=n), UP)) * flips).as_matrix()
+
+
+def _draw_together(centres: np.ndarray, floors: np.ndarray, cluster: np.ndarray, share: float) -> np.ndarray:
+    """`centres` [n, 3] nearer by `share` to the middle of their `cluster` [n], and as much to their `floors` [n]."""
+    moved = centres.copy()
+    for number in np.unique(cluster):
+        own = cluster == number
+        towards = np.broadcast_to(centres[own].mean(axis=0), (own.sum(), 3)).copy()
+        towards[:, 1] = floors[own]
+        moved[own] += share * (towards - centres[own])
+    return moved
 
 
 def poisson_disk_seeds(
@@ -116,12 +134,12 @@ class _Placer:
                 self.centres[k] = centre
                 return
 
-    def _floor(self, body: Body) -> float:
+    def floor(self, body: Body) -> float:
         """Height of its centre when it lies on the support."""
         return self.stage_y - body.low[1] + CLEARANCE
 
     def _anywhere(self, body: Body) -> np.ndarray:
-        centre, floor = self.rng.uniform(self.low, self.high), self._floor(body)
+        centre, floor = self.rng.uniform(self.low, self.high), self.floor(body)
         # Floating: between lying on the support and the ceiling, both reached by the centre.
         centre[1] = self.rng.uniform(floor, max(floor, self.ceiling)) if self.floating else floor
         return centre
@@ -132,7 +150,7 @@ class _Placer:
         `at_rim`: where it stops when it comes from outside, whichever particle it meets first.
         """
         members = [k for k in self.centres if self.cluster[k] == cluster]
-        settings, floor = self.settings, self._floor(body)
+        settings, floor = self.settings, self.floor(body)
         if not members:
             centre = self.seeds[cluster] + self.rng.normal(scale=0.2 * settings.seed_radius, size=3)
             centre[[0, 2]] = np.clip(centre[[0, 2]], self.low[[0, 2]], self.high[[0, 2]])
@@ -152,7 +170,7 @@ class _Placer:
 
     def _settled(self, body: Body, centre: np.ndarray) -> np.ndarray | None:
         """`centre`, raised to where the particle rests if it may; None if it has no place there."""
-        floor, below_camera = self._floor(body), self.camera_y - body.high[1] - CLEARANCE
+        floor, below_camera = self.floor(body), self.camera_y - body.high[1] - CLEARANCE
         in_field = np.abs(centre[[0, 2]]).max() <= self.high[0] and floor <= centre[1] <= max(floor, self.ceiling)
         if not in_field or centre[1] > below_camera:
             return None

@@ -249,3 +249,25 @@ def test_the_seed_decides_the_layout(placement, space):
     material, meshes = material_of(placement=placement, space=space, n_particles=[5, 15]), meshes_of("cube")
     first, second, other = (sample_layout(material, meshes, seed=seed) for seed in (5, 5, 6))
     assert first.key == second.key != other.key
+
+
+@pytest.mark.parametrize("space", ["planar", "stacked", "volume"])
+def test_sintered_particles_are_those_of_the_loose_layout_drawn_together(space):
+    """One agglomerate, so that its middle is that of all particles."""
+    share, alike = 0.3, {"space": space, "clusters": [1, 1], "n_particles": [12, 12]}
+    material, meshes = material_of(**alike, sintering=[share, share]), meshes_of("cube")
+    loose, sintered = (sample_layout(m, meshes, seed=4) for m in (material_of(**alike), material))
+    assert np.array_equal(loose.rotations, sintered.rotations)
+    assert np.array_equal(loose.transforms[:, 3], sintered.transforms[:, 3])
+    before, after = loose.transforms[:, :3], sintered.transforms[:, :3]
+    middle = before.mean(axis=0)
+    assert (after - middle)[:, [0, 2]] == pytest.approx((1 - share) * (before - middle)[:, [0, 2]], abs=1e-5)
+    stage_y = material.scene.stage_y
+    above = [lowest(layout, meshes) - stage_y for layout in (loose, sintered)]
+    assert above[1] - CLEARANCE == pytest.approx((1 - share) * (above[0] - CLEARANCE), abs=1e-4)
+    assert separation(loose, meshes).min() > 0 > separation(sintered, meshes).min()
+
+
+def test_particles_at_random_cannot_sinter():
+    with pytest.raises(ConfigError, match="no agglomerates to sinter in, but sintering is"):
+        material_of(placement="random", sintering=[0, 0.2])
