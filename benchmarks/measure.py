@@ -34,14 +34,15 @@ def seconds(work: Callable[[int], object], repeats: int) -> float:
 
 
 @contextmanager
-def busy_process() -> Iterator[None]:
-    """Another process that computes without end, on one core."""
-    busy = subprocess.Popen([sys.executable, "-c", "while True: sum(range(10**6))"])
+def busy_processes(n: int) -> Iterator[None]:
+    """So many other processes that compute without end, each on one core."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: sum(range(10**6))"]) for _ in range(n)]
     try:
         yield
     finally:
-        busy.kill()
-        busy.wait()
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def row(value: float, unit: str, *, at_most: float | None = None, at_least: float | None = None) -> dict:

@@ -7,11 +7,13 @@ from statistics import median
 
 import torch
 
-from benchmarks.measure import WARM_UP, now, row, seconds
+from benchmarks.measure import WARM_UP, busy_processes, now, row, seconds
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.gan.networks import Generator, lsgan_loss
 from drgan_lib.gan.trainer import Trainer
 from drgan_lib.scene import TransportRenderer, make_meshes, sample_layout
+
+BATCH = 8
 
 
 def make_trainer(exp: Experiment, *, n_layouts: int, n_patches: int) -> Trainer:
@@ -35,10 +37,22 @@ def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
     def step(k: int) -> None:
         trainer.step(real[k % n_layouts], [trainer.layouts[k % n_layouts]], seeds=[k])
 
-    whole = seconds(step, repeats)
+    def batch(k: int) -> None:
+        places = [(k + i) % n_layouts for i in range(BATCH)]
+        images = torch.cat([real[place] for place in places])
+        trainer.step(images, [trainer.layouts[place] for place in places], seeds=range(k, k + BATCH))
+
+    whole, of_batch = seconds(step, repeats), seconds(batch, repeats)
+    beside = []
+    for n_busy in (1, 2):
+        with busy_processes(n_busy):
+            beside.append(seconds(step, repeats))
     laps = [parts(trainer, real[k % n_layouts], k) for k in range(repeats + WARM_UP)][WARM_UP:]
     return {
         "training_step": row(whole, "s"),
+        "training_step_beside_a_busy_process": row(beside[0] / whole, "x"),
+        "training_step_beside_two": row(beside[1] / whole, "x"),
+        f"training_images_per_second_at_batch_{BATCH}": row(BATCH * whole / of_batch, "x"),
         **{f"training_step_{name}": row(median(lap[name] for lap in laps), "s") for name in laps[0]},
     }
 

@@ -44,6 +44,8 @@ def test_the_transport_benchmark_measures_speed_and_what_it_costs():
     costs = {
         "precomputation_per_layout",
         "precomputation_beside_a_busy_process",
+        "precomputation_beside_two",
+        "precomputation_against_splatting",
         "memory_of_126_layouts",
         "grain_at_100_samples",
     }
@@ -54,7 +56,12 @@ def test_the_transport_benchmark_measures_speed_and_what_it_costs():
 
 def test_the_training_benchmark_breaks_the_step_down():
     results = training.benchmark(repeats=1, n_layouts=1)
-    check(results, {"training_step", *(f"training_step_{part}" for part in PARTS)})
+    shared = {
+        "training_step_beside_a_busy_process",
+        "training_step_beside_two",
+        "training_images_per_second_at_batch_8",
+    }
+    check(results, {"training_step", *shared, *(f"training_step_{part}" for part in PARTS)})
 
 
 def test_the_synthesis_benchmark_writes_images():
@@ -64,7 +71,7 @@ def test_the_synthesis_benchmark_writes_images():
 @pytest.mark.slow
 def test_the_network_benchmark_trains_alone_and_beside_a_busy_process():
     found = network.benchmark(epochs=2, patch_px=32, features=4, stages=3)
-    check(found, {"network_iteration", "network_iteration_beside_a_busy_process"})
+    check(found, {"network_iteration", "network_iteration_beside_a_busy_process", "network_iteration_beside_two"})
 
 
 @pytest.mark.xdist_group("dask")
