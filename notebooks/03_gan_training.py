@@ -14,7 +14,7 @@
 # **What you need.** The patches of chapter 01 and the layouts of chapter 02. No GPU is needed; one is used if there is
 # one.
 #
-# **How long it takes.** About two minutes for `demo` and 20 for `laptop` on two CPU cores. The log below gives the time
+# **How long it takes.** About two minutes for `demo` and 13 for `laptop` on two CPU cores. The log below gives the time
 # of each epoch.
 
 # %% tags=["parameters"]

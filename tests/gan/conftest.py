@@ -25,6 +25,8 @@ SMALL = {
 class OneByOne:
     """A renderer of one image at a time."""
 
+    ground = None
+
     def images(self, parameters, layouts, *, seeds):
         rows = zip(parameters, layouts, seeds, strict=True)
         return torch.stack([self.image(row, layout, seed=seed) for row, layout, seed in rows])

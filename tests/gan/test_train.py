@@ -99,6 +99,14 @@ def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(small, run, world
     assert torch.equal(weights(tmp_path), weights(whole))
 
 
+def test_distances_are_taken_to_the_reference_and_nothing_else_changes(small, run, tmp_path, world, whole):
+    settings, bright = small(**{"gan.epochs": 1}), world.images + 0.5
+    of_other = run(settings, tmp_path, reference=bright)
+    both = pd.concat([untimed(whole).iloc[:2], of_other[untimed(whole).columns]])
+    assert both["loss_generator"].iloc[1] == both["loss_generator"].iloc[3]
+    assert (both["fd"].iloc[2:] > both["fd"].iloc[:2] + 0.1).all()
+
+
 def test_checkpoints_may_lie_elsewhere_and_serve_another_folder(small, run, whole, tmp_path):
     store, lines = Store(tmp_path / "store"), []
     run(small(**{"gan.epochs": 2}), tmp_path / "two", store=store)
