@@ -1,7 +1,7 @@
 """Each step on the processor and on the GPU: `python -m benchmarks.devices` prints one table.
 
 A process of its own for each device, since the choice of the device holds for a whole process. Without a GPU the table
-has one column, and says so.
+has one column, and says so. What a device has not done by its deadline is left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -30,27 +31,24 @@ N_LAYOUTS = 8
 DEADLINE_S = 80  # for each device
 
 
-def steps(exp: Experiment) -> dict[str, float]:
+def steps(exp: Experiment) -> Iterator[tuple[str, float]]:
     """Seconds of each step, and images per second of training by the size of a batch."""
     trainer = make_trainer(exp, n_layouts=N_LAYOUTS, n_patches=max(BATCHES))
-    renderer, found = trainer.renderer, {}
+    renderer = trainer.renderer
     fresh = [sample_layout(exp.material, renderer.meshes, seed=100 + k) for k in range(REPEATS + 2)]
-    found["light transport of a layout, s"] = seconds(lambda k: renderer.basis(fresh[k]), REPEATS)
+    yield "light transport of a layout, s", seconds(lambda k: renderer.basis(fresh[k]), REPEATS)
     for size in BATCHES:
-        found[f"training, images per second, {size} at a time"] = size / seconds(
-            lambda k, n=size: step(trainer, n, k), REPEATS
-        )
-    found["features of 124 patches, s"] = features(exp, trainer)
+        taken = seconds(lambda k, n=size: step(trainer, n, k), REPEATS)
+        yield f"training, images per second, {size} at a time", size / taken
+    yield "features of 124 patches, s", features(exp, trainer)
     synthesis = make_renderer(exp, stage="synthesis")
-    found["annotated image, s"] = seconds(lambda k: annotate(exp, trainer.generator, synthesis, index=k), REPEATS)
+    yield "annotated image, s", seconds(lambda k: annotate(exp, trainer.generator, synthesis, index=k), REPEATS)
     plain = Renderer(exp.material, renderer.meshes, spp=16)
     values = torch.tensor([sum(bounds) / 2 for bounds in exp.material.bounds.values()]).requires_grad_()
-    found["Mitsuba's image and derivative, s"] = seconds(
-        lambda k: plain.image(values, fresh[k], seed=k).mean().backward(), REPEATS
-    )
+    taken = seconds(lambda k: plain.image(values, fresh[k], seed=k).mean().backward(), REPEATS)
+    yield "Mitsuba's image and derivative, s", taken
     if choose_device().type == "cuda":
-        found["memory of PyTorch on the GPU, GiB"] = torch.cuda.max_memory_allocated() / 2**30
-    return found
+        yield "memory of PyTorch on the GPU, GiB", torch.cuda.max_memory_allocated() / 2**30
 
 
 def step(trainer: Trainer, size: int, k: int) -> None:
@@ -68,24 +66,21 @@ def features(exp: Experiment, trainer: Trainer) -> float:
 def main() -> None:
     if len(sys.argv) > 1:
         exp = load_experiment("tio2_sem", "laptop", {"gan.features": "efficientnet_lite0"})
-        print(json.dumps({"variant": VARIANT, **steps(exp)}))
+        print(json.dumps(["variant", VARIANT]), flush=True)
+        for found in steps(exp):
+            print(json.dumps(found), flush=True)
         return
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     columns = {}
     for device in devices:
         command = [sys.executable, "-m", "benchmarks.devices", device]
         try:
-            answer = subprocess.run(
-                command,
-                env=os.environ | {"DRGAN_DEVICE": device},
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=DEADLINE_S,
-            )
-            columns[device] = json.loads(answer.stdout.splitlines()[-1]) if answer.returncode == 0 else {}
-        except subprocess.TimeoutExpired:
-            columns[device] = {}
-            print(f"{device}: no result within {DEADLINE_S} s")
+            environment = os.environ | {"DRGAN_DEVICE": device}
+            said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=DEADLINE_S).stdout
+        except subprocess.TimeoutExpired as late:
+            said = late.stdout or b""
+            print(f"{device}: not finished within {DEADLINE_S} s")
+        columns[device] = dict(json.loads(line) for line in said.decode().splitlines() if line.startswith("["))
     if "cuda" not in columns:
         print("no NVIDIA GPU here: the processor only")
     for name in dict.fromkeys(name for column in columns.values() for name in column):
