@@ -102,7 +102,6 @@ def precomputation(n_layouts: int) -> dict[str, dict]:
     material = load_experiment("tio2_sem", "laptop").material
     meshes = make_meshes(material)
     layouts = [sample_layout(material, meshes, seed=k) for k in range(1 + n_layouts)]
-    renderer = TransportRenderer(material, meshes, spp=SPP)
     times = []
     for n_busy in range(3):
         with busy_processes(n_busy):
