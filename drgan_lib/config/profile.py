@@ -13,8 +13,9 @@ from drgan_lib.registry import SEGMENTERS, split_arm
 
 
 class GanSettings(Section):
-    """Adversarial training: the paper's networks and optimisers; `spp` None takes the material's.
+    """Training of the generator: the paper's networks and optimisers; `spp` None takes the material's.
 
+    `objective`: images are to deceive a discriminator (`gan`, the paper's) or to have the moments of real ones.
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
     `support`: below the particles lies the scene's own, flat one, or what background patches of the micrographs show.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
@@ -23,6 +24,7 @@ class GanSettings(Section):
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(1, ge=1, description="images per step; 1 is the paper's")
     n_layouts: int = Field(124, ge=1)
+    objective: Literal["gan", "moments"] = "gan"
     renderer: Literal["transport", "mitsuba"] = "transport"
     support: Literal["flat", "real"] = "flat"
     precision: Literal["auto", "float32"] = "auto"
@@ -44,6 +46,15 @@ class GanSettings(Section):
             raise ValueError(
                 f"gan.renderer=mitsuba holds one scene at a time, got gan.batch_size={self.batch_size}; set it to 1, "
                 "or set gan.renderer=transport"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _moments_compare_sets(self) -> Self:
+        if self.objective == "moments" and self.batch_size < 2:
+            raise ValueError(
+                f"gan.objective=moments compares sets of images, got gan.batch_size={self.batch_size}; set "
+                "gan.batch_size=12 and gan.lr_generator=0.001, or set gan.objective=gan"
             )
         return self
 

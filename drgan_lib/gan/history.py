@@ -23,7 +23,7 @@ SPREAD_DEFINITION = "mean over parameters of std(position in bounds) / std of th
 WORK = {
     "precomputed light transport": "seconds_preparation",
     "rendering and the generator's network": "seconds_render",
-    "discriminator": "seconds_discriminator",
+    "objective": "seconds_objective",
     "features of synthetic images": "seconds_features",
 }
 

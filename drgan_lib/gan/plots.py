@@ -21,13 +21,14 @@ def plot_curves(folder: Path) -> Figure:
     table, chosen = read_history(folder), selected_epoch(folder)
     figure, panels = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained")
     losses, frechet, kid, spread = panels.ravel()
-    losses.plot(table["loss_generator"], "o-", ms=3, color=SYNTHETIC, label="generator")
-    losses.plot(table["loss_discriminator"], "o-", ms=3, color=REAL, label="discriminator")
+    for name, color in (("generator", SYNTHETIC), ("discriminator", REAL)):
+        if (column := f"loss_{name}") in table:
+            losses.plot(table[column], "o-", ms=3, color=color, label=name)
     frechet.plot(table["fd"], "o-", ms=3, color="black")
     kid.errorbar(table.index, table["kid"], yerr=table["kid_std"], fmt="o-", ms=3, capsize=2, color="black")
     spread.plot(table["spread"], "o-", ms=3, color="black")
     labels = {
-        losses: "LSGAN loss, mean of the epoch",
+        losses: "loss, mean of the epoch",
         frechet: "FID" if table["features"].iloc[0] == FID else "Frechet distance\n(EfficientNet-Lite0, not FID)",
         kid: "kernel distance ± standard error",
         spread: "parameter spread (1: uniform)",

@@ -21,16 +21,15 @@ from drgan_lib.files import require_free_space
 from drgan_lib.gan import checkpoint
 from drgan_lib.gan.features import Features, choose_features, frechet_distance, kid, spread
 from drgan_lib.gan.history import write_history
-from drgan_lib.gan.networks import Generator, Log, PatchDiscriminator, lsgan_loss
-from drgan_lib.hardware import choose_device, has_bfloat16
+from drgan_lib.gan.networks import Generator, Log
+from drgan_lib.gan.objectives import choose_objective
+from drgan_lib.hardware import choose_device
 from drgan_lib.scene import Layout, Renderer
 from drgan_lib.store import Store, point
 
 # Streams of random numbers: no two uses share a seed.
 INITIALISATION, ORDER, SAMPLE, EVALUATION = range(4)
-TIMED = ("seconds_render", "seconds_discriminator", "seconds_features")
-MEANS = ("loss_generator", "loss_discriminator", "score_real", "score_synthetic")
-FOUND = (*MEANS, "gradient_of_the_generator")  # by a step
+TIMED = ("seconds_render", "seconds_objective", "seconds_features")
 STATE = ("generator", *checkpoint.RESUME_KEYS)
 
 
@@ -44,28 +43,23 @@ def derive_seed(*path: int) -> int:
 
 
 class Trainer:
-    """Both networks and both optimisers of one experiment, and the steps that move them."""
+    """The generator of one experiment, its optimiser and its objective, and the steps that move them."""
 
     def __init__(self, exp: Experiment, images: np.ndarray, renderer: Renderer, layouts: Sequence[Layout]):
         settings = exp.profile.gan
         self.exp, self.renderer, self.layouts = exp, renderer, layouts
         self.device = choose_device()
-        # of the discriminator's convolutions; all else stays in float32 (Micikevicius et al. 2018)
-        half = settings.precision == "auto" and has_bfloat16(self.device)
-        self.precision = torch.bfloat16 if half else torch.float32
         self.seconds = dict.fromkeys(TIMED, 0.0)
         self.images = torch.from_numpy(images).to(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
-            shape = {"layers": settings.discriminator_layers, "channels": settings.discriminator_channels}
-            self.discriminator = PatchDiscriminator(**shape).to(self.device)
+            self.objective = choose_objective(settings, self.images)
         adam = partial(torch.optim.Adam, betas=settings.betas, fused=True)
         self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)
-        self.optimiser_discriminator = adam(self.discriminator.parameters(), lr=settings.lr_discriminator)
 
     def epoch(self, epoch: int) -> dict[str, float]:
-        """Trains on every real patch once, `batch_size` at a time; means of losses and scores over the steps.
+        """Trains on every real patch once, `batch_size` at a time; means over the steps of what the objective says.
 
         The numbers stay on the device until the end, where `TrainingError` names the first that is not finite.
         """
@@ -83,13 +77,12 @@ class Trainer:
             rows.append(self.step(torch.stack(real)[:, None], [self.layouts[pool[i]] for i in numbers], seeds=seeds))
         values = torch.stack(rows).cpu()
         self._require_finite(values, epoch)
-        return dict(zip(MEANS, values.mean(dim=0).tolist()[: len(MEANS)], strict=True))
+        return dict(zip(self.objective.means, values.mean(dim=0).tolist(), strict=False))
 
     def step(self, real: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
-        """One step of the generator, then one of the discriminator, on the same synthetic images, one for each layout.
+        """One step of the generator, and what the objective learns of `real` [b, 1, h, w] and an image of each layout.
 
-        The discriminator does not change in between, so one pass over the real and the synthetic images, [b, 1, h, w],
-        serves both. Returns the values of `FOUND`, on the device.
+        Returns the means of the objective, then the norm of the generator's gradient, on the device.
         """
         with self._clock("render"):
             images, _ = self.generator.sample(self.renderer, layouts, seeds=seeds)
@@ -98,29 +91,14 @@ class Trainer:
                 f"expected renders of the patches' size {tuple(real.shape[2:])}, got {tuple(images.shape[2:])}; "
                 "set scene.size_px and patches.size_px to the same size"
             )
-        with self._clock("discriminator"):
-            judged = images.detach().requires_grad_()
-            scores_synthetic, scores_real = self.scores(torch.cat([judged, real])).chunk(2)
-            loss_generator = lsgan_loss(scores_synthetic, 1.0)
-            loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
-            (image_gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
+        with self._clock("objective"):
+            image_gradient, means = self.objective.judge(images, real)
         with self._clock("render"):
             self.optimiser_generator.zero_grad(set_to_none=True)
             images.backward(image_gradient)
             gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
             self.optimiser_generator.step()
-        with self._clock("discriminator"):
-            weights = list(self.discriminator.parameters())
-            for weight, gradient in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
-                weight.grad = gradient
-            self.optimiser_discriminator.step()
-            losses, scores = (loss_generator, loss_discriminator), (scores_real.mean(), scores_synthetic.mean())
-            return torch.stack([*losses, *scores, torch.nn.utils.get_total_norm(gradients)]).detach()
-
-    def scores(self, images: Tensor) -> Tensor:
-        """The discriminator's scores, float32 [b, 1, h', w'], of images [b, 1, h, w], in `self.precision`."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            return self.discriminator(images).float()
+            return torch.cat([means, torch.nn.utils.get_total_norm(gradients)[None]])
 
     @contextmanager
     def _clock(self, name: str) -> Iterator[None]:
@@ -130,14 +108,15 @@ class Trainer:
         self.seconds[f"seconds_{name}"] += time.perf_counter() - began
 
     def _require_finite(self, values: Tensor, epoch: int) -> None:
-        """Raises `TrainingError` for the first of `values` [steps, FOUND] that is not a number."""
+        """Raises `TrainingError` for the first of `values` [steps, n], those of `step`, that is not a number."""
         wrong = (~values.isfinite()).nonzero()
         if len(wrong):
             step, which = wrong[0].tolist()
+            name = (*self.objective.means, "gradient_of_the_generator")[which].replace("_", " ")
             raise TrainingError(
-                f"{FOUND[which].replace('_', ' ')} is {values[step, which].item()} at epoch {epoch}, iteration "
-                f"{step + 1}; the checkpoints of the epochs before are kept. Look for parameter bounds that the "
-                "renderer cannot serve, or lower gan.lr_generator and gan.lr_discriminator in a new run"
+                f"{name} is {values[step, which].item()} at epoch {epoch}, iteration {step + 1}; the checkpoints "
+                "of the epochs before are kept. Look for parameter bounds that the renderer cannot serve, or lower "
+                "gan.lr_generator and gan.lr_discriminator in a new run"
             )
 
     @torch.no_grad()
@@ -203,7 +182,7 @@ def train(
         code = code_behind(__file__, inspect.getfile(type(renderer)))
         point(checkpoints, store.folder("training", same | {"code": code}))
     trainer = Trainer(exp, images, renderer, layouts)
-    n_bytes = 4 * sum(p.numel() for net in (trainer.generator, trainer.discriminator) for p in net.parameters())
+    n_bytes = 4 * sum(p.numel() for net in (trainer.generator, trainer.objective) for p in net.parameters())
     require_free_space(checkpoints, 4 * 3 * n_bytes + 2**20 * settings.epochs, "GAN training")
 
     last = checkpoint.newest(checkpoints, same, log)
@@ -228,7 +207,7 @@ def train(
     for epoch in range(start, end + 1):
         began = time.perf_counter()
         trainer.seconds = dict.fromkeys(TIMED, 0.0)
-        losses = trainer.epoch(epoch) if epoch else dict.fromkeys(MEANS, math.nan)
+        losses = trainer.epoch(epoch) if epoch else dict.fromkeys(trainer.objective.means, math.nan)
         distances, positions = trainer.evaluate(features, real_features)
         record = {
             "epoch": epoch,
@@ -242,10 +221,10 @@ def train(
         content = {"identity": same, "epoch": epoch, "record": record, "positions": positions}
         checkpoint.save(checkpoints, content | {name: getattr(trainer, name).state_dict() for name in STATE})
         write_history(exp, folder, checkpoints)
-        means = f"loss G {losses['loss_generator']:.3f}, D {losses['loss_discriminator']:.3f}" if epoch else "untrained"
+        means = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in losses.items())
         log(
-            f"epoch {epoch}/{settings.epochs}: {means}; {features.name} {distances['fd']:.2f}, kernel distance "
-            f"{distances['kid']:.4f} ± {distances['kid_std']:.4f}, spread {distances['spread']:.3f}; "
-            f"{record['seconds']:.1f} s"
+            f"epoch {epoch}/{settings.epochs}: {means if epoch else 'untrained'}; "
+            f"{features.name} {distances['fd']:.2f}, kernel distance {distances['kid']:.4f} ± "
+            f"{distances['kid_std']:.4f}, spread {distances['spread']:.3f}; {record['seconds']:.1f} s"
         )
     return write_history(exp, folder, checkpoints)

@@ -114,7 +114,7 @@ def test_the_shares_of_time_add_up(trained):
     spent = time_spent(history)
     assert spent["share"].sum() == pytest.approx(1)
     assert spent["seconds"].sum() == pytest.approx(history["seconds"].sum() + history["seconds_preparation"].sum())
-    assert spent.loc["discriminator", "seconds"] == pytest.approx(history["seconds_discriminator"].sum())
+    assert spent.loc["objective", "seconds"] == pytest.approx(history["seconds_objective"].sum())
 
 
 def test_parameter_distance():

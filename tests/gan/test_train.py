@@ -54,7 +54,8 @@ def again(whole, tmp_path):
 def weights(folder, epoch=4):
     """All weights of both networks, in one row."""
     content = checkpoint.read(checkpoint.checkpoint_path(folder / "checkpoints", epoch))
-    return torch.cat([x.flatten() for network in ("generator", "discriminator") for x in content[network].values()])
+    networks = content["generator"], content["objective"]["discriminator"]
+    return torch.cat([x.flatten() for network in networks for x in network.values()])
 
 
 def untimed(folder):
@@ -97,6 +98,16 @@ def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(small, run, world
     assert lines[0] == "resuming after epoch 2 of 4"
     pd.testing.assert_frame_equal(untimed(tmp_path), untimed(whole), check_exact=True)
     assert torch.equal(weights(tmp_path), weights(whole))
+
+
+def test_training_on_moments_lowers_them_and_resumes_to_the_bit(small, run, tmp_path):
+    moments = {"gan.objective": "moments", "gan.batch_size": 3, "gan.lr_generator": 3e-3}
+    whole = run(small(**moments), tmp_path / "whole")
+    assert whole["loss_generator"].iloc[-1] < whole["loss_generator"].iloc[1]
+    assert "loss_discriminator" not in whole
+    run(small(**moments), tmp_path / "parts", stop_after=2)
+    run(small(**moments), tmp_path / "parts")
+    pd.testing.assert_frame_equal(untimed(tmp_path / "whole"), untimed(tmp_path / "parts"), check_exact=True)
 
 
 def test_distances_are_taken_to_the_reference_and_nothing_else_changes(small, run, tmp_path, world, whole):
@@ -243,11 +254,8 @@ def test_a_full_disk_is_found_before_the_work(small, run, tmp_path, monkeypatch)
 
 def gradients(trainer):
     """Gradients of both networks after a step, by name."""
-    return {
-        f"{network}.{name}": weight.grad
-        for network in ("generator", "discriminator")
-        for name, weight in getattr(trainer, network).named_parameters()
-    }
+    networks = {"generator": trainer.generator, "discriminator": trainer.objective.discriminator}
+    return {f"{name}.{key}": weight.grad for name in networks for key, weight in networks[name].named_parameters()}
 
 
 def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
@@ -259,9 +267,9 @@ def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
     shared.step(real, world.layouts[:1], seeds=[1])
 
     image, _ = plain.generator.sample(world.renderer, world.layouts[:1], seeds=[1])
-    lsgan_loss(plain.discriminator(image), 1.0).backward()
-    plain.discriminator.zero_grad()
-    fake, true = plain.discriminator(image.detach()), plain.discriminator(real)
+    lsgan_loss(plain.objective.discriminator(image), 1.0).backward()
+    plain.objective.discriminator.zero_grad()
+    fake, true = plain.objective.discriminator(image.detach()), plain.objective.discriminator(real)
     (0.5 * (lsgan_loss(true, 1.0) + lsgan_loss(fake, 0.0))).backward()
     theirs = gradients(plain)
     for name, ours in gradients(shared).items():
@@ -273,7 +281,7 @@ def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, wo
     values, found = {}, {}
     for precision in (torch.float32, torch.bfloat16):
         trainer = Trainer(small(), world.images, world.renderer, world.layouts)
-        trainer.precision = precision
+        trainer.objective.precision = precision
         values[precision] = trainer.step(real, world.layouts[:1], seeds=[1])[:4].tolist()
         found[precision] = gradients(trainer)
     assert values[torch.bfloat16] == pytest.approx(values[torch.float32], rel=0.02)
@@ -295,4 +303,4 @@ def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, wo
 def test_float32_is_used_where_it_is_asked_for_or_all_there_is(small, world, monkeypatch, asked, capability, expected):
     monkeypatch.setattr("drgan_lib.hardware.torch.cpu.get_capabilities", lambda: {capability: True})
     exp = small(**{"gan.precision": asked})
-    assert Trainer(exp, world.images, world.renderer, world.layouts).precision == expected
+    assert Trainer(exp, world.images, world.renderer, world.layouts).objective.precision == expected
