@@ -106,16 +106,18 @@ def plot_particles(
         picture = np.where(small[..., None] > 0, (1 - opacity) * picture + opacity * colours, picture)
     height, width = small.shape
     scale = 8 / max(height, width)
-    figure = Figure(figsize=(max(3, scale * width + 1), max(1.5, scale * height + 0.8)), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(picture, interpolation="nearest")
+    wide, high = max(3, scale * width + 1.2), max(1.5, scale * height + 0.8)  # inches
+    figure = Figure(figsize=(wide, high))  # a layout that looks for room by itself takes half of the time
+    axes = figure.add_axes((0.1 / wide, 0.4 / high, 1 - 1.2 / wide, 1 - 0.8 / high))
+    axes.imshow(np.rint(255 * picture).astype(np.uint8), interpolation="nearest")
     axes.autoscale(False)  # what an edge cuts may have its centre beyond
     axes.plot(table["column_px"][~keep] / step, table["row_px"][~keep] / step, "x", color="white", markersize=4)
     axes.set_axis_off()
     axes.set_title(f"{int(keep.sum())} particles counted, {int((~keep).sum())} left out", fontsize=10)
     reason = "left out: on the border" + (f" or below {counting.min_area_px} px" if counting.min_area_px else "")
-    figure.legend(handles=[Patch(color=EXCLUDED, label=reason)], fontsize=8, loc="outside lower left", frameon=False)
-    figure.colorbar(ScalarMappable(norm, COLOURS), ax=axes, label=_label(column), shrink=0.8)
+    figure.legend(handles=[Patch(color=EXCLUDED, label=reason)], fontsize=8, loc="lower left", frameon=False)
+    scale_axes = figure.add_axes((1 - 0.95 / wide, 0.4 / high, 0.2 / wide, 1 - 0.8 / high))
+    figure.colorbar(ScalarMappable(norm, COLOURS), cax=scale_axes, label=_label(column))
     return figure
 
 

@@ -60,8 +60,8 @@ def test_particles_left_out_are_marked(scattered):
     out = table["touches_border"] | (table["area_px2"] < 60)
     assert len(axes.lines[0].get_xdata()) == out.sum() > 0
     picture = np.asarray(axes.images[0].get_array())
-    assert (picture[scattered == 0] == 0.2).all()
-    pink = np.isclose(picture, EXCLUDED).all(axis=-1)
+    assert (picture[scattered == 0] == round(255 * 0.2)).all()
+    pink = np.isclose(picture / 255, EXCLUDED, atol=1 / 255).all(axis=-1)
     assert set(np.unique(scattered[pink])) == set(table["id"][out])
     assert "below 60 px" in figure.legends[0].get_texts()[0].get_text()
 
