@@ -31,14 +31,14 @@ from myst_nb import glue
 from drgan_lib import gan
 from drgan_lib.data import load_patches
 from drgan_lib.runs.chapter import open_chapter
-from drgan_lib.scene import load_layouts, make_renderer
+from drgan_lib.scene import choose_ground, load_layouts, make_renderer
 from drgan_lib.sources import dataset_folder
 
 chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
 patches, background = load_patches(chapter.earlier("data"))
 layouts = load_layouts(chapter.earlier("scene"))
-renderer = make_renderer(exp, stage="gan", background=background)
+renderer = make_renderer(exp, stage="gan", ground=choose_ground(exp.profile.gan, patches, background))
 glue("n_real_patches", len(patches), display=False)
 glue("n_layouts", len(layouts), display=False)
 glue("renderer_name", exp.profile.gan.renderer, display=False)

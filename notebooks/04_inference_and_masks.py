@@ -45,14 +45,14 @@ from drgan_lib.files import atomic_path, read_json
 from drgan_lib.gan import load_generator
 from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.samples import write_coco, write_png
-from drgan_lib.scene import make_renderer
+from drgan_lib.scene import choose_ground, make_renderer
 from drgan_lib.synthesis import plots, synthesize, write_summary
 
 chapter = open_chapter("synthesis", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
 generator = load_generator(exp, chapter.earlier("gan"))
 train, background = load_patches(chapter.earlier("data"))
-renderer = make_renderer(exp, stage="synthesis", background=background)
+renderer = make_renderer(exp, stage="synthesis", ground=choose_ground(exp.profile.gan, train, background))
 
 # %% [markdown]
 # ## One call

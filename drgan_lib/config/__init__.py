@@ -10,6 +10,7 @@ from drgan_lib.config.layout import (
     CubeSettings,
     EllipsoidSettings,
     EmpiricalSizes,
+    GrainSettings,
     LayoutSettings,
     LogNormalSizes,
     MeshSettings,

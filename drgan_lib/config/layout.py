@@ -16,7 +16,7 @@ from drgan_lib.config.base import Counts, IntRange, Range, Section, ordered
 
 LAWS = ("lognormal", "normal", "bimodal", "empirical")
 ELONGATED = ("rod", "wire")  # their size is the diameter of the cross-section
-SHAPES = ("cube", "sphere", "ellipsoid", "rod", "wire", "octahedron", "platelet")
+SHAPES = ("cube", "sphere", "ellipsoid", "rod", "wire", "octahedron", "platelet", "grain")
 
 
 class LogNormalSizes(Section):
@@ -166,5 +166,19 @@ class PlateletSettings(ShapeSettings):
     roundness: float = Field(0.3, ge=0, le=1)
 
 
-CompactSettings = CubeSettings | SphereSettings | EllipsoidSettings | OctahedronSettings | PlateletSettings
+class GrainSettings(ShapeSettings):
+    """Convex grains with `facets` flat places in random directions, and edges rounded by `roundness`.
+
+    `aspect` is the longest over the shortest axis by which a grain is then stretched.
+    """
+
+    shape: Literal["grain"] = "grain"
+    facets: Annotated[IntRange, ordered(6, 60)] = (8, 20)
+    aspect: Annotated[Range, ordered(1)] = (1.0, 1.6)
+    roundness: float = Field(0.6, gt=0, le=1)
+
+
+CompactSettings = (
+    CubeSettings | SphereSettings | EllipsoidSettings | OctahedronSettings | PlateletSettings | GrainSettings
+)
 MeshSettings = Annotated[CompactSettings | RodSettings | WireSettings, Field(discriminator="shape")]

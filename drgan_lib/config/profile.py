@@ -17,7 +17,8 @@ class GanSettings(Section):
 
     `objective`: images are to deceive a discriminator (`gan`, the paper's) or to have the moments of real ones.
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
-    `support`: below the particles lies the scene's own, flat one, or what background patches of the micrographs show.
+    `support`: below the particles lies the scene's own, flat one; or what background patches of the micrographs show,
+    and where chapter 01 found none a `texture`: random fields like what can be seen between particles.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
     """
 
@@ -26,7 +27,7 @@ class GanSettings(Section):
     n_layouts: int = Field(124, ge=1)
     objective: Literal["gan", "moments"] = "gan"
     renderer: Literal["transport", "mitsuba"] = "transport"
-    support: Literal["flat", "real"] = "flat"
+    support: Literal["flat", "real", "texture"] = "flat"
     precision: Literal["auto", "float32"] = "auto"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)

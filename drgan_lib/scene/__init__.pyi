@@ -1,6 +1,6 @@
 from .basis import TransportError
 from .build import SceneError
-from .ground import Ground, GroundError
+from .ground import Ground, GroundError, choose_ground
 from .layout import Layout, LayoutError, sample_layout
 from .meshes import MeshError, make_meshes, read_mesh, write_meshes
 from .parameters import at_position, liveness

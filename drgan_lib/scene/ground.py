@@ -2,19 +2,22 @@
 
 Half of what keeps renders on a flat support from passing for real is the support. Its look needs no learning: patches
 in which chapter 01 found no particle show it. The light that the rendered support sends to the camera is multiplied by
-such a patch, so shadows, the darkening under particles and the learned brightness stay.
+such a patch, so shadows, the darkening under particles and the learned brightness stay. Where there are none, random
+fields stand for them that have the spectrum and the gray levels of what can be seen between particles.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from scipy import ndimage, signal
 from torch import Tensor
 
+from drgan_lib.config import GanSettings
+from drgan_lib.data.detect import detect_particles
 from drgan_lib.draws import uniform
 from drgan_lib.errors import DrganError
 from drgan_lib.samples import SampleSet
@@ -25,6 +28,9 @@ STREAM = 2  # of random numbers; 0 is the detector's noise, 1 dropout, 3 the par
 DIFFERENCES = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])
 WINDOW_PX = 5
 LEAST = 10
+N_FIELDS = 64
+HALO_PX = 10  # around particles, where their light and their shadow fall
+LEAST_GAP, LEAST_PAIRS = 0.1, 0.02  # of a patch that must be free; of its pixels that are pairs at a distance
 
 
 class GroundError(DrganError, ValueError):
@@ -42,25 +48,47 @@ class Ground:
 
     @classmethod
     def of(cls, background: SampleSet) -> Ground:
-        """The ground of patches in which no particle was found, without their noise; `GroundError` if there are none.
+        """The ground of patches in which no particle was found, at least one, without their noise.
 
         Every second of their micrographs lends its ground, so that images can be compared with patches of the others.
         """
         lenders = sorted({patch.provenance["micrograph"] for patch in background})[::2]
         patches = [patch.image for patch in background if patch.provenance["micrograph"] in lenders]
-        if not patches:
-            raise GroundError(
-                "gan.support is real, but chapter 01 found no patch of background to take the ground from; set "
-                "gan.support=flat, or lower patches.size_px"
-            )
         return cls(np.stack([without_noise(patch) / patch.mean() for patch in patches]), lenders)
+
+    @classmethod
+    def between(cls, patches: SampleSet) -> Ground:
+        """Random fields like what lies between the particles of `patches`; `GroundError` if next to nothing does.
+
+        Every second of their micrographs lends its look, as in `of`. The fields are Gaussian, of the mean
+        autocovariance of the gaps less their noise, and then have the quantiles of the gaps.
+        """
+        lenders = sorted({patch.provenance["micrograph"] for patch in patches})[::2]
+        images = [patch.image for patch in patches if patch.provenance["micrograph"] in lenders]
+        found = detect_particles(images)
+        free = [ndimage.distance_transform_edt(~one.suspect) > HALO_PX for one in found]
+        seen = [(without_noise(i), f) for i, f in zip(images, free, strict=True) if f.mean() >= LEAST_GAP]
+        if not seen:
+            raise GroundError(
+                "gan.support is to look real, but the particles of all patches leave less than a tenth of them free; "
+                "set gan.support=flat"
+            )
+        factors = [np.where(f, image / image[f].mean() - 1, 0) for image, f in seen]
+        products, pairs = (sum(map(_correlated, arrays)) for arrays in (factors, [f.astype(float) for _, f in seen]))
+        enough = pairs > LEAST_PAIRS * pairs.size * len(seen)
+        spectrum = np.fft.fft2(np.where(enough, products / np.maximum(pairs, 1), 0)).real.clip(0)
+        noise = np.fft.fft2(np.random.default_rng(0).normal(size=(N_FIELDS, *spectrum.shape)))
+        fields = np.fft.ifft2(noise * np.sqrt(spectrum)).real
+        values = np.concatenate([factor[f] for factor, (_, f) in zip(factors, seen, strict=True)])
+        shares = np.linspace(0.01, 0.99, 99)  # not what was taken for a gap by mistake
+        return cls(1 + np.interp(fields, np.quantile(fields, shares), np.quantile(values, shares)), lenders)
 
     def apart(self, patches: SampleSet) -> SampleSet:
         """Those of `patches` whose micrographs lend no ground; `GroundError` if there are fewer than `LEAST`."""
         found = [k for k, patch in enumerate(patches) if patch.provenance["micrograph"] not in self.lenders]
         if len(found) < LEAST:
             raise GroundError(
-                "gan.support is real, and distances to real patches are then taken on micrographs that lend no "
+                "gan.support is not flat, and distances to real patches are then taken on micrographs that lend no "
                 f"ground: expected at least {LEAST} patches of these, found {len(found)} of {len(patches)}; add "
                 "micrographs, or set gan.support=flat"
             )
@@ -79,6 +107,27 @@ class Ground:
             factor = torch.rot90(self.factors[number], turns)
             turned.append(factor.flip(1) if mirrored else factor)
         return torch.stack(turned)
+
+
+def choose_ground(
+    settings: GanSettings, patches: SampleSet, background: SampleSet, *, log: Callable[[str], None] = print
+) -> Ground | None:
+    """The ground that `settings.support` asks for, from chapter 01's patches with particles and without; None is flat.
+
+    Raises `GroundError` where what the patches show does not suffice.
+    """
+    if settings.support == "flat":
+        return None
+    if settings.support == "real" and len(background):
+        return Ground.of(background)
+    if settings.support == "real":
+        log("gan.support is real, but chapter 01 found no background: the ground is a texture, as with texture")
+    return Ground.between(patches)
+
+
+def _correlated(image: np.ndarray) -> np.ndarray:
+    """[h, w]: sums of products of pixels, by their distance across the border."""
+    return np.fft.ifft2(np.abs(np.fft.fft2(image)) ** 2).real
 
 
 def noise_std(image: np.ndarray) -> float:

@@ -10,7 +10,6 @@ from drgan_lib.config import Experiment
 from drgan_lib.executors import Shared, outcomes
 from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
-from drgan_lib.samples import SampleSet
 from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout, coverage, read_layouts, sample_layout, write_layouts
 from drgan_lib.scene.meshes import make_meshes
@@ -19,16 +18,15 @@ from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.transport import BasisCache, TransportRenderer
 
 
-def make_renderer(exp: Experiment, *, stage: str, background: SampleSet | None = None) -> Renderer:
+def make_renderer(exp: Experiment, *, stage: str, ground: Ground | None = None) -> Renderer:
     """The renderer of the experiment's material for stage "gan" or "synthesis", with that stage's samples per pixel.
 
     The GAN renders the same layouts again and again, and `gan.renderer` says how; synthesis renders each layout once,
-    which Mitsuba does best. With `gan.support` real, the ground is that of the patches `background`; where none are
-    given, it is flat. Precomputed transport is kept in `<runs>/cache/transport`, for all runs there.
+    which Mitsuba does best. `ground` is that of `choose_ground`; None is flat. Precomputed transport is kept in
+    `<runs>/cache/transport`, for all runs there.
     """
     spp = {"gan": exp.profile.gan.spp, "synthesis": exp.profile.synthesis.spp}[stage] or exp.material.scene.spp
     meshes = make_meshes(exp.material)
-    ground = Ground.of(background) if exp.profile.gan.support == "real" and background is not None else None
     if stage == "gan" and exp.profile.gan.renderer == "transport":
         cache = BasisCache(exp.runs / "cache" / "transport")
         return TransportRenderer(exp.material, meshes, spp=spp, ground=ground, cache=cache)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from drgan_lib.config import GanSettings
 from drgan_lib.samples import Sample, SampleSet
-from drgan_lib.scene import Ground, GroundError, Renderer, TransportRenderer, at_position
+from drgan_lib.scene import Ground, GroundError, Renderer, TransportRenderer, at_position, choose_ground
 from drgan_lib.scene.ground import LEAST, noise_std, without_noise
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
@@ -72,8 +73,45 @@ def test_distances_are_taken_on_other_micrographs():
     assert {patch.provenance["micrograph"] for patch in ground.apart(many)} == {"m1"}
     with pytest.raises(GroundError, match=f"at least {LEAST} patches of these, found {LEAST - 1}"):
         ground.apart(many[: 2 * LEAST - 1])
-    with pytest.raises(GroundError, match="found no patch of background"):
-        Ground.of(SampleSet.of([]))
+
+
+def between_discs(n: int) -> SampleSet:
+    """Bright discs on stripes of known period and strength, with a little noise."""
+    y, x = np.mgrid[:128, :128]
+    stripes, rng = 0.2 * (1 + 0.1 * np.sin(2 * np.pi * x / 8)), np.random.default_rng(1)
+    images = []
+    for _ in range(n):
+        places = rng.uniform(20, 108, (3, 2))
+        disc = np.any([np.hypot(y - a, x - b) < 12 for a, b in places], axis=0)
+        images.append(np.where(disc, 0.8, stripes) + rng.normal(0, 0.002, y.shape))
+    return SampleSet.of(
+        Sample(f"{k}", image.astype(np.float32), provenance={"micrograph": f"m{k % 4}"})
+        for k, image in enumerate(images)
+    )
+
+
+def test_a_texture_has_the_spectrum_and_the_levels_of_what_lies_between_particles():
+    found = Ground.between(between_discs(8))
+    assert found.lenders == {"m0", "m2"}
+    fields = found.factors.numpy()
+    assert fields.std() == pytest.approx(0.1 / 2**0.5, rel=0.15)
+    power = (np.abs(np.fft.fft2(fields - 1)) ** 2).mean(axis=0)
+    assert np.unravel_index(power.argmax(), power.shape) in ((0, 16), (0, 112))
+
+
+def test_the_ground_is_chosen_by_the_settings_and_what_there_is():
+    discs, none, lines = between_discs(4), SampleSet.of([]), []
+    assert choose_ground(GanSettings(), discs, none) is None
+    real, texture = GanSettings(support="real"), GanSettings(support="texture")
+    assert choose_ground(real, discs, patches(4, 2)).key == Ground.of(patches(4, 2)).key
+    assert not lines
+    assert choose_ground(real, discs, none, log=lines.append).key == Ground.between(discs).key
+    assert "the ground is a texture" in lines[0]
+    assert choose_ground(texture, discs, patches(4, 2)).key == Ground.between(discs).key
+    image = between_discs(1)[0].image
+    crowded = Sample("crowded", np.kron(np.ones((4, 4)), image[52:76, 52:76]), provenance={"micrograph": "m"})
+    with pytest.raises(GroundError, match="less than a tenth of them free"):
+        choose_ground(texture, SampleSet.of([crowded]), none)
 
 
 @pytest.mark.parametrize("std", [0.003, 0.02, 0.1])

@@ -1,13 +1,14 @@
-"""Compact shapes: deformed cubes, as the paper modelled TiO2 by hand in Blender, uneven spheres, and ellipsoids."""
+"""Compact shapes: deformed cubes, as the paper modelled TiO2 by hand in Blender, uneven spheres, ellipsoids, grains."""
 
 import numpy as np
 import trimesh
 from scipy.special import sph_harm_y
 
-from drgan_lib.config import CubeSettings, EllipsoidSettings, SphereSettings
+from drgan_lib.config import CubeSettings, EllipsoidSettings, GrainSettings, SphereSettings
 from drgan_lib.scene.meshes.convention import normalise, require_budget
 from drgan_lib.scene.meshes.measures import self_intersections
 
+SHARPEST, FACET_SPREAD = 5.0, 0.12  # power of the norm at roundness 1; of ln(distance of a facet)
 UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
 
 
@@ -63,6 +64,24 @@ def ellipsoid(settings: EllipsoidSettings, *, seed: int) -> trimesh.Trimesh:
     ball = _icosphere(settings.max_triangles, "an ellipsoid")
     axes = (aspect, 1.0, aspect ** rng.uniform())
     return normalise(trimesh.Trimesh(ball.vertices * axes, ball.faces, process=False))
+
+
+def grain(settings: GrainSettings, *, seed: int) -> trimesh.Trimesh:
+    """A convex grain: where the p-norm of a place's heights over all facets, in units of their distances, is 1.
+
+    With a large p this is the intersection of half-spaces, a polyhedron; with a smaller one its edges are round. Facets
+    come in opposite pairs, at distances of their own, so that they enclose it.
+    """
+    rng = np.random.default_rng(seed)
+    aspect = rng.uniform(*settings.aspect)
+    n_pairs = (int(rng.integers(settings.facets[0], settings.facets[1] + 1)) + 1) // 2
+    normals = rng.normal(size=(n_pairs, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    facets = np.concatenate([normals, -normals]) * np.exp(FACET_SPREAD * rng.normal(size=(2 * n_pairs, 1)))
+    ball, p = _icosphere(settings.max_triangles, "a grain"), SHARPEST / settings.roundness
+    radius = ((ball.vertices @ facets.T).clip(0) ** p).sum(axis=1) ** (-1 / p)
+    axes = (aspect, 1.0, aspect ** rng.uniform())
+    return normalise(trimesh.Trimesh(ball.vertices * radius[:, None] * axes, ball.faces, process=False))
 
 
 def _icosphere(max_triangles: int, shape: str) -> trimesh.Trimesh:

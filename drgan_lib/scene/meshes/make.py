@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 
 from drgan_lib.config import ELONGATED, Material, ShapeSettings
-from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
+from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, grain, uneven_sphere
 from drgan_lib.scene.meshes.convention import MeshError
 from drgan_lib.scene.meshes.elongated import rod, wire
 from drgan_lib.scene.meshes.files import mesh_files, read_meshes, write_mesh
@@ -21,6 +21,7 @@ GENERATORS = {
     "wire": wire,
     "octahedron": truncated_octahedron,
     "platelet": platelet,
+    "grain": grain,
 }
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull
 from drgan_lib.config import (
     CubeSettings,
     EllipsoidSettings,
+    GrainSettings,
     OctahedronSettings,
     PlateletSettings,
     RodSettings,
@@ -19,7 +20,7 @@ from drgan_lib.config import (
     load_experiment,
 )
 from drgan_lib.scene.meshes import MeshError, convex_parts, make_meshes, normalise, self_intersections
-from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, uneven_sphere
+from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, grain, uneven_sphere
 from drgan_lib.scene.meshes.elongated import rod, wire
 from drgan_lib.scene.meshes.make import GENERATORS
 from drgan_lib.scene.meshes.polyhedra import platelet, truncated_octahedron
@@ -53,6 +54,7 @@ SHAPES = st.one_of(
         sides=st.integers(9, 16),
         max_triangles=st.integers(1300, 3000),
     ),
+    st.builds(GrainSettings, facets=st.tuples(st.integers(6, 9), st.integers(9, 40)), roundness=st.floats(0.05, 1)),
     st.builds(OctahedronSettings, truncation=pairs(0, 1), deformation=st.floats(0, 0.3), max_triangles=TRIANGLES),
     st.builds(
         PlateletSettings,
@@ -154,6 +156,16 @@ def test_an_octahedron_has_the_volume_of_steiner_s_formula():
 def test_a_cuboctahedron_has_fourteen_facets():
     mesh = truncated_octahedron(OctahedronSettings(truncation=(1, 1), deformation=0), seed=0)
     assert (mesh.facets_area > 0.02).sum() == 14
+
+
+def test_a_grain_is_convex_and_the_sharper_the_flatter():
+    def flat(roundness):
+        mesh = grain(GrainSettings(facets=(10, 10), aspect=(1.3, 1.3), roundness=roundness), seed=1)
+        assert ConvexHull(mesh.vertices).volume == pytest.approx(mesh.volume, rel=0.02)
+        bent = np.arccos(np.einsum("ij,ij->i", *mesh.face_normals[mesh.face_adjacency].swapaxes(0, 1)).clip(-1, 1))
+        return (bent < np.radians(1)).mean()
+
+    assert flat(1.0) < 0.3 < 0.6 < flat(0.05)
 
 
 def test_a_platelet_lies_flat_and_is_as_wide_as_asked():
