@@ -122,14 +122,16 @@ def _flatten(image: np.ndarray, hidden: np.ndarray) -> _Flattened:
         if kept.sum() < 12:
             break
         background = kept
-    if first < background.mean() < 0.97 and (crowded := _crowded(smooth, hidden)):
+    # Was the surface drawn up to the particles, or even through them?
+    grown, all_of_it = background.mean() > first, background.mean() >= 0.97
+    if grown and (not all_of_it or _are_two(residual, _otsu(residual))) and (crowded := _crowded(smooth, hidden)):
         return crowded
     return _Flattened(np.where(hidden, 0, smooth - terms @ surface.astype(np.float32)), max(float(noise), 1e-3))
 
 
 def _crowded(smooth: np.ndarray, hidden: np.ndarray) -> _Flattened | None:
-    """An image with so little background that the surface was drawn up to the particles: the lowest of three gray
-    classes is background then. None if the classes are not apart.
+    """An image with so little background that no surface fits it: the lowest of three gray classes is background then.
+    None if the classes are not apart.
     """
     shown = smooth[::2, ::2][~hidden[::2, ::2]]
     low, high = threshold_multiotsu(shown, 3)
@@ -143,12 +145,16 @@ def _crowded(smooth: np.ndarray, hidden: np.ndarray) -> _Flattened | None:
 def _threshold(sample: np.ndarray, common: float) -> float:
     """The `common` threshold, held near the image's own if that tells two populations apart."""
     own = _otsu(sample)
-    if np.isinf(own):
-        return common
-    bright = sample > own
-    share = bright.mean()
-    between = share * (1 - share) * (sample[bright].mean() - sample[~bright].mean()) ** 2
-    return float(np.clip(common, own / LEEWAY, own * LEEWAY)) if between > TWO_POPULATIONS * sample.var() else common
+    return float(np.clip(common, own / LEEWAY, own * LEEWAY)) if _are_two(sample, own) else common
+
+
+def _are_two(values: np.ndarray, threshold: float) -> bool:
+    """Whether Otsu's `threshold` parts the `values` in two populations."""
+    bright = values > threshold
+    if not bright.any():
+        return False
+    between = bright.mean() * (1 - bright.mean()) * (values[bright].mean() - values[~bright].mean()) ** 2
+    return bool(between > TWO_POPULATIONS * values.var())
 
 
 def _smooth(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
