@@ -42,7 +42,6 @@ import pandas as pd
 from myst_nb import glue
 
 from drgan_lib import data
-from drgan_lib.files import read_json
 from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.samples import SampleSet
 from drgan_lib.sources import dataset_folder
@@ -72,11 +71,19 @@ files.head()
 # gives gray levels in [0, 1], the rows above the data bar, and the pixel size in nm. It refuses whatever is in doubt:
 # colour, transparency, stacks, damaged files. Each image is read when it is asked for; `SampleSet.of` keeps them in
 # memory, since this chapter looks at all of them several times.
+#
+# A patch must show several particles, and a network sees only so far: particles should be 20 to 60 pixels wide. For
+# larger or smaller ones, `dataset.working_scale` (this run: {glue:text}`working_scale`) is the number of pixels to work with
+# per pixel of the file. Images are made smaller without letting finer detail fold back into them, and pixels get larger by
+# as much; all lengths in pixels in this chapter and the next three are those of the working resolution. What is found in
+# test micrographs, or in yours, comes back in the pixels of the file.
 
 # %%
-micrographs = SampleSet.of(data.open_micrographs(settings, source))
+stored = data.open_micrographs(settings, source)
+micrographs = SampleSet.of(data.rescaled(stored, settings.working_scale))
 first = micrographs[0]
 glue("pixel_size", first.pixel_size_nm or "unknown", display=False)
+glue("working_scale", settings.working_scale, display=False)
 print(f"{first.name}: {first.image.shape[0]} x {first.image.shape[1]} px, pixel size {first.pixel_size_nm} nm")
 
 # %% mystnb={"figure": {"caption": "The first micrographs of the training split, as read.", "name": "fig-micrographs"}, "image": {"alt": "Micrographs with bright particles on a dark support"}}
@@ -159,7 +166,7 @@ selection.table.head()
 # puts into its layouts, not as a measurement.
 
 # %% mystnb={"figure": {"caption": "Equivalent diameters of the particles found in the training micrographs.", "name": "fig-found-sizes"}, "image": {"alt": "Histogram of diameters with one peak"}}
-pixel_size_nm = read_json(folder / "dataset.json")["pixel_size_nm"]
+pixel_size_nm = selection.train[0].pixel_size_nm
 scale, unit = (pixel_size_nm, "nm") if pixel_size_nm else (1, "px")
 diameters = scale * pd.read_csv(folder / "particles.csv")["diameter_px"]
 glue("median_diameter", f"{np.median(diameters):.0f} {unit}", display=False)

@@ -44,13 +44,15 @@ glue("min_area_px", min_area_px, display=False)
 
 # %% [markdown]
 # What there is to learn from, and the test micrographs with their masks. The masks of training micrographs are opened
-# only for arms that learn from them.
+# only for arms that learn from them. Networks learn at the working resolution of chapter 01 and see the test micrographs
+# so, too; what they find is brought back to the pixels of the file, and is judged against masks that nobody touched.
 
 # %%
 dataset, place = exp.material.dataset, dataset_folder(exp)
 data.check_split(chapter.earlier("data"), dataset, place)
 _, background = data.load_patches(chapter.earlier("data"))
 learned = data.open_micrographs(dataset, place, split="train", masks=settings.needs_masks)
+learned = data.rescaled(learned, dataset.working_scale)
 tests = data.open_micrographs(dataset, place, split="test", masks=True)
 origin = Origin(exp, learned, background, load_synthetic(chapter.earlier("synthesis")))
 glue("n_tests", len(tests), display=False)
@@ -155,6 +157,12 @@ pd.concat(tuned) if tuned else "nothing was tuned"
 #
 # Particles under {glue:text}`min_area_px` pixels are left out on both sides wherever particles are counted: masks hold
 # specks of a few pixels, drawn by hand or left where one particle hides another. Particles that touch the border count like all others, on both sides.
+#
+# Where a label or a scale bar is burnt into a test micrograph, nobody knows what lies below, and of a particle that it
+# cuts nobody knows the rest. As with the void regions of the panoptic quality {cite}`kirillov2019`, both sides lose these
+# pixels, the rectangles of text and the true particles that they cut; and a predicted particle of which more than half lies
+# there does not count. The rectangles are those of chapter 01, found by the same reader of text; no mask and no prediction
+# has a say in them.
 
 # %%
 metrics = segmentation.evaluate(exp, folder)

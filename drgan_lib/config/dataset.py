@@ -11,7 +11,9 @@ from drgan_lib.config.base import Amounts, Counts, IntRange, Range, Section, ord
 class DatasetSettings(Section):
     """Where the micrographs come from: a registry in `data/`, a folder of the user's, or the twin of a material; one.
 
-    `subset` takes those rows of the registry whose column `material` has this value.
+    `subset` takes those rows of the registry whose column `material` has this value. Patches, layouts and networks are
+    made for images of `working_scale` times as many pixels across, in which particles should have 20 to 60 px; test
+    micrographs and results keep the pixels of the files, as do `pixel_size_nm` and `sample_rows`.
     """
 
     registry: str | None = None
@@ -21,6 +23,7 @@ class DatasetSettings(Section):
     modality: Literal["SEM", "HIM"] = "SEM"
     pixel_size_nm: float | None = Field(None, gt=0, description="overrides what the file says")
     sample_rows: int | None = Field(None, gt=0, description="rows above the burnt-in data bar; None: all")
+    working_scale: float = Field(1.0, ge=0.1, le=4, description="pixels to work with, per pixel of the file")
     licence: str = "unknown"
     citation: str = ""
     annotations: str = Field("", description="what is known of the test images, in words")
@@ -35,7 +38,17 @@ class DatasetSettings(Section):
             raise ValueError(f"expected one source of images, got {' and '.join(given)}; leave out all but one")
         if self.subset is not None and self.registry is None and self.path is None:
             raise ValueError(f"dataset.subset is {self.subset!r}, but there is no dataset.registry to take it from")
+        if self.twin_of is not None and self.working_scale != 1:
+            raise ValueError(
+                f"dataset.working_scale is {self.working_scale}, but a twin is rendered at the working resolution; "
+                "leave it out"
+            )
         return self
+
+    @property
+    def working_pixel_size_nm(self) -> float | None:
+        """The side of a pixel at the working resolution."""
+        return None if self.pixel_size_nm is None else self.pixel_size_nm / self.working_scale
 
 
 def _has_a_width(value: Range) -> Range:

@@ -114,7 +114,7 @@ def twin_settings(material: Material) -> dict[str, Any]:
     settings = material.model_dump(mode="json", include={"twin", "meshes", "layout", "scene", "bounds"})
     del settings["meshes"]["path"]
     settings["layout"]["sizes"].pop("table", None)
-    return settings | {"pixel_size_nm": material.dataset.pixel_size_nm}
+    return settings | {"pixel_size_nm": material.dataset.working_pixel_size_nm}
 
 
 def user_files(material: Material) -> list[Path]:

@@ -1,6 +1,7 @@
 """What is imaged: dataset, patches, meshes, layout, scene, and the bounds of the learned parameters.
 
-Lengths are in scene units (see `drgan_lib.scene.build`) unless the name says `_px` or `_nm`.
+Lengths are in scene units (see `drgan_lib.scene.build`) unless the name says `_px` or `_nm`; pixels are those of the
+working resolution, see `dataset.working_scale`.
 """
 
 import math
@@ -98,7 +99,7 @@ class Material(Section):
     bounds: dict[str, Range]
     twin: TwinSettings | None = None
     contour_px: int = Field(1, ge=1)
-    min_area_px: int = Field(50, ge=0, description="smallest instance that the instance metrics count")
+    min_area_px: int = Field(50, ge=0, description="smallest instance to count, in pixels of the file")
 
     @field_validator("name")
     @classmethod
@@ -172,5 +173,7 @@ class Material(Section):
 
     def scene_units(self, unit: str) -> float:
         """Scene units per `unit`: scene, px or nm."""
-        px = {"scene": self.scene_unit_px, "px": 1.0, "nm": 1.0 / (self.dataset.pixel_size_nm or math.nan)}[unit]
+        px = {"scene": self.scene_unit_px, "px": 1.0, "nm": 1.0 / (self.dataset.working_pixel_size_nm or math.nan)}[
+            unit
+        ]
         return px / self.scene_unit_px

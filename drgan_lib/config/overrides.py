@@ -130,7 +130,10 @@ def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
             own = _read_material(twin_of)["dataset"]
         except ConfigError as error:
             raise ConfigError(f"dataset.twin_of: {error}") from None
-    material["dataset"] = {name: own[name] for name in OF_IMAGES if name in own} | dataset
+    taken = {name: own[name] for name in OF_IMAGES if name in own}
+    if "pixel_size_nm" in taken and "working_scale" in own:  # it is rendered as its material is worked with
+        taken["pixel_size_nm"] /= own["working_scale"]
+    material["dataset"] = taken | dataset
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

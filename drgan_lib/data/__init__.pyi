@@ -6,4 +6,5 @@ from .patches import PatchSelection, select_patches
 from .pixels import DataError
 from .plots import outlined, plot_patches, plot_selection
 from .read import GrayLevels, common_pixel_size, few_levels, read_mask, read_micrograph
+from .rescale import rescaled
 from .stage import check_split, load_patches, prepare

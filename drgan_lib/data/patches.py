@@ -128,7 +128,7 @@ def check_sizes(micrographs: Iterable[Sample], size_px: int) -> None:
             file = micrograph.provenance.get("file", micrograph.name)
             raise DataError(
                 f"{file}: the image is {height} x {width} px (above the data bar), smaller than a patch of {size_px} x "
-                f"{size_px} px; use larger images or lower patches.size_px"
+                f"{size_px} px; use larger images, lower patches.size_px or raise dataset.working_scale"
             )
 
 

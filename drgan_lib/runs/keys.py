@@ -16,7 +16,8 @@ WORLD = (
     "material.layout",
     "material.scene",
     "material.bounds",
-    "material.dataset.pixel_size_nm",  # by which sizes in nm become scene units
+    "material.dataset.pixel_size_nm",  # by which, and the scale, sizes in nm become scene units
+    "material.dataset.working_scale",
 )
 # Where files lie does not matter, what they hold does; who made them is shown, nothing is computed from it.
 NO_CONTENT = {
@@ -74,7 +75,7 @@ STAGES = (
         "05_segmentation_evaluation",
         "segmentation",
         needs=("synthesis",),
-        settings=("profile.segmentation", "material.min_area_px"),
+        settings=("profile.segmentation", "material.min_area_px", "material.dataset.working_scale"),
         data=("test", "masks"),
     ),
     Stage(
@@ -151,7 +152,7 @@ def differences(before: Parts, now: Parts) -> list[str]:
 
 
 def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
-    """Names and digests of the images of a split, with their masks if it is for testing, else their overlays.
+    """Names and digests of the images of a split, with their overlays and, if it is for testing, their masks.
 
     The split `masks` holds those of the training images, if any arm learns from them.
 
@@ -169,7 +170,7 @@ def _data_files(exp: Experiment, split: str) -> list[tuple[str, ...]]:
         table = table[table["split"] == ("test" if split == "test" else "train")]
         files = [] if split == "masks" else list(table["image"])
         files += [] if split == "train" else [mask for mask in table["mask"] if mask]
-        boxes = [("overlays", str(boxes)) for boxes in table["overlays"] if boxes is not None and split == "train"]
+        boxes = [("overlays", str(boxes)) for boxes in table["overlays"] if boxes is not None and split != "masks"]
         folder = settings.path.expanduser()
         beside = {file.name: file for name in files if (file := side_file(folder / name))}
         paths = {name: folder / name for name in files} | beside

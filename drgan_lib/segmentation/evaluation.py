@@ -24,6 +24,9 @@ WORDS = {
 }
 
 
+LEFT_OUT = "burnt-in text, and the true particles that it cuts, left out on both sides"
+
+
 def evaluate(exp: Experiment, folder: str | Path, *, log: Callable[[str], None] = print) -> dict[str, Metric]:
     """Scores all models of `segment` in `folder` against the masks of the test micrographs; returns the run's metrics.
 
@@ -133,7 +136,8 @@ def _metrics(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, mi
         std = float(own.groupby("name")[row.metric].mean().std(ddof=0))
         metrics[name(row.arm, row.instances, row.metric)] = Metric(
             row.mean,
-            f"{words[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the test images and seeds",
+            f"{words[row.metric]}{'' if pixels else f'; {WORDS[row.instances]}'}; mean over the test images and seeds; "
+            f"{LEFT_OUT}",
             low=row.low,
             high=row.high,
             n=row.n_images,
@@ -144,7 +148,7 @@ def _metrics(scores: pd.DataFrame, sets: pd.DataFrame, summary: pd.DataFrame, mi
         for metric in ("coco_ap50", "coco_ap50_95"):
             metrics[name(arm, rule, metric)] = Metric(
                 float(own[metric].mean()),
-                f"{words[metric]}; {WORDS[rule]}; mean over the seeds",
+                f"{words[metric]}; {WORDS[rule]}; mean over the seeds; {LEFT_OUT}",
                 n=scores["name"].nunique(),
                 split="test",
                 more={"n_seeds": len(own), "min_area_px": min_area},

@@ -14,7 +14,7 @@ from drgan_lib.config import Experiment
 from drgan_lib.files import read_json, write_json
 from drgan_lib.samples import SampleSet, open_samples
 from drgan_lib.segmentation.instances import BorderCore
-from drgan_lib.segmentation.segmenter import SegmentationError
+from drgan_lib.segmentation.segmenter import SegmentationError, segment_at
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation.network import Network
@@ -27,7 +27,7 @@ class Model:
     """One trained `network` of a run, and of what it is.
 
     `pixel_size_nm` (None: unknown) is that of the micrographs it was trained for, `shape` the kind of particles, of
-    which those below `min_area_px` do not count.
+    which those below `min_area_px` do not count. The network sees images with `working_scale` pixels for one.
     """
 
     network: Network
@@ -36,10 +36,11 @@ class Model:
     pixel_size_nm: float | None
     shape: str
     min_area_px: int
+    working_scale: float = 1.0
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
-        return self.network.segment(image)
+        return segment_at(self.network, image, self.working_scale)
 
     def describe(self) -> dict[str, Any]:
         """All that its results depend on, with digests of its weights, as JSON can hold it."""

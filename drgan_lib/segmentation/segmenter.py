@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from drgan_lib.config import Experiment
+from drgan_lib.data.rescale import resize, resize_labels, scaled_shape
 from drgan_lib.errors import DrganError
 from drgan_lib.registry import SEGMENTERS
 from drgan_lib.samples import SampleSet
@@ -58,19 +59,33 @@ def make_segmenter(name: str, exp: Experiment, store: Store) -> Segmenter:
     return made.of_experiment(exp, store) if hasattr(made, "of_experiment") else made()
 
 
+def segment_at(segmenter: Segmenter, image: np.ndarray, scale: float) -> np.ndarray:
+    """Instances int32 [h, w] of `image`, found in it with `scale` pixels for one."""
+    return resize_labels(segmenter.segment(resize(image, scaled_shape(image.shape, scale))), image.shape)
+
+
 def segment_by_rules(
-    segmenter: Segmenter, image: np.ndarray, hidden: np.ndarray
+    segmenter: Segmenter, image: np.ndarray, unjudged: np.ndarray, scale: float = 1.0
 ) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """By rule: instances int32 [h, w], and their mean probability of class 1, float32 [n] in the order of rising ids.
 
-    There are none where text is burnt in, `hidden` bool [h, w]. A segmenter without classes has one rule, `plain`, and
-    no such confidence.
+    They are found in `image` with `scale` pixels for one. Where nothing can be judged, `unjudged` bool [h, w], there
+    are none, nor those more than half of which lies there. A segmenter without classes has one rule, `plain`, and no
+    such confidence.
     """
     if not isinstance(segmenter, ClassSegmenter):
-        return {"plain": (np.where(hidden, 0, segmenter.segment(image)), None)}
-    found = segmenter.class_map(image)
-    by_rule = {name: np.where(hidden, 0, rule(found)) for name, rule in segmenter.rules.items()}
-    return {name: (labels, _confidence(labels, found.particle)) for name, labels in by_rule.items()}
+        return {"plain": (_judged(segment_at(segmenter, image, scale), unjudged), None)}
+    found = segmenter.class_map(resize(image, scaled_shape(image.shape, scale)))
+    particle = resize(found.particle, image.shape)
+    by_rule = {name: resize_labels(rule(found), image.shape) for name, rule in segmenter.rules.items()}
+    by_rule = {name: _judged(labels, unjudged) for name, labels in by_rule.items()}
+    return {name: (labels, _confidence(labels, particle)) for name, labels in by_rule.items()}
+
+
+def _judged(labels: np.ndarray, unjudged: np.ndarray) -> np.ndarray:
+    n = int(labels.max(initial=0)) + 1
+    inside, whole = np.bincount(labels[unjudged], minlength=n), np.bincount(labels.ravel(), minlength=n)
+    return np.where(unjudged | (2 * inside > whole)[labels], 0, labels)
 
 
 def _confidence(labels: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from drgan_lib.config import Experiment
 from drgan_lib.data.overlays import covered
@@ -43,55 +44,76 @@ def segment(
 
     Networks lie in the `store`. Written to `folder` are `truth` (with instances, where there is a mask) and, for each
     model, `predictions/ARM/seedN/RULE`, both sample sets of 16 bits, and `models/ARM/seedN/model.json` of each network.
-    The instances of `truth` are copied, but for where text is burnt in, and nothing else is made of them. Workers of an
-    `executor` show micrographs to a model, if there is one; training stays here. What an interrupted call finished
-    stands. Raises `SegmentationError` for an unusable training set and when nnU-Net fails or is killed.
+    The instances of `truth` are copied, but for what cannot be judged, and nothing else is made of them: where text is
+    burnt in, and in the true particles that it cuts, neither side has an instance, nor has the prediction one of which
+    more than half lies there (as in the void regions of Kirillov et al., CVPR 2019). Networks learn and see images at
+    the working resolution; all that is written has the pixels of `truth`. Workers of an `executor` show micrographs to
+    a model, if there is one; training stays here. What an interrupted call finished stands. Raises `SegmentationError`
+    for an unusable training set and when nnU-Net fails or is killed.
     """
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis.sources import training_samples
 
     folder = Path(folder).absolute()
     shutil.rmtree(folder / "truth", ignore_errors=True)
-    truth = write_samples(folder / "truth", truth.map(_without_text), bits=16)
+    unjudged = [_unjudged(sample) for sample in truth]
+    judged = SampleSet(len(truth), lambda k: _without(truth[k], unjudged[k]))
+    judged = write_samples(folder / "truth", judged, bits=16)
     models = models_of(exp)
     write_json(folder / "models.json", models)
     shutil.rmtree(folder / "models", ignore_errors=True)  # until they are known to be those of these settings
-    trained_nm = exp.material.dataset.pixel_size_nm
-    if trained_nm is None and len(origin.micrographs):
-        trained_nm = origin.micrographs[0].pixel_size_nm
+    trained_nm, scale = exp.material.dataset.pixel_size_nm, exp.material.dataset.working_scale
+    if trained_nm is None and len(origin.micrographs) and (working_nm := origin.micrographs[0].pixel_size_nm):
+        trained_nm = working_nm * scale
+    look = partial(_predict, truth=judged, stored=folder / "truth", unjudged=unjudged, scale=scale, executor=executor)
     samples: dict[str, SampleSet] = {}
     for number, (arm, seed) in enumerate(models, 1):
         log(f"model {number} of {len(models)}: {arm}, seed {seed}")
         if arm not in samples:
             samples = {arm: training_samples(arm, origin)}
         segmenter = make_segmenter(split_arm(arm)[1], exp, store).fit(samples[arm], seed=seed, log=log)
-        _predict(segmenter, truth, folder / "truth", place_of(folder, "predictions", arm, seed), executor)
+        look(segmenter, place_of(folder, "predictions", arm, seed))
         if isinstance(segmenter, Network):
             network, shape = Network(segmenter.folder, segmenter.border_core), exp.material.meshes.shape
-            model = Model(network, arm, seed, trained_nm, shape, exp.material.min_area_px)
+            model = Model(network, arm, seed, trained_nm, shape, exp.material.min_area_px, scale)
             model.save(place_of(folder, "models", arm, seed))
     return folder
 
 
-def _without_text(sample: Sample) -> Sample:
-    """`sample` without instances where text is burnt in, as in predictions."""
-    if sample.instances is None:
-        return sample
+def _unjudged(sample: Sample) -> np.ndarray:
+    """bool [h, w]: where text is burnt in, and the true particles that it cuts, of which nobody sees the whole."""
     hidden = covered(sample.provenance.get("overlays", ()), sample.image.shape)
-    return replace(sample, instances=np.where(hidden, 0, sample.instances))
+    if sample.instances is None:
+        return hidden
+    cut = np.unique(sample.instances[binary_dilation(hidden)])
+    return hidden | np.isin(sample.instances, cut[cut > 0])
 
 
-def _predict(segmenter: Segmenter, truth: SampleSet, stored: Path, place: Path, executor: Executor | None) -> None:
+def _without(sample: Sample, unjudged: np.ndarray) -> Sample:
+    return sample if sample.instances is None else replace(sample, instances=np.where(unjudged, 0, sample.instances))
+
+
+def _predict(
+    segmenter: Segmenter,
+    place: Path,
+    *,
+    truth: SampleSet,
+    stored: Path,
+    unjudged: list[np.ndarray],
+    scale: float,
+    executor: Executor | None,
+) -> None:
     """Segments all images of `truth`, which is `stored`, unless segmenter, images and code are those of last time."""
     identity, mark = getattr(segmenter, "identity", None), place / "made_from.json"
     images = hashlib.sha256()
-    for sample in truth:
+    for sample, left_out in zip(truth, unjudged, strict=True):
         images.update(f"{sample.name} {sample.image.shape} {sample.pixel_size_nm}".encode() + sample.image.tobytes())
-    made_from = {"segmenter": identity, "images": images.hexdigest(), "code": code_behind(__file__)}
+        images.update(np.packbits(left_out).tobytes())
+    made_from = {"segmenter": identity, "scale": scale, "images": images.hexdigest(), "code": code_behind(__file__)}
     if identity is not None and mark.is_file() and read_json(mark) == made_from:
         return
     shutil.rmtree(place, ignore_errors=True)
-    with Shared((segmenter, stored, place), stored) as shared:
+    with Shared((segmenter, stored, place, unjudged, scale), stored) as shared:
         for _, future in outcomes(partial(_predict_one, shared), range(len(truth)), executor):
             future.result()
     write_json(mark, made_from)
@@ -99,8 +121,7 @@ def _predict(segmenter: Segmenter, truth: SampleSet, stored: Path, place: Path, 
 
 def _predict_one(shared: Shared, k: int) -> None:
     """Segments image `k`; its prediction by each rule is a shard of its own."""
-    segmenter, stored, place = shared.value
+    segmenter, stored, place, unjudged, scale = shared.value
     sample = open_samples(stored)[k]
-    hidden = covered(sample.provenance.get("overlays", ()), sample.image.shape)
-    for rule, (labels, confidence) in segment_by_rules(segmenter, sample.image, hidden).items():
+    for rule, (labels, confidence) in segment_by_rules(segmenter, sample.image, unjudged[k], scale).items():
         write_shard(place / rule, k, [replace(sample, instances=labels, confidence=confidence)], bits=16)

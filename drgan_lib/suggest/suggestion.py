@@ -19,7 +19,7 @@ from drgan_lib.config import (
     load_experiment,
     readable_refusals,
 )
-from drgan_lib.data import DataError, common_pixel_size, open_micrographs, select_patches
+from drgan_lib.data import DataError, common_pixel_size, open_micrographs, rescaled, select_patches
 from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.samples import SampleSet
@@ -90,9 +90,10 @@ def suggest_material(
         )
     _require_usable(out, figure, seed)
     folder = folder() if callable(folder) else folder
-    micrographs = SampleSet.of(open_micrographs(dataset, folder))
+    stored = SampleSet.of(open_micrographs(dataset, folder))
+    micrographs = SampleSet.of(rescaled(stored, dataset.working_scale))
     _require_contrast(micrographs)
-    dataset = dataset.model_copy(update={"pixel_size_nm": dataset.pixel_size_nm or common_pixel_size(micrographs)})
+    dataset = dataset.model_copy(update={"pixel_size_nm": dataset.pixel_size_nm or common_pixel_size(stored)})
     title = f"{name}, settings proposed from {len(micrographs)} micrographs"
     material = material.model_copy(update={"title": title, "dataset": dataset})
     log(f"{len(micrographs)} training micrographs of {folder}")

@@ -25,7 +25,7 @@ LEAST_HIGH = {"stage_base_color": 0.2, "noise_sigma": 0.05}  # half the paper's:
 
 def scale(material: Material) -> tuple[str, float]:
     """The unit that sizes are written in, and how many px it has: nm where the pixel size is known, else px."""
-    size = material.dataset.pixel_size_nm
+    size = material.dataset.working_pixel_size_nm
     return ("nm", 1 / size) if size else ("px", 1.0)
 
 

@@ -45,7 +45,7 @@ def annotate(exp: Experiment, generator, renderer, *, index: int, attempt: int =
         return None, "low contrast"
     parameters = {"seed": seed, "contrast": measured if math.isfinite(measured) else math.nan, "attempts": attempt + 1}
     parameters |= dict(zip(exp.material.parameters, values.flatten().tolist(), strict=True))
-    pixel_size_nm, image = exp.material.dataset.pixel_size_nm, gray / np.float32(255)
+    pixel_size_nm, image = exp.material.dataset.working_pixel_size_nm, gray / np.float32(255)
     return Sample(f"{index:05d}", image, pixel_size_nm, instances, parameters=parameters), ""
 
 

@@ -112,7 +112,7 @@ def identity(exp: Experiment, generator, renderer) -> dict[str, Any]:
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     starts = ("gan/networks.py", "scene/render.py", "scene/detector.py", "synthesis/attempt.py")
-    shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm"}}
+    shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm", "working_scale"}}
     return {
         "seed": exp.seed,
         "material": exp.material.model_dump(mode="json", include=shown, exclude={"layout": {"sizes": {"table"}}}),

@@ -210,10 +210,10 @@ def test_a_table_of_sizes_counts_by_content(changed, tmp_path):
     assert with_table("second") == {stage.name for stage in STAGES}
 
 
-def test_burnt_in_text_of_training_images_counts(changed, images):
+def test_burnt_in_text_counts_where_it_is_used(changed, images):
     head = "path\ttop\tleft\tbottom\tright\n"
-    (images / "overlays.tsv").write_text(head + "e.tif\t0\t0\t9\t9\n")  # that of a test image is not used
-    assert changed() == (set(), set())
+    (images / "overlays.tsv").write_text(head + "e.tif\t0\t0\t9\t9\n")  # that of a test image
+    assert changed()[0] == {"segmentation", "quantification"}
     (images / "overlays.tsv").write_text(head + "a.tif\t0\t0\t9\t9\n")
     assert changed()[0] == AFTER_DATA
     (images / "overlays.tsv").write_text(head + "a.tif\t0\t0\t9\t8\n")

@@ -11,6 +11,7 @@ import pytest
 from drgan_lib.files import read_json
 from drgan_lib.samples import Sample, SampleSet, open_samples
 from drgan_lib.segmentation import SegmentationError, evaluate, list_models, load_model, load_predictions, segment
+from drgan_lib.segmentation.model import Model
 from drgan_lib.store import Store
 from drgan_lib.synthesis.sources import Origin
 from tests.segmentation.conftest import micrographs
@@ -126,5 +127,47 @@ def test_no_particle_is_where_text_is_burnt_in(experiment, make):
     for sample in (truth, predicted):
         assert sample.n_particles > 0
         assert not sample.instances[20:50].any()
-    np.testing.assert_array_equal(truth.instances[:20], plain.instances[:20])
     assert len(predicted.confidence) == predicted.n_particles
+
+
+def test_a_true_particle_that_text_cuts_is_judged_on_neither_side(experiment, make):
+    """Discs in a row, one of them under text: predicted with what is seen of it, it is neither found nor wrong."""
+    y, x = np.indices((60, 160))
+    near = [np.hypot(y - 30, x - centre) for centre in (30, 80, 130)]
+    instances = sum((k + 1) * (r < 15) for k, r in enumerate(near))
+    image = np.where(instances > 0, 0.8, 0.2).astype(np.float32)
+    text = [[0, 76, 30, 90]]  # of the second disc a quarter
+    stage = make(experiment("otsu"), SampleSet.of([Sample("a", image, 1.0, instances, provenance={"overlays": text})]))
+    truth, predicted = open_samples(stage / "truth")[0], load_predictions(stage, "otsu", 0)["plain"][0]
+    assert set(np.unique(truth.instances)) == {0, 1, 3}
+    assert predicted.n_particles == 2
+    assert not predicted.instances[:, 60:100].any()
+    metrics = evaluate(experiment("otsu", min_area_px=20), stage, log=[].append)
+    assert metrics["ap50"].value == 1
+    assert metrics["dsc"].value > 0.95
+    assert "burnt-in text" in metrics["ap50"].definition
+
+
+def test_results_of_a_working_resolution_have_the_pixels_of_the_file(experiment, make):
+    given = micrographs(2, 160, seed=1)
+    stage = make(experiment("otsu", dataset__working_scale=0.5), given)
+    truth, predicted = open_samples(stage / "truth"), load_predictions(stage, "otsu", 0)["plain"]
+    for whole, true, found in zip(given, truth, predicted, strict=True):
+        np.testing.assert_array_equal(true.instances, whole.instances)
+        assert (found.instances.shape, found.pixel_size_nm) == (whole.image.shape, whole.pixel_size_nm)
+        assert len(found.confidence) == found.n_particles
+    assert evaluate(experiment("otsu"), stage, log=[].append)["dsc"].value > 0.9
+
+
+def test_a_model_works_at_its_resolution_and_answers_in_the_pixels_of_the_image():
+    seen = []
+
+    class Quarters:
+        def segment(self, image):
+            seen.append(image.shape)
+            return np.indices(image.shape)[0] // (image.shape[0] // 2) + 1
+
+    model = Model(Quarters(), "synthetic", 0, 2.0, "sphere", 50, working_scale=0.4)
+    labels = model.segment(np.zeros((100, 150), np.float32))
+    assert seen == [(40, 60)]
+    np.testing.assert_array_equal(labels, np.indices((100, 150))[0] // 50 + 1)
