@@ -62,9 +62,10 @@ def test_the_paper_profile_is_the_paper():
     assert exp.profile.segmentation.trainer == "default"
 
 
-def test_the_materials_are_those_of_the_paper_two_stand_ins_and_a_twin():
+def test_the_materials_are_those_of_the_paper_real_ones_and_a_twin():
     paper = {"tio2_him", "sio2_him", "tio2_sem", "agnw_sem"}
-    assert set(materials()) == paper | {"spheres_sem", "rods_sem", "twin"}
+    real = {"microspheres_sem", "ellipsoids_sem", "spheres_sem", "rods_sem"}
+    assert set(materials()) == paper | real | {"twin"}
     assert load_experiment("tio2_him").material.dataset.modality == "HIM"
 
 

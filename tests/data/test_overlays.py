@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drgan_lib.config import ROOT, DatasetSettings, PatchSettings, load_experiment
-from drgan_lib.data import DataError, open_micrographs, read_registry, select_patches
+from drgan_lib.data import DataError, open_micrographs, read_registry, rescaled, select_patches
 from drgan_lib.data.overlays import covered, read_overlays, touches
+from drgan_lib.samples import SampleSet
 
 HEAD = "path\ttop\tleft\tbottom\tright\n"
 
@@ -97,23 +98,28 @@ def _grids(top, bottom, left, right):
     yield sorted({*range(0, 177, 16), 176}), left, right
 
 
-@pytest.mark.parametrize("name", ["spheres_sem", "rods_sem"])
-def test_no_patch_of_emps_overlaps_burnt_in_text(name, datasets):
+@pytest.mark.parametrize(
+    ("name", "n_images", "n_train"),
+    [("spheres_sem", 5, 30), ("rods_sem", 5, 30), ("microspheres_sem", 4, 15), ("ellipsoids_sem", 3, 25)],
+)
+def test_no_patch_of_emps_overlaps_burnt_in_text(name, n_images, n_train, datasets):
     material = load_experiment(name).material
-    micrographs = open_micrographs(material.dataset, datasets / "emps")
+    dataset, size = material.dataset, material.patches.size_px
+    micrographs = SampleSet.of(rescaled(open_micrographs(dataset, datasets / "emps"), dataset.working_scale))
     selection = select_patches(micrographs, material.patches, seed=0)
     hidden = {m.name: covered(m.provenance["overlays"], m.image.shape) for m in micrographs}
-    assert sum(mask.any() for mask in hidden.values()) >= 5
+    assert sum(mask.any() for mask in hidden.values()) >= n_images
     for row in selection.table.itertuples():
-        assert not hidden[row.micrograph][row.row : row.row + 256, row.column : row.column + 256].any()
+        assert not hidden[row.micrograph][row.row : row.row + size, row.column : row.column + size].any()
     assert selection.counts["refused_for_overlays"] > 0
-    assert len(selection.train) >= 30
+    assert len(selection.train) >= n_train
 
 
-def test_overlays_of_emps_name_training_images_only():
+def test_overlays_of_emps_are_those_of_training_images_and_of_two_subsets():
     folder = ROOT / "data" / "emps"
     table = read_registry(folder / "registry.tsv")
-    used = table["material"].isin(["spheres_sem", "rods_sem"])  # the other subsets have no material yet
-    train = table[used & (table["kind"] == "image") & (table["split"] == "train")]
-    drawn = read_overlays(folder / "overlays.tsv", [folder / path for path in train["path"]])
-    assert (len(train), len(drawn)) == (14, 11)  # three training images have no text
+    images = table[table["kind"] == "image"].set_index("path")
+    drawn = read_overlays(folder / "overlays.tsv", [folder / path for path in images.index])
+    named = images.loc[[path.relative_to(folder).as_posix() for path in drawn]]
+    assert named.groupby("split").size().to_dict() == {"train": 18, "test": 3}  # three training images have no text
+    assert set(named.loc[named["split"] == "test", "material"]) == {"microspheres_sem", "ellipsoids_sem"}
