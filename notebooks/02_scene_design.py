@@ -258,6 +258,7 @@ figure = plots.layout_gallery(renderer, layouts)
 #
 # A camera looks straight down on a support. Most of the light comes from the side, from a bright ring around it,
 # as if the particles glowed at their edges; a weak light above fills the rest. Only direct light is followed.
+# (With `gan.appearance=sem`, see below, there is no light at all.)
 
 # %% mystnb={"figure": {"caption": "The scene from outside (lengths in scene units). The ring light is cut open.", "name": "fig-scene"}, "image": {"alt": "Support, ring light, upper light, camera and particles in 3-D"}}
 figure = plots.scene_from_outside(renderer, layouts[0])
@@ -326,7 +327,8 @@ figure = plots.parameter_effects(renderer, layouts[0])
 
 # %%
 # The claim from scratch: how far is the middle from the mean of the ends?
-traced = scene.Renderer(exp.material, renderer.meshes, spp=renderer.spp)
+kind = {"principled": scene.Renderer, "sem": scene.TransportRenderer}[exp.material.appearance]
+traced = kind(exp.material, renderer.meshes, spp=renderer.spp)
 rows = []
 for i, name in enumerate(exp.material.parameters):
     images = []
@@ -408,7 +410,7 @@ figure = plots.particles_apart(transport, layouts[0])
 # `transport.image(parameters, layout, each={"base_color": ...})` takes one value for each particle. Shadows are those of
 # the common geometry, and light that one particle throws onto another is not followed here anyway.
 #
-# ### More parameters, and where the sum ends
+# ### More parameters
 #
 # The paper fixes the rest of the scene. Some of it is linear too, and becomes learnable as soon as the material's
 # `bounds` name it: `metallic`, `clearcoat`, `flatness`, and the radiance of the two lights, `torus_radiance` and
@@ -427,7 +429,36 @@ figure = plots.particles_apart(transport, layouts[0])
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
 # curve, and no finite set of images holds them all.
 #
-# Nor does the sum hold for every scene. When geometry is learned, the rays move, and another BSDF has other terms. Such
+# ### Secondary electrons in place of light
+#
+# A microscope has no lamps. The principled BSDF under a ring light looks like secondary electrons, at best; no setting of it
+# gives flat grains with a thin bright rim. With
+#
+# ```bash
+# drgan run tio2_sem -P gan.appearance=sem
+# ```
+#
+# the basis images are other ones, of nothing but the geometry, and each follows from what is known about these electrons
+# (Joy, J. Microsc. 147, 51, 1987; `drgan_lib/scene/electrons.py` has the formulas):
+#
+# | parameter | its image |
+# | --- | --- |
+# | `flat`, `stage_flat` | 1 on particles, on the support |
+# | `tilt`, `sharpness` | 0 face-on, 1 where the beam grazes: electrons are set free nearer to the surface; `sharpness` is the depth that the beam reaches, in escape depths |
+# | `edge_fine`, `edge_coarse` | the upper side of a step in depth, of a width of 1 and 4 px: electrons leave through the wall as well |
+# | `sky`, `stage_sky` | the share of the electrons that neither particles nor support catch: dark gaps, and shadows around particles |
+# | `detector_x`, `detector_z` | from where the detector draws, right and down in the image: the first moments of that sky |
+# | `height` | the height above the support, in median particle sizes: what lies low is dim |
+# | `thickness` | how much of the particle the beam meets: small ones are dim |
+#
+# All but `sharpness` are factors, in units of full white, so the sum is as exact as the other one; `sharpness` has knots and
+# a spline, as the roughness. Shading goes from full to none as `flat` takes over, and seams between grains from a bright
+# line to nothing. Rays are traced by Mitsuba, but there is no BSDF that its automatic differentiation could take; so
+# `gan.renderer=mitsuba` is refused, and chapter 04 sums as well.
+#
+# ### Where the sum ends
+#
+# The sum does not hold for every scene. When geometry is learned, the rays move, and another BSDF has other terms. Such
 # scenes are refused with a `TransportError` that names the reason. Set `gan.renderer=mitsuba` for them: the GAN then
 # traces rays at every step, slowly, and asks for none of this. Light that goes from particle to particle before it
 # reaches the camera would carry the product of two surfaces' colours. Neither renderer follows it: here all light is

@@ -58,7 +58,7 @@ renderer = make_renderer(exp, stage="synthesis", ground=choose_ground(exp.profil
 # ## One call
 #
 # For each image a new layout is drawn, the generator chooses the parameters, and the renderer makes the instance ids and
-# then the image. Each layout is rendered only once, so Mitsuba traces it directly and nothing is precomputed.
+# then the image. Each layout is rendered only once, so it is traced directly and nothing is kept.
 #
 # The random numbers of image *k* depend only on the seed of the experiment and on *k*. It therefore makes no difference
 # whether the set is made in one go or in ten: an interrupted run carries on where it stopped, and ends with the same

@@ -12,6 +12,7 @@ from drgan_lib.config import (
     MATERIALS,
     PARAMETERS,
     PROFILES,
+    SEM_BOUNDS,
     SHAPES,
     ConfigError,
     DatasetSettings,
@@ -169,6 +170,15 @@ def test_overrides_are_read_as_yaml():
         (["patches.size_px=112", "scene.size_px=112", "twin.size_px=256"], "expected a multiple of 32"),
         (["segmentation.trainer=default", "segmentation.iterations=9"], "segmentation.iterations"),
         (["name=../up"], "unknown section 'name'"),
+        (["gan.appearance=him"], "gan.appearance: Input should be 'principled' or 'sem'"),
+        (["gan.appearance=sem"], "the twin of twin is rendered with gan.appearance=principled, got sem"),
+        (
+            ["dataset.path=mine", "gan.appearance=sem", "gan.renderer=mitsuba"],
+            "needs gan.renderer=transport, got mitsuba",
+        ),
+        (["gan.appearance=sem", "bounds.detector_x=[-2, 1]"], "detector_x: expected -1 <= low < high"),
+        (["gan.appearance=sem", "bounds.sheen=[0, 1]"], "bounds.sheen: is not learned with gan.appearance=sem"),
+        (["bounds.tilt=[0, 1]"], "bounds.tilt: is not learned with gan.appearance=principled"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(overrides, message):
@@ -308,6 +318,25 @@ def test_a_material_of_ones_own_is_a_yaml_file(tmp_path):
     path.write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match="bounds are missing for base_color"):
         load_experiment(str(path))
+
+
+@pytest.mark.parametrize("name", materials())
+def test_any_material_takes_the_appearance_of_electrons(name):
+    """Bounds stay where they mean the same, the rest are the library's; overrides have the last word."""
+    overrides = ["dataset.path=mine", "gan.appearance=sem", "bounds.tilt=[0, 2]"]
+    material = load_experiment(name, "demo", overrides).material
+    paper = load_experiment(name).material
+    assert material.bounds == SEM_BOUNDS | {"noise_sigma": paper.bounds["noise_sigma"], "tilt": (0, 2)}
+    assert (material.appearance, paper.appearance) == ("sem", "principled")
+
+
+def test_a_file_may_have_bounds_for_each_appearance(write):
+    paper = load_experiment("tio2_sem").material
+    path = write("tio2_sem", bounds=paper.model_dump(mode="json")["bounds"] | {"flat": [0.2, 0.4]})
+    assert load_experiment(path).material.bounds == paper.bounds
+    electrons = load_experiment(path, "demo", ["gan.appearance=sem"]).material
+    assert electrons.bounds["flat"] == (0.2, 0.4)
+    assert electrons.parameters == tuple(SEM_BOUNDS)
 
 
 def test_runs_come_from_the_argument_or_the_environment(monkeypatch, tmp_path):

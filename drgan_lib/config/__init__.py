@@ -24,9 +24,12 @@ from drgan_lib.config.layout import (
     WireSettings,
 )
 from drgan_lib.config.material import (
+    APPEARANCES,
     PARAMETERS,
     PARTICLE_PARAMETERS,
     PIXEL_STD_PX,
+    SEM_BOUNDS,
+    SEM_PARTICLE_PARAMETERS,
     Material,
     PatchSettings,
     SceneSettings,

@@ -33,6 +33,27 @@ PARAMETERS = (
     "brightness_spread",
     "noise_sigma",
 )
+# What `gan.appearance=sem` learns in their place, see `drgan_lib.scene.electrons`, with the bounds where a material
+# gives none: our choice.
+SEM_BOUNDS = {
+    "flat": (0.01, 0.8),
+    "tilt": (0.0, 1.0),
+    "sharpness": (0.5, 20.0),
+    "edge_fine": (0.0, 0.6),
+    "edge_coarse": (0.0, 0.6),
+    "sky": (0.0, 0.8),
+    "detector_x": (-0.5, 0.5),
+    "detector_z": (-0.5, 0.5),
+    "height": (0.0, 0.3),
+    "thickness": (0.0, 0.4),
+    "stage_flat": (0.0, 0.4),
+    "stage_sky": (0.0, 0.4),
+    "brightness_spread": (0.0, 0.4),
+    "noise_sigma": (0.001, 0.1),
+}
+SEM_PARTICLE_PARAMETERS = tuple(SEM_BOUNDS)[:10]
+APPEARANCES = {"principled": PARAMETERS, "sem": tuple(SEM_BOUNDS)}
+LEAST = {"detector_x": -1, "detector_z": -1, "sharpness": 0.1}  # of a lower bound; 0 for the others
 
 
 class PatchSettings(Section):
@@ -111,20 +132,27 @@ class Material(Section):
     @field_validator("bounds")
     @classmethod
     def _known_parameters(cls, value: dict[str, Range]) -> dict[str, Range]:
+        known, needed = PARAMETERS, {"base_color", "stage_base_color", "noise_sigma"}
+        if "flat" in value:
+            known, needed = tuple(SEM_BOUNDS), SEM_BOUNDS.keys()
         for name, bounds in value.items():
-            if name not in PARAMETERS:
-                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
-            if not 0 <= bounds[0] < bounds[1]:
-                raise ValueError(f"{name}: expected 0 <= low < high, got {bounds}")
-        missing = {"base_color", "stage_base_color", "noise_sigma"} - value.keys()
-        if missing:
+            if name not in known:
+                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
+            if not LEAST.get(name, 0) <= bounds[0] < bounds[1]:
+                raise ValueError(f"{name}: expected {LEAST.get(name, 0)} <= low < high, got {bounds}")
+        if missing := needed - value.keys():
             raise ValueError(f"bounds are missing for {', '.join(sorted(missing))}")
-        return {name: value[name] for name in PARAMETERS if name in value}
+        return {name: value[name] for name in known if name in value}
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """Names of the learned parameters, in the order of the regressor's outputs."""
         return tuple(self.bounds)
+
+    @property
+    def appearance(self) -> str:
+        """What the parameters describe: `principled` surfaces under light, or secondary electrons, `sem`."""
+        return "sem" if "flat" in self.bounds else "principled"
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -146,6 +174,11 @@ class Material(Section):
         twin = self.twin
         if twin is None:
             raise ConfigError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
+        if self.appearance != "principled":
+            raise ConfigError(
+                f"the twin of {self.name} is rendered with gan.appearance=principled, got {self.appearance}; leave "
+                "that out, or name the twin of another material in dataset.twin_of"
+            )
         if unknown := twin.truth.keys() ^ self.bounds.keys():
             raise ConfigError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
         for name, (low, high) in self.bounds.items():

@@ -19,6 +19,7 @@ class GanSettings(Section):
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
     `support`: below the particles lies the scene's own, flat one; or what background patches of the micrographs show,
     and where chapter 01 found none a `texture`: random fields like what can be seen between particles.
+    `appearance`: of the principled BSDF, or of secondary electrons (`drgan_lib.scene.electrons`), by transport alone.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
     """
 
@@ -28,6 +29,7 @@ class GanSettings(Section):
     objective: Literal["gan", "moments"] = "gan"
     renderer: Literal["transport", "mitsuba"] = "transport"
     support: Literal["flat", "real", "texture"] = "flat"
+    appearance: Literal["principled", "sem"] = "principled"
     precision: Literal["auto", "float32"] = "auto"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)
@@ -42,12 +44,14 @@ class GanSettings(Section):
     inception_weights: Path | None = None
 
     @model_validator(mode="after")
-    def _mitsuba_takes_one_at_a_time(self) -> Self:
+    def _mitsuba_can_do_it(self) -> Self:
         if self.renderer == "mitsuba" and self.batch_size > 1:
             raise ValueError(
                 f"gan.renderer=mitsuba holds one scene at a time, got gan.batch_size={self.batch_size}; set it to 1, "
                 "or set gan.renderer=transport"
             )
+        if self.renderer == "mitsuba" and self.appearance == "sem":
+            raise ValueError("gan.appearance=sem needs gan.renderer=transport, got mitsuba; change one of them")
         return self
 
     @model_validator(mode="after")

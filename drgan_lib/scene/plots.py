@@ -130,8 +130,8 @@ def parameter_effects(renderer: Renderer, layout: Layout, positions=(0.02, 0.1, 
 def micrographs(renderer: Renderer, layouts: list[Layout], n: int = 6, *, seed: int = 2) -> Figure:
     """What the panel shows: n layouts with noise, at parameters drawn from the lower half of the bounds."""
     material = renderer.material
-    rows, columns = -(-n // 3), min(3, n)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.7 * columns, 3.2 * rows), squeeze=False)
+    rows, columns, lines = -(-n // 3), min(3, n), -(-len(material.parameters) // 2)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.7 * columns, (2.7 + lines / 5) * rows), squeeze=False)
     draws = np.random.default_rng(seed).uniform(0, 0.5, size=(n, len(material.parameters)))
     low, high = np.array(list(material.bounds.values())).T
     for axis, layout, values in zip(axes.flat, layouts, low + draws * (high - low), strict=False):
@@ -142,18 +142,25 @@ def micrographs(renderer: Renderer, layouts: list[Layout], n: int = 6, *, seed: 
 
 
 def basis_images(renderer: TransportRenderer, layout: Layout, n: int = 4) -> Figure:
-    """The support and up to n images of each term of the BSDF, each with a grey scale of its own."""
+    """The support and up to n images of each term, each with a grey scale of its own.
+
+    Terms of one image each share rows.
+    """
     basis, size = renderer.basis(layout), renderer.material.scene.size_px
-    black, white = basis.stage.sum(dim=0)
-    rows = [[("support, white less black", white - black)]]
+    stage = basis.stage.sum(dim=0)
+    rows, alone = [list(renderer.terms.support_images(stage).items())], False
     terms = zip(renderer.terms.settings, basis.particles, strict=True)
     for _, group in itertools.groupby(terms, key=lambda term: term[0].keys()):
         images, row = list(group), []
         for i in np.unique(np.linspace(0, len(images) - 1, n).round().astype(int)):
             setting, fragments = images[i]
             words = [f"{name} {value:.2g}" for name, value in setting.items() if name != "specular"]
-            row.append(("\n".join(words), torch.zeros_like(black).index_add(0, basis.pixel, fragments)))
-        rows.append(row)
+            row.append(("\n".join(words), torch.zeros_like(stage[0]).index_add(0, basis.pixel, fragments)))
+        if len(images) == 1 and alone and len(rows[-1]) < n:
+            rows[-1] += row
+        else:
+            rows.append(row)
+        alone = len(images) == 1
     figure, axes = plt.subplots(len(rows), n, figsize=(2.2 * n, 2.5 * len(rows)), squeeze=False)
     for row, images in zip(axes, rows, strict=True):
         for axis, (title, image) in zip(row, images, strict=False):
@@ -166,7 +173,7 @@ def basis_images(renderer: TransportRenderer, layout: Layout, n: int = 4) -> Fig
 def particles_apart(renderer: TransportRenderer, layout: Layout, *, seed: int = 0) -> Figure:
     """A layout whose particles are alike, then with one parameter drawn for each particle."""
     bounds = renderer.material.bounds
-    varied = [name for name in ("base_color", "roughness") if name in bounds]
+    varied = [name for name in ("base_color", "roughness", "flat", "tilt") if name in bounds]
     figure, axes = plt.subplots(1, 1 + len(varied), figsize=(3.2 * (1 + len(varied)), 3.5), squeeze=False)
     rng = np.random.default_rng(seed)
     for axis, name in zip(axes[0], [None, *varied], strict=True):

@@ -12,7 +12,7 @@ import trimesh
 from drgan_lib.config import Material
 from drgan_lib.draws import normal
 from drgan_lib.scene.backend import VARIANT, dr, mi
-from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, build_scene, replace_particles
+from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, SceneError, build_scene, replace_particles
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
@@ -29,8 +29,14 @@ class Renderer:
     """
 
     variant = VARIANT
+    appearances = ("principled",)
 
     def __init__(self, material: Material, meshes: list[trimesh.Trimesh], *, spp: int, ground: Ground | None = None):
+        if material.appearance not in self.appearances:
+            raise SceneError(
+                f"gan.appearance={material.appearance} is no BSDF that Mitsuba can render; use a TransportRenderer, or "
+                "set gan.appearance=principled"
+            )
         self.material, self.meshes, self.spp, self.ground = material, meshes, spp, ground
         self._built: tuple[Layout, BuiltScene] | None = None
         self._changes = 0  # of the scene or its parameters

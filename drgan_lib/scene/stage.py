@@ -22,14 +22,16 @@ def make_renderer(exp: Experiment, *, stage: str, ground: Ground | None = None) 
     """The renderer of the experiment's material for stage "gan" or "synthesis", with that stage's samples per pixel.
 
     The GAN renders the same layouts again and again, and `gan.renderer` says how; synthesis renders each layout once,
-    which Mitsuba does best. `ground` is that of `choose_ground`; None is flat. Precomputed transport is kept in
-    `<runs>/cache/transport`, for all runs there.
+    which Mitsuba does best (with `gan.appearance=sem`, both sum). `ground` is that of `choose_ground`; None is flat.
+    Precomputed transport is kept in `<runs>/cache/transport`, for all runs there.
     """
     spp = {"gan": exp.profile.gan.spp, "synthesis": exp.profile.synthesis.spp}[stage] or exp.material.scene.spp
     meshes = make_meshes(exp.material)
     if stage == "gan" and exp.profile.gan.renderer == "transport":
         cache = BasisCache(exp.runs / "cache" / "transport")
         return TransportRenderer(exp.material, meshes, spp=spp, ground=ground, cache=cache)
+    if exp.material.appearance == "sem":
+        return TransportRenderer(exp.material, meshes, spp=spp, ground=ground, memory_bytes=0)
     return Renderer(exp.material, meshes, spp=spp, ground=ground)
 
 

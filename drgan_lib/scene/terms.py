@@ -19,10 +19,10 @@ from typing import Self
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from drgan_lib.config import Material
+from drgan_lib.config import PARTICLE_PARAMETERS, Material
+from drgan_lib.scene.spline import LogSpline
 
 ROUGHNESS = "roughness"
 CONSTANT_BELOW = 1e-3**0.5  # Mitsuba's principled BSDF keeps alpha = roughness^2 at 0.001 or more
@@ -39,21 +39,22 @@ class Terms:
     low: float  # least and greatest roughness
     high: float
 
+    own = PARTICLE_PARAMETERS  # which a particle may have a value of its own for
+
     @classmethod
     def of(cls, material: Material) -> Self:
         """The terms that the material's learned parameters can ask for."""
         return cls(material.parameters, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
 
     @cached_property
+    def spline(self) -> LogSpline:
+        """Through the roughnesses at which the specular terms are rendered."""
+        return LogSpline(max(self.low, CONSTANT_BELOW), max(self.high, CONSTANT_BELOW), KNOT_SPACING)
+
+    @property
     def knots(self) -> np.ndarray:
         """float64 [k]: roughnesses at which the specular terms are rendered."""
-        low, high = max(self.low, CONSTANT_BELOW), max(self.high, CONSTANT_BELOW)
-        if low == high:
-            return np.array([low])
-        knots = np.geomspace(low, high, max(4, 1 + int(np.ceil(np.log(high / low) / KNOT_SPACING))))
-        # A spline is least accurate in its first and last piece, so both are halved.
-        ends = np.sqrt(knots[[0, -2]] * knots[[1, -1]])
-        return np.sort(np.append(knots, ends))
+        return self.spline.knots
 
     @cached_property
     def nodes(self) -> np.ndarray:
@@ -74,10 +75,19 @@ class Terms:
         """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis."""
         base = values["base_color"]
         roughness = values.get(ROUGHNESS, torch.full_like(base, FIXED_ROUGHNESS))
-        of_roughness = {"lagrange": self._lagrange(roughness), "spline": self._spline(roughness)}
+        of_roughness = {"lagrange": self._lagrange(roughness), "spline": self.spline.weights(roughness)}
         optional = {name: values.get(name, torch.zeros_like(base)) for name in OPTIONAL_TERMS}
         table = self._table(optional, base)
         return torch.cat([share * of_roughness[kind] if kind else share[None] for _, _, kind, share in table]).float()
+
+    def of_support(self, values: dict[str, Tensor]) -> Tensor:
+        """float32 [2, ...] of learned values [...]: how much of the black and of the white support."""
+        white = values["stage_base_color"]
+        return torch.stack([1 - white, white])
+
+    def support_images(self, stage: Tensor) -> dict[str, Tensor]:
+        """What chapter 02 shows of the support's images [2, n]."""
+        return {"support, white less black": stage[1] - stage[0]}
 
     def _table(self, values: dict[str, Tensor], base: Tensor) -> list[tuple]:
         """(parameter it needs, setting of the BSDF, how it depends on the roughness, share in the sum) of each term."""
@@ -104,20 +114,3 @@ class Terms:
             others = np.delete(self.nodes, j)
             rows.append(torch.stack([torch.ones_like(x), *((x - o) / (node - o) for o in others)]).prod(dim=0))
         return torch.stack(rows)
-
-    def _spline(self, roughness: Tensor) -> Tensor:
-        """[len(knots), ...]: the splines that are 1 at one knot and 0 at the others; constant outside the knots."""
-        if len(self.knots) == 1:
-            return torch.ones_like(roughness, dtype=torch.float64)[None]
-        x = roughness.double().clamp(self.knots[0], self.knots[-1]).log()
-        places, table = (part.to(x.device) for part in self._cardinal)
-        piece = torch.searchsorted(places, x.detach(), right=True).sub(1).clamp(0, len(places) - 2)
-        step = (x - places[piece])[..., None]
-        c = table[:, piece]  # [4, ..., k]
-        return (((c[0] * step + c[1]) * step + c[2]) * step + c[3]).movedim(-1, 0)
-
-    @cached_property
-    def _cardinal(self) -> tuple[Tensor, Tensor]:
-        """Knots in ln(roughness), and the cubic pieces [4, k - 1, k] of the spline through each knot's unit vector."""
-        x = np.log(self.knots)
-        return torch.from_numpy(x), torch.from_numpy(CubicSpline(x, np.eye(len(x)), bc_type="not-a-knot").c)

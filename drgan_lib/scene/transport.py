@@ -21,7 +21,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from drgan_lib.config import PARTICLE_PARAMETERS, Material
+from drgan_lib.config import Material
 from drgan_lib.digest import code_behind, digest
 from drgan_lib.executors import Shared, outcomes
 from drgan_lib.files import atomic_path, remove_abandoned, require_free_space
@@ -29,6 +29,7 @@ from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
 from drgan_lib.scene.detector import blur_std_px, spread
+from drgan_lib.scene.electrons import Electrons, trace_electrons
 from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
@@ -95,9 +96,12 @@ class BasisCache:
 class TransportRenderer(Renderer):
     """Renders like `Renderer`, from basis images that are traced on the first use of a layout.
 
-    The bases stay in memory up to `MEMORY_BYTES` (the ones used longest ago go first) and in `cache`, if there is one.
-    The Monte Carlo samples belong to the layout, so that the seed of an image does not change it.
+    The bases stay in memory up to `memory_bytes` (the ones used longest ago go first, the last one stays) and in
+    `cache`, if there is one. The Monte Carlo samples belong to the layout, so that the seed of an image does not change
+    it.
     """
+
+    appearances = ("principled", "sem")
 
     def __init__(
         self,
@@ -107,9 +111,11 @@ class TransportRenderer(Renderer):
         spp: int,
         ground: Ground | None = None,
         cache: BasisCache | None = None,
+        memory_bytes: int = MEMORY_BYTES,
     ):
         super().__init__(material, meshes, spp=spp, ground=ground)
-        self.terms, self.cache, self.device = Terms.of(material), cache, choose_device()
+        self.terms = (Electrons if material.appearance == "sem" else Terms).of(material)
+        self.cache, self.memory_bytes, self.device = cache, memory_bytes, choose_device()
         self._bases: OrderedDict[str, Basis] = OrderedDict()
         self._recipe = self._describe()
 
@@ -150,8 +156,8 @@ class TransportRenderer(Renderer):
         dr.flush_malloc_cache()  # what tracing needed, training does not
         if len(self._bases) < len({layout.key for layout in layouts}):
             log(
-                f"{len(self._bases)} of {len(layouts)} layouts fit into {MEMORY_BYTES / 2**30:.1f} GiB; the others are "
-                "read or traced again at every use. Lower gan.n_layouts"
+                f"{len(self._bases)} of {len(layouts)} layouts fit into {self.memory_bytes / 2**30:.1f} GiB; the "
+                "others are read or traced again at every use. Lower gan.n_layouts"
             )
 
     @property
@@ -167,14 +173,15 @@ class TransportRenderer(Renderer):
             if basis is None:
                 basis = self._trace(layout, key)
             self._bases[layout.key] = basis.to(self.device)
-            while self.n_bytes > MEMORY_BYTES and len(self._bases) > 1:
+            while self.n_bytes > self.memory_bytes and len(self._bases) > 1:
                 self._bases.popitem(last=False)
         self._bases.move_to_end(layout.key)
         return self._bases[layout.key]
 
     def _trace(self, layout: Layout, key: str) -> Basis:
         """Traces the basis of `layout`, and keeps it in the cache as `key`."""
-        basis = trace_basis(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
+        trace = trace_electrons if self.material.appearance == "sem" else trace_basis
+        basis = trace(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
         if self.cache:
             self.cache.write(key, basis)
         return basis
@@ -216,11 +223,10 @@ class TransportRenderer(Renderer):
             particles = particles * torch.cat(
                 [f[basis.particle.long()] for f, basis in zip(factors, bases, strict=True)]
             )
-        white = values["stage_base_color"]
-        reflected = torch.stack([1 - white, white], dim=1)
-        support = torch.stack([row @ basis.stage for row, basis in zip(reflected, bases, strict=True)])
+        of_support = self.terms.of_support(values).T
+        support = torch.stack([row @ basis.stage for row, basis in zip(of_support, bases, strict=True)])
         if lights := learned_lights(self.material):
-            fixed = {name: torch.full_like(white, getattr(settings, name)) for name in lights}
+            fixed = {name: torch.full_like(of_support[:, 0], getattr(settings, name)) for name in lights}
             radiances = torch.stack([values.get(name, fixed[name]) for name in lights], dim=1)  # [b, n_lights]
             rows = zip(radiances, bases, strict=True)
             particles = torch.cat([row[basis.light.long()] for row, basis in rows]) * particles
@@ -236,7 +242,7 @@ class TransportRenderer(Renderer):
 
     def _own_values(self, values: dict[str, Tensor], each: dict[str, Tensor], n: int) -> dict[str, Tensor]:
         """Values of the particles' parameters [n], by name."""
-        known = [name for name in PARTICLE_PARAMETERS if name in values]
+        known = [name for name in self.terms.own if name in values]
         wrong = [name for name, value in each.items() if name not in known or value.shape != (n,)]
         if wrong:
             raise ValueError(
@@ -247,7 +253,8 @@ class TransportRenderer(Renderer):
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
-        code = code_behind(Path(__file__).with_name("basis.py"))
+        traced_by = "electrons.py" if self.material.appearance == "sem" else "basis.py"
+        code = code_behind(Path(__file__).with_name(traced_by))
         scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)

@@ -111,7 +111,8 @@ def identity(exp: Experiment, generator, renderer) -> dict[str, Any]:
     weights = hashlib.sha256()
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    starts = ("gan/networks.py", "scene/render.py", "scene/detector.py", "synthesis/attempt.py")
+    rendering = "scene/transport.py" if exp.material.appearance == "sem" else "scene/render.py"
+    starts = ("gan/networks.py", rendering, "scene/detector.py", "synthesis/attempt.py")
     shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm", "working_scale"}}
     return {
         "seed": exp.seed,

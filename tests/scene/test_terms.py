@@ -51,7 +51,7 @@ def test_lagrange_is_exact_for_polynomials_of_second_degree():
 
 
 def test_the_splines_are_1_at_their_own_knot_and_0_at_the_others():
-    at_knots = TERMS._spline(torch.from_numpy(TERMS.knots))
+    at_knots = TERMS.spline.weights(torch.from_numpy(TERMS.knots))
     assert at_knots == pytest.approx(torch.eye(len(TERMS.knots)).double(), abs=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_weights_are_a_partition_of_unity(roughness):
     """Whatever the roughness, an image that does not depend on it is reproduced."""
     x = torch.tensor(roughness, dtype=torch.float64)
     assert float(TERMS._lagrange(x).sum()) == pytest.approx(1, abs=1e-9)
-    assert float(TERMS._spline(x).sum()) == pytest.approx(1, abs=1e-9)
+    assert float(TERMS.spline.weights(x).sum()) == pytest.approx(1, abs=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,7 +69,7 @@ def test_weights_are_a_partition_of_unity(roughness):
 def test_the_spline_is_exact_for_cubics_in_the_logarithm(a, b, c, d):
     x = torch.logspace(*np.log10(TERMS.knots[[0, -1]]), 60, dtype=torch.float64)
     cubic = lambda r: ((a * r.log() + b) * r.log() + c) * r.log() + d  # noqa: E731
-    assert cubic(torch.from_numpy(TERMS.knots)) @ TERMS._spline(x) == pytest.approx(cubic(x), abs=1e-8)
+    assert cubic(torch.from_numpy(TERMS.knots)) @ TERMS.spline.weights(x) == pytest.approx(cubic(x), abs=1e-8)
 
 
 @settings(max_examples=25, deadline=None)
@@ -88,14 +88,14 @@ def test_derivatives_are_those_of_finite_differences():
     """In float64, away from the clamp's edges and on the knots, where the spline's derivative is continuous."""
     inner = torch.from_numpy(TERMS.knots[1:-1:4])
     x = torch.cat([inner, torch.tensor([0.005, 0.02, 0.04, 0.3, 1.7, 4.9, 6.0]).double()]).requires_grad_()
-    for part in (TERMS._lagrange, TERMS._spline):
+    for part in (TERMS._lagrange, TERMS.spline.weights):
         assert torch.autograd.gradcheck(part, x, eps=1e-7, atol=1e-4, rtol=1e-4)
 
 
 def test_below_mitsubas_least_roughness_only_the_diffuse_weights_move():
     x = torch.tensor([0.001, 0.01, 0.03], dtype=torch.float64, requires_grad=True)
     assert x.max() < CONSTANT_BELOW
-    spline = TERMS._spline(x)
+    spline = TERMS.spline.weights(x)
     assert spline.detach() == pytest.approx(torch.eye(len(TERMS.knots)).double()[:, :1].expand(-1, 3), abs=1e-12)
     (slope,) = torch.autograd.grad(spline[0].sum(), x)
     assert (slope == 0).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, at_position, sample_layout, transport
+from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, at_position, sample_layout
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.build import bsdf_dicts
 from drgan_lib.scene.detector import blur_std_px, spread
@@ -209,31 +209,31 @@ def few_layouts(meshes, n):
     return [sample_layout(small_material(), meshes, seed=seed) for seed in range(n)]
 
 
-def test_memory_is_bounded_and_the_basis_used_last_stays(monkeypatch, meshes, traced):
+def test_memory_is_bounded_and_the_basis_used_last_stays(meshes, traced):
     ours, (*layouts, other) = TransportRenderer(small_material(), meshes, spp=4), few_layouts(meshes, 4)
     ours.prepare(layouts, log=lambda line: None)
     assert ours.n_bytes == sum(ours.basis(layout).n_bytes for layout in layouts) > 0
     before = ours.image(at_position(ours.material, 0.2), layouts[0])  # the one used last from now on
-    monkeypatch.setattr(transport, "MEMORY_BYTES", ours.n_bytes)
+    ours.memory_bytes = ours.n_bytes
     ours.basis(other)
-    assert ours.n_bytes <= transport.MEMORY_BYTES
+    assert ours.n_bytes <= ours.memory_bytes
     n = len(traced)
     for layout in (layouts[0], other):
         ours.basis(layout)
     assert len(traced) == n, "both are still there"
-    monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
+    ours.memory_bytes = 1
     basis = ours.basis(layouts[1])
     assert len(traced) == n + 1, "the one used longest ago had gone"
     assert ours.n_bytes == basis.n_bytes, "the one in use is never given up"
     assert torch.equal(ours.image(at_position(ours.material, 0.2), layouts[0]), before)
 
 
-def test_preparing_says_how_far_it_is_and_what_does_not_fit(monkeypatch, meshes, traced):
+def test_preparing_says_how_far_it_is_and_what_does_not_fit(meshes, traced):
     ours, lines = TransportRenderer(small_material(), meshes, spp=4), []
     ours.prepare(few_layouts(meshes, 2), log=lines.append)
     assert lines[-1].startswith("light transport of 2 of 2 layouts")
-    monkeypatch.setattr(transport, "MEMORY_BYTES", 1)
-    TransportRenderer(small_material(), meshes, spp=4).prepare(few_layouts(meshes, 2), log=lines.append)
+    ours = TransportRenderer(small_material(), meshes, spp=4, memory_bytes=1)
+    ours.prepare(few_layouts(meshes, 2), log=lines.append)
     assert "1 of 2 layouts" in lines[-1]
     assert "gan.n_layouts" in lines[-1]
 
