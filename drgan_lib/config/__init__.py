@@ -24,6 +24,7 @@ from drgan_lib.config.layout import (
     WireSettings,
 )
 from drgan_lib.config.material import (
+    DETECTOR_BOUNDS,
     PARAMETERS,
     PARTICLE_PARAMETERS,
     PIXEL_STD_PX,

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from drgan_lib.config.base import ConfigError, Section, readable_refusals
-from drgan_lib.config.material import Material
+from drgan_lib.config.material import DETECTOR_BOUNDS, Material
 from drgan_lib.config.overrides import changed_settings, materials, parse_overrides
 from drgan_lib.config.profile import PROFILES, Profile
 
@@ -82,14 +82,17 @@ def load_experiment(
 
 
 def twin_source(material: Material) -> Material:
-    """The material that `dataset.twin_of` of `material` names: itself as it is, or another one as its file says.
+    """The material that `dataset.twin_of` of `material` names: itself, or another one as its file says.
+
+    It has no bounds of the detector: that of its microscope is described in its section `twin`.
 
     Raises `ConfigError` for an unknown name, for a material without a section `twin`, and for twins whose micrographs
     are smaller than the patches of `material`.
     """
     name = material.dataset.twin_of
     if name == material.name:
-        return material
+        bounds = {key: value for key, value in material.bounds.items() if key not in DETECTOR_BOUNDS}
+        return material.model_copy(update={"bounds": bounds})
     try:
         source = load_experiment(name).material
     except ConfigError as error:

@@ -32,6 +32,9 @@ PARAMETERS = (
     "brightness_spread",
     "noise_sigma",
 )
+# What `gan.detector=poisson_gaussian` learns as well, see `drgan_lib.scene.detector`, with the bounds where a material
+# gives none: our choice.
+DETECTOR_BOUNDS = {"blur_px": (0.0, 2.0), "shot_noise": (0.0, 0.15), "line_noise": (0.0, 0.02)}
 
 
 class PatchSettings(Section):
@@ -110,15 +113,16 @@ class Material(Section):
     @field_validator("bounds")
     @classmethod
     def _known_parameters(cls, value: dict[str, Range]) -> dict[str, Range]:
+        known = (*PARAMETERS, *DETECTOR_BOUNDS)
         for name, bounds in value.items():
-            if name not in PARAMETERS:
-                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
+            if name not in known:
+                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
             if not 0 <= bounds[0] < bounds[1]:
                 raise ValueError(f"{name}: expected 0 <= low < high, got {bounds}")
         missing = {"base_color", "stage_base_color", "noise_sigma"} - value.keys()
         if missing:
             raise ValueError(f"bounds are missing for {', '.join(sorted(missing))}")
-        return {name: value[name] for name in PARAMETERS if name in value}
+        return {name: value[name] for name in known if name in value}
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -145,13 +149,14 @@ class Material(Section):
         twin = self.twin
         if twin is None:
             raise ConfigError(f"dataset.twin_of names {self.name}, which has no section `twin`; describe it there")
-        if unknown := twin.truth.keys() ^ self.bounds.keys():
+        if unknown := twin.truth.keys() ^ (self.bounds.keys() - DETECTOR_BOUNDS.keys()):
             raise ConfigError(f"twin.truth and bounds must name the same parameters; differing: {sorted(unknown)}")
-        for name, (low, high) in self.bounds.items():
-            if not low <= twin.truth[name][0] <= high:
+        for name, (mean, _) in twin.truth.items():
+            low, high = self.bounds[name]
+            if not low <= mean <= high:
                 raise ConfigError(
                     f"twin.truth.{name}: expected a mean within the bounds, {low:g} to {high:g}, got "
-                    f"{twin.truth[name][0]:g}; correct it, or widen bounds.{name}"
+                    f"{mean:g}; correct it, or widen bounds.{name}"
                 )
         if twin.size_px < self.patches.size_px:
             raise ConfigError(

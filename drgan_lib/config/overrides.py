@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from drgan_lib.config.base import MATERIALS, ConfigError
 from drgan_lib.config.layout import LAWS, SHAPES, ShapeSettings
-from drgan_lib.config.material import Material
+from drgan_lib.config.material import DETECTOR_BOUNDS, Material
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
 
 OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
@@ -77,6 +77,7 @@ def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> 
     for key, value in overrides.items():
         _set(tree, key, value)
     _complete_twin(tree["material"], own)
+    _fit_to_detector(tree, overrides)
     return tree
 
 
@@ -131,6 +132,20 @@ def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
         except ConfigError as error:
             raise ConfigError(f"dataset.twin_of: {error}") from None
     material["dataset"] = {name: own[name] for name in OF_IMAGES if name in own} | dataset
+
+
+def _fit_to_detector(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> None:
+    """Parameters of `gan.detector=poisson_gaussian` have bounds with it, the default ones if need be, else none."""
+    bounds = tree["material"].get("bounds")
+    if not isinstance(bounds, dict):
+        return
+    if tree["profile"]["gan"]["detector"] == "poisson_gaussian":
+        tree["material"]["bounds"] = DETECTOR_BOUNDS | bounds
+        return
+    for name in DETECTOR_BOUNDS:
+        if f"bounds.{name}" in overrides:
+            raise ConfigError(f"bounds.{name}: is learned with gan.detector=poisson_gaussian; add it, or leave it out")
+        bounds.pop(name, None)
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

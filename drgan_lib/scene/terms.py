@@ -22,7 +22,7 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from drgan_lib.config import Material
+from drgan_lib.config import DETECTOR_BOUNDS, Material
 
 ROUGHNESS = "roughness"
 CONSTANT_BELOW = 1e-3**0.5  # Mitsuba's principled BSDF keeps alpha = roughness^2 at 0.001 or more
@@ -42,7 +42,8 @@ class Terms:
     @classmethod
     def of(cls, material: Material) -> Self:
         """The terms that the material's learned parameters can ask for."""
-        return cls(material.parameters, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
+        learned = tuple(name for name in material.parameters if name not in DETECTOR_BOUNDS)
+        return cls(learned, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
 
     @cached_property
     def knots(self) -> np.ndarray:
