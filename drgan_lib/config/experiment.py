@@ -58,8 +58,9 @@ def load_experiment(
     `dataset.twin_of`, that are its `dataset` settings; a twin's micrographs have the modality and the pixel size of
     its material. With another `meshes.shape` or `layout.sizes.law`, they are those of the shape or law, but for those
     that all of them have. With `segmentation.trainer=default`, the profile's settings of the compact trainer do not
-    apply. Raises `ConfigError` naming the key for anything unknown, of the wrong type, impossible together, or without
-    effect, as settings of a twin that is not used.
+    apply, nor with `gan.detector=gaussian` the material's bounds of what only the other detector learns. Raises
+    `ConfigError` naming the key for anything unknown, of the wrong type, impossible together, or without effect, as
+    settings of a twin that is not used.
     """
     if profile not in PROFILES:
         raise ConfigError(f"unknown profile {profile!r}; expected one of {', '.join(PROFILES)}")

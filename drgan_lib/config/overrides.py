@@ -136,10 +136,10 @@ def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
 
 def _fit_to_detector(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> None:
     """Parameters of `gan.detector=poisson_gaussian` have bounds with it, the default ones if need be, else none."""
-    bounds = tree["material"].get("bounds")
-    if not isinstance(bounds, dict):
+    bounds, gan = tree["material"].get("bounds"), tree["profile"]["gan"]
+    if not isinstance(bounds, dict) or not isinstance(gan, dict):  # which is refused later
         return
-    if tree["profile"]["gan"]["detector"] == "poisson_gaussian":
+    if gan.get("detector") == "poisson_gaussian":
         tree["material"]["bounds"] = DETECTOR_BOUNDS | bounds
         return
     for name in DETECTOR_BOUNDS:

@@ -53,21 +53,20 @@ def _weights(n: int, variance: Tensor) -> Tensor:
 def detect(light: Tensor, values: Mapping[str, Tensor], *, seeds: Sequence[int]) -> Tensor:
     """Micrographs [b, h, w] in [0, 1] of linear light [b, h, w]: clamped to full white, with noise, clamped again.
 
-    `values` [b] by name are standard deviations, of each image its own; noise is in units of white. `noise_sigma` is
-    that of Gaussian noise, all that the paper has. Where they are there, `blur_px` is that of the beam, wider than the
-    scene's own filter; `shot_noise` that of counted electrons at white, one over the square root of their number, so
-    that the variance is proportional to the light; `line_noise` that of an offset of each scan line, a row. The sum of
-    shot noise and Gaussian noise is drawn as normal (Foi et al., IEEE Trans. Image Process. 17, 1737, 2008). `seeds`
-    draw all noise, the same on every device.
+    `values` [b] by name are standard deviations, noise in units of white. `noise_sigma` is that of Gaussian noise, the
+    paper's only one. Optional are `blur_px`, of the beam, on top of the scene's filter; `shot_noise`, of the electrons
+    counted in a white pixel, one over the square root of their number (the variance is in proportion to the light); and
+    `line_noise`, of an offset of each scan line, a row. Shot noise is drawn as normal, in one with Gaussian noise (Foi
+    et al., IEEE Trans. Image Process. 17, 1737, 2008). `seeds` draw all noise, the same on every device.
     """
     if "blur_px" in values:
         light = spread(light, values["blur_px"])
     clean, numbers = light.clamp(0, 1), torch.tensor(seeds, device=light.device)
-    std = {name: value.view(-1, 1, 1) for name, value in values.items()}
-    sigma = std["noise_sigma"]
-    if "shot_noise" in std:
-        sigma = (sigma**2 + std["shot_noise"] ** 2 * clean + LEAST_VARIANCE).sqrt()
+    sigma = values["noise_sigma"][:, None, None]
+    if "shot_noise" in values:
+        sigma = (sigma**2 + values["shot_noise"][:, None, None] ** 2 * clean + LEAST_VARIANCE).sqrt()
     image = clean + sigma * normal(numbers, clean[0].numel()).view_as(clean)
-    if "line_noise" in std:
-        image = image + std["line_noise"] * normal(numbers, clean.shape[1], stream=LINES)[..., None]
+    if "line_noise" in values:
+        offsets = values["line_noise"][:, None] * normal(numbers, clean.shape[1], stream=LINES)
+        image = image + offsets[..., None]
     return image.clamp(0, 1)
