@@ -54,6 +54,7 @@ def _command(words: str, *options: Option) -> Callable[[Callable], Callable]:
 
 RUN = _option("run", type=Path, metavar="RUN", help="a folder runs/<material>/<profile>")
 PROFILE = _option("--profile", default="demo", help=f"how much work: {', '.join(config.PROFILES)} (default: demo)")
+SET = _option("-P", dest="set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting")
 SEED = _option("--seed", type=int, default=0)
 PIXEL_SIZE = _option("--pixel-size-nm", type=float, metavar="X", help="where the files do not say, or wrongly")
 EXECUTOR = _option(
@@ -69,7 +70,7 @@ ROWS = _option("--sample-rows", type=int, metavar="N", help="rows above the burn
     "run all stages that are not up to date, and print the metrics",
     _option("material", help="a name that `drgan materials` prints, or the path of a YAML file"),
     PROFILE,
-    _option("-P", dest="set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting"),
+    SET,
     _option(
         "--arms",
         metavar="NAME[:SEEDS],...",
@@ -137,13 +138,14 @@ def _gc(arguments: argparse.Namespace) -> None:
     "train materials on their own twins, compare with the truth",
     _option("material", nargs="*", help="names of materials (default: all)"),
     PROFILE,
+    SET,
     _option("--runs", type=Path, default=Path("runs/twins"), help="default: runs/twins"),
 )
 def _recovery(arguments: argparse.Namespace) -> int:
     from drgan_lib.runs import recover
 
     names = arguments.material or config.materials()
-    table, missing = recover.recover_all(names, arguments.profile, runs=arguments.runs)
+    table, missing = recover.recover_all(names, arguments.profile, arguments.set, runs=arguments.runs)
     if not table.empty:
         path = recover.write_tables(table, arguments.runs)
         print(f"\n{recover.as_text(table)}\n\ntable: {path}")

@@ -284,6 +284,7 @@ pd.DataFrame(rows, columns=["parameter", "gradient", "finite difference"]).set_i
 
 # %% [markdown]
 # The noise level has no gradient here because noise is added after the render, by the detector's part of the generator.
+# So it is with all else that a detector may learn (`gan.detector`).
 #
 # ## What each parameter does
 #

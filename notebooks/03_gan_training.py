@@ -69,7 +69,7 @@ bounds
 # ## Training
 #
 # Each epoch visits each of the {glue:text}`n_real_patches` real patches once, randomly flipped and rotated by multiples
-# of 90 degrees. For each patch, a layout is drawn from the pool of {glue:text}`n_layouts` and an image is rendered. Then
+# of 90 degrees (of 180, if uneven scan lines are learned). For each patch, a layout is drawn from the pool of {glue:text}`n_layouts` and an image is rendered. Then
 # the generator takes a step towards passing for real, and the discriminator takes a step towards telling the two apart.
 # The losses are those of LSGAN: the squared distance of the scores to 1 for real and to 0 for synthetic.
 #
@@ -169,9 +169,11 @@ gan.plot_parameters(exp, folder, truth=truth).savefig(folder / "parameters.png",
 # recovered: two parameters with similar effects on the image can stand in for each other (see the liveness table of
 # chapter 02).
 #
-# The twin's micrographs contain more than the training models: blur, shot noise, uneven scan lines, dirt, and, since
-# their field of view is wider, particles that are seen more from the side. The training has to find the parameters in
-# spite of that, and some of that noise has to go into its own `noise_sigma`.
+# The twin's micrographs contain more than the paper's training models: blur, shot noise, uneven scan lines, dirt, and,
+# since their field of view is wider, particles that are seen more from the side. The training has to find the parameters
+# in spite of that, and some of that noise has to go into its own `noise_sigma`. With `gan.detector=poisson_gaussian` it
+# has a place of its own: `blur_px`, `shot_noise` and `line_noise` are learned too. Shot noise and the detector's can
+# still stand in for each other, so the table also has the noise that they make together in a white pixel.
 
 # %% mystnb={"figure": {"name": "fig-gan-recovery", "caption": "Mean and standard deviation of each parameter, as positions within its bounds: in the twin's training micrographs, learned by the selected epoch, and of the untrained network."}, "image": {"alt": "Dots with bars: three per parameter"}}
 recovered = gan.recovery(exp, folder, truth) if truth else None
@@ -183,7 +185,8 @@ else:
     print(unknown)
 
 # %%
-pd.DataFrame(recovered["parameters"]).T.round(4) if recovered else print(unknown)
+rows = recovered and recovered["parameters"] | {"noise at white": recovered["noise_at_white"]}
+pd.DataFrame(rows).T.round(4) if rows else print(unknown)
 
 # %% [markdown]
 # ## Exercises

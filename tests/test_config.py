@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from drgan_lib.config import (
+    DETECTOR_BOUNDS,
     MATERIALS,
     PARAMETERS,
     PROFILES,
@@ -111,6 +112,18 @@ def test_a_profile_changes_patches_and_an_override_has_the_last_word():
     assert exp.material.bounds["roughness"] == (0, 1)
 
 
+def test_a_detector_learns_its_own_parameters_too(write):
+    paper = load_experiment("tio2_sem", "demo").material
+    exp = load_experiment("tio2_sem", "demo", ["gan.detector=poisson_gaussian", "bounds.blur_px=[0, 3]"])
+    assert exp.material.bounds == paper.bounds | DETECTOR_BOUNDS | {"blur_px": (0, 3)}
+    assert exp.material.parameters == (*paper.parameters, *DETECTOR_BOUNDS)
+    assert exp.material.model_copy(update={"bounds": paper.bounds}) == paper
+    mine = write("tio2_sem", bounds=paper.model_dump(mode="json")["bounds"] | {"shot_noise": [0, 0.3]})
+    assert load_experiment(mine, "demo").material.bounds == paper.bounds, "the paper's learns none of them"
+    exp = load_experiment(mine, "demo", ["gan.detector=poisson_gaussian"])
+    assert exp.material.bounds["shot_noise"] == (0, 0.3)
+
+
 @pytest.mark.parametrize(
     "text",
     ["/a b/c#d", "2024-11-26", "no", "50%", "'quoted'", '"x"', "~/Bilder/Größe", "1e3", "[a]", "a: b", ""],
@@ -179,6 +192,9 @@ def test_overrides_are_read_as_yaml():
         (["gan.appearance=sem", "bounds.detector_x=[-2, 1]"], "detector_x: expected -1 <= low < high"),
         (["gan.appearance=sem", "bounds.sheen=[0, 1]"], "bounds.sheen: is not learned with gan.appearance=sem"),
         (["bounds.tilt=[0, 1]"], "bounds.tilt: is not learned with gan.appearance=principled"),
+        (["gan.detector=poisson"], "gan.detector"),
+        (["bounds.blur_px=[0, 1]"], "is not learned with gan.appearance=principled and gan.detector=gaussian; change"),
+        (["gan.detector=poisson_gaussian", "bounds.blur_px=[1, 0]"], "blur_px: expected 0 <= low < high"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(overrides, message):

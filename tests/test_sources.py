@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from drgan_lib import sources
-from drgan_lib.config import MATERIALS, ConfigError, load_experiment, twin_settings, twin_source
+from drgan_lib.config import MATERIALS, ConfigError, load_experiment, materials, twin_settings, twin_source
 from drgan_lib.data import DataError
 from drgan_lib.runs import pipeline
 
@@ -38,6 +38,16 @@ def test_a_twin_of_its_own_has_its_own_settings(asked, tmp_path):
     exp = load_experiment("twin", "demo", ["twin.seed=99"])
     assert sources.dataset_folder(exp) == tmp_path / "twin_of_twin"
     assert asked[0][0].twin.seed == 99
+
+
+@pytest.mark.parametrize("name", materials())
+def test_a_twin_is_the_same_whatever_detector_learns_from_it(name):
+    own = {"dataset.twin_of": name}
+    sources = [
+        twin_source(load_experiment(name, "demo", own | other).material)
+        for other in ({}, {"gan.detector": "poisson_gaussian"})
+    ]
+    assert sources[0] == sources[1]
 
 
 def test_a_twin_of_another_material_is_as_its_file_says(asked, tmp_path, mine):

@@ -25,6 +25,7 @@ from drgan_lib.config.layout import (
 )
 from drgan_lib.config.material import (
     APPEARANCES,
+    DETECTOR_BOUNDS,
     PARAMETERS,
     PARTICLE_PARAMETERS,
     PIXEL_STD_PX,

@@ -61,7 +61,7 @@ class TwinSettings(Section):
     """Rendered stand-in micrographs: how many, how large, and the hidden distribution of their parameters.
 
     `truth` maps a parameter to (mean, standard deviation) of a normal distribution truncated to the material's bounds.
-    What follows it, the training does not model: ranges are drawn from uniformly, once per micrograph.
+    Ranges of what follows it are drawn from uniformly, once per micrograph; the paper's training models none of that.
     """
 
     n_train: int = Field(8, ge=1)

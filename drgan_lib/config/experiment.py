@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from drgan_lib.config.base import ConfigError, Section, readable_refusals
-from drgan_lib.config.material import Material
+from drgan_lib.config.material import DETECTOR_BOUNDS, Material
 from drgan_lib.config.overrides import changed_settings, materials, parse_overrides
 from drgan_lib.config.profile import PROFILES, Profile
 
@@ -58,8 +58,9 @@ def load_experiment(
     `dataset.twin_of`, that are its `dataset` settings; a twin's micrographs have the modality and the pixel size of
     its material. With another `meshes.shape` or `layout.sizes.law`, they are those of the shape or law, but for those
     that all of them have. With `segmentation.trainer=default`, the profile's settings of the compact trainer do not
-    apply. Raises `ConfigError` naming the key for anything unknown, of the wrong type, impossible together, or without
-    effect, as settings of a twin that is not used.
+    apply, nor with `gan.detector=gaussian` the material's bounds of what only the other detector learns. Raises
+    `ConfigError` naming the key for anything unknown, of the wrong type, impossible together, or without effect, as
+    settings of a twin that is not used.
     """
     if profile not in PROFILES:
         raise ConfigError(f"unknown profile {profile!r}; expected one of {', '.join(PROFILES)}")
@@ -82,14 +83,17 @@ def load_experiment(
 
 
 def twin_source(material: Material) -> Material:
-    """The material that `dataset.twin_of` of `material` names: itself as it is, or another one as its file says.
+    """The material that `dataset.twin_of` of `material` names: itself, or another one as its file says.
+
+    It has no bounds of the detector: that of its microscope is described in its section `twin`.
 
     Raises `ConfigError` for an unknown name, for a material without a section `twin`, and for twins whose micrographs
     are smaller than the patches of `material`.
     """
     name = material.dataset.twin_of
     if name == material.name:
-        return material
+        bounds = {key: value for key, value in material.bounds.items() if key not in DETECTOR_BOUNDS}
+        return material.model_copy(update={"bounds": bounds})
     try:
         source = load_experiment(name).material
     except ConfigError as error:

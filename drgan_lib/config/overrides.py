@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from drgan_lib.config.base import MATERIALS, ConfigError
 from drgan_lib.config.layout import LAWS, SHAPES, ShapeSettings
-from drgan_lib.config.material import APPEARANCES, PARAMETERS, SEM_BOUNDS, Material
+from drgan_lib.config.material import APPEARANCES, DETECTOR_BOUNDS, PARAMETERS, SEM_BOUNDS, Material
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
 
 OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
@@ -77,7 +77,7 @@ def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> 
     for key, value in overrides.items():
         _set(tree, key, value)
     _complete_twin(tree["material"], own)
-    _fit_to_appearance(tree, overrides)
+    _fit_bounds(tree, overrides)
     return tree
 
 
@@ -137,17 +137,21 @@ def _complete_twin(material: dict[str, Any], own: dict[str, Any]) -> None:
     material["dataset"] = taken | dataset
 
 
-def _fit_to_appearance(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> None:
-    """A file may have bounds for each `gan.appearance`: the other ones are left out, default ones added to `sem`."""
+def _fit_bounds(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> None:
+    """A file may have bounds for each `gan.appearance` and detector: others are left out, default ones added."""
     bounds, gan = tree["material"].get("bounds"), tree["profile"]["gan"]
-    appearance = gan.get("appearance") if isinstance(gan, dict) else None
-    if not isinstance(bounds, dict) or appearance not in tuple(APPEARANCES):
+    appearance, detector = (gan.get(name) if isinstance(gan, dict) else None for name in ("appearance", "detector"))
+    if not isinstance(bounds, dict) or appearance not in tuple(APPEARANCES):  # which is refused later
         return
-    for name in bounds.keys() & ({*PARAMETERS, *SEM_BOUNDS} - {*APPEARANCES[appearance]}):
+    given = DETECTOR_BOUNDS if detector == "poisson_gaussian" else {}
+    for name in bounds.keys() & ({*PARAMETERS, *SEM_BOUNDS, *DETECTOR_BOUNDS} - {*APPEARANCES[appearance], *given}):
         if f"bounds.{name}" in overrides:
-            raise ConfigError(f"bounds.{name}: is not learned with gan.appearance={appearance}; change one of them")
+            raise ConfigError(
+                f"bounds.{name}: is not learned with gan.appearance={appearance} and gan.detector={detector}; change "
+                "one of them, or leave it out"
+            )
         del bounds[name]
-    tree["material"]["bounds"] = (SEM_BOUNDS if appearance == "sem" else {}) | bounds
+    tree["material"]["bounds"] = (SEM_BOUNDS if appearance == "sem" else {}) | given | bounds
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:

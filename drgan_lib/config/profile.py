@@ -20,6 +20,7 @@ class GanSettings(Section):
     `support`: below the particles lies the scene's own, flat one; or what background patches of the micrographs show,
     and where chapter 01 found none a `texture`: random fields like what can be seen between particles.
     `appearance`: of the principled BSDF, or of secondary electrons (`drgan_lib.scene.electrons`), by transport alone.
+    `detector`: the paper's adds Gaussian noise; the other one has a beam's width, shot noise and line noise as well.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.
     """
 
@@ -30,6 +31,7 @@ class GanSettings(Section):
     renderer: Literal["transport", "mitsuba"] = "transport"
     support: Literal["flat", "real", "texture"] = "flat"
     appearance: Literal["principled", "sem"] = "principled"
+    detector: Literal["gaussian", "poisson_gaussian"] = "gaussian"
     precision: Literal["auto", "float32"] = "auto"
     spp: int | None = Field(None, ge=1)
     lr_generator: float = Field(2e-4, gt=0)

@@ -48,7 +48,7 @@ def identity(
     same = generator_identity(exp)
     sections = {"meshes": exp.material.meshes, "scene": exp.material.scene, "gan": exp.profile.gan}
     for section, settings in sections.items():
-        values = settings.model_dump(mode="json", exclude=FREE_SETTINGS)
+        values = settings.model_dump(mode="json", exclude=FREE_SETTINGS | {"detector"})  # the parameters tell which
         same |= {f"{section}.{key}": value for key, value in values.items()}
     return {
         **same,

@@ -151,16 +151,21 @@ def recovery(exp: Experiment, folder: Path, truth: Path) -> dict[str, Any]:
 
     `truth` is the twin's truth.csv, see `true_parameters`. Each parameter has, in physical units, the mean and standard
     deviation of the truth (`true_mean`, `true_std`), of the selected epoch (`learned_...`) and of the untrained network
-    (`untrained_...`), and its distances to the truth `before` and `after` training. Raises `ValueError` for a material
-    that is no twin.
+    (`untrained_...`), and its distances to the truth `before` and `after` training. `noise_at_white` has the same of a
+    white pixel's noise, in which Gaussian noise and shot noise can stand in for each other; it is no part of the means.
+    Raises `ValueError` for a material that is no twin.
     """
     material = exp.material
     if material.dataset.twin_of is None:
         raise ValueError(f"the true parameters of {material.name} are not known; for a twin's set dataset.twin_of")
-    true, chosen = true_parameters(exp, truth), selected_epoch(folder)
-    untrained, learned = (learned_parameters(folder).loc[epoch, list(true)] for epoch in (0, chosen))
-    low, high = np.array([material.bounds[name] for name in true]).T
-    columns = {}
+    known, chosen = list(true_parameters(exp, truth)), selected_epoch(folder)
+    true, bounds = pd.read_csv(truth).query("split == 'train'"), pd.DataFrame(material.bounds)
+    untrained, learned = (learned_parameters(folder).loc[epoch] for epoch in (0, chosen))
+    true, untrained, learned, bounds = (
+        table[known].assign(noise_at_white=np.hypot(table["noise_sigma"], table.get("shot_noise", 0.0)))
+        for table in (true, untrained, learned, bounds)
+    )
+    columns, (low, high) = {}, bounds.to_numpy()
     for name, table in (("true", true), ("learned", learned), ("untrained", untrained)):
         columns |= {f"{name}_mean": table.mean(), f"{name}_std": table.std(ddof=0)}
     for name, table in (("before", untrained), ("after", learned)):
@@ -168,13 +173,15 @@ def recovery(exp: Experiment, folder: Path, truth: Path) -> dict[str, Any]:
     rows = pd.DataFrame(columns)
     with atomic_path(folder / "recovery.csv") as temporary:
         rows.to_csv(temporary, index_label="parameter")
+    parameters = rows.loc[known]
     result = {
         "definition": RECOVERY_DEFINITION,
         "twin_of": material.dataset.twin_of,
         "epoch": chosen,
-        **rows[["before", "after"]].mean().to_dict(),
-        "parameters": rows.to_dict(orient="index"),
-        "without_truth": [name for name in material.parameters if name not in true],
+        **parameters[["before", "after"]].mean().to_dict(),
+        "parameters": parameters.to_dict(orient="index"),
+        "noise_at_white": rows.loc["noise_at_white"].to_dict(),
+        "without_truth": [name for name in material.parameters if name not in known],
     }
     write_json(folder / "recovery.json", result)
     return result

@@ -75,16 +75,16 @@ class Generator(nn.Module):
     def sample(self, renderer: Renderer, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Synthetic micrographs [b, 1, h, w] in [0, 1] of b layouts, and their physical parameters [b, n_parameters].
 
-        Images are clamped before and after the Gaussian noise, whose sigma is the learned `noise_sigma`. Each of the
-        `seeds` (0 to 2**32 - 1) fixes dropout, ray tracing and noise of its image, whatever the others are.
+        Images are as `detect` records them, with the learned values of the detector. Each of the `seeds` (0 to
+        2**32 - 1) fixes dropout, ray tracing and noise of its image, whatever the others are.
         """
         device = self.low.device
         vectors = np.stack([layout.vector(self.n_max) for layout in layouts])
         vectors = torch.as_tensor(vectors, dtype=torch.float32, device=device)
         parameters = self.to_physical(self.regress(vectors, seeds=torch.tensor(seeds, device=device)))
         light = renderer.images(parameters, layouts, seeds=seeds)
-        sigma = parameters[:, self.names.index("noise_sigma")]
-        return detect(light, sigma, seeds=seeds)[:, None], parameters
+        values = dict(zip(self.names, parameters.T, strict=True))
+        return detect(light, values, seeds=seeds)[:, None], parameters
 
 
 def _generator_of(material: Material, settings: GanSettings, state: dict[str, Tensor]) -> Generator:

@@ -75,7 +75,7 @@ def plot_parameters(exp: Experiment, folder: Path, *, truth: Path | None = None)
             axes.axhspan(*np.percentile(true[name], [5, 95]), color=TRUTH, alpha=0.2, lw=0)
             axes.axhline(np.median(true[name]), color=TRUTH, ls="--", label="truth")
         axes.axvline(chosen, color="tab:red", lw=1, ls="--")
-        unit = " (intensity)" if name == "noise_sigma" else ""  # the parameters of the BSDF have none
+        unit = " (intensity)" if "noise" in name else ""  # the parameters of the BSDF have none
         axes.set(ylim=exp.material.bounds[name], ylabel=name.replace("_", " ") + unit, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     for axes in panels.flat[len(names) :]:

@@ -68,6 +68,8 @@ class Trainer:
         rounds = -(-len(patches) // len(self.layouts))
         pool = np.concatenate([rng.permutation(len(self.layouts)) for _ in range(rounds)])
         turns, mirrored = rng.integers(4, size=len(patches)), rng.integers(2, size=len(patches))
+        if "line_noise" in self.generator.names:
+            turns -= turns % 2  # scan lines stay rows
         rows, size = [], self.exp.profile.gan.batch_size
         for start in range(0, len(patches), size):
             numbers = range(start, min(start + size, len(patches)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from drgan_lib.config import load_experiment
+from drgan_lib.config import load_experiment, parse_overrides
 from drgan_lib.files import atomic_path, read_json
 from drgan_lib.metric import format_number
 from drgan_lib.runs import pipeline
@@ -26,7 +26,12 @@ COLUMNS = {
 
 
 def recover_all(
-    names: Sequence[str], profile: str = "demo", *, runs: Path, echo: Callable[[str], None] = print
+    names: Sequence[str],
+    profile: str = "demo",
+    overrides: list[str] | None = None,
+    *,
+    runs: Path,
+    echo: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Trains each material on its own twin, below `runs`, as far as that is not done; collects what was recovered.
 
@@ -34,23 +39,24 @@ def recover_all(
     and for each material that has no row the reason: it has no twin, or its run failed, which does not end the others.
     Settings and names that are wrong raise before the first run, see `load_experiment`.
     """
-    with_twin = {name: load_experiment(name, profile).material.twin is not None for name in names}
+    values = parse_overrides(overrides)
+    with_twin = [name for name in names if load_experiment(name, profile).material.twin is not None]
+    exps = {name: load_experiment(name, profile, values | own_twin(name), runs=runs) for name in with_twin}
     tables, missing = [], {}
     for name in names:
-        if not with_twin[name]:
+        if name not in exps:
             missing[name] = "it has no section `twin`: describe one in its YAML file"
             continue
-        exp = load_experiment(name, profile, own_twin(name), runs=runs)
         echo(f"== {name}")
         try:
-            pipeline.run(name, profile, own_twin(name), runs=runs, only=STAGES, echo=echo)
+            pipeline.run(name, profile, values | own_twin(name), runs=runs, only=STAGES, echo=echo)
         except NotebookFailed as error:
             missing[name] = f"its run failed ({error}); see {error.copy}"
             continue
         except (ValueError, OSError, RuntimeError) as error:  # what `drgan run` reports, too
             missing[name] = f"its run failed: {error}"
             continue
-        tables.append(read_recovery(exp.run_dir))
+        tables.append(read_recovery(exps[name].run_dir))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), missing
 
 

@@ -1,4 +1,4 @@
-"""What a microscope adds to the light of a scene, and what training does not model: dirt, blur and noise.
+"""What a microscope adds to the light of a scene: dirt, which training does not model, blur and noise.
 
 Images are float64 [h, w], rows are scan lines, 1 is white. Every function draws from the generator it is given only.
 """
@@ -18,11 +18,15 @@ LOBES = np.array([2, 3, 4, 5])  # periods per turn of a speck's uneven outline
 
 
 def draw_conditions(settings: TwinSettings, n: int, *, rng: np.random.Generator) -> pd.DataFrame:
-    """n rows, one per micrograph, uniform in their ranges: blur_px, dose (NaN: no shot noise), line_noise, specks."""
+    """n rows, one per micrograph, uniform in their ranges: blur_px, dose (NaN: no end), line_noise, specks.
+
+    `shot_noise` is that of the dose as `drgan_lib.scene.detector.detect` has it.
+    """
     dose = settings.dose or (np.nan, np.nan)
     ranges = {"blur_px": settings.blur_px, "dose": dose, "line_noise": settings.line_noise}
     draws = zip(ranges.items(), rng.random((3, n)), strict=True)
     table = pd.DataFrame({name: low + draw * (high - low) for (name, (low, high)), draw in draws})
+    table["shot_noise"] = table["dose"].pow(-0.5).fillna(0)
     return table.assign(specks=rng.integers(settings.specks[0], settings.specks[1], size=n, endpoint=True))
 
 
@@ -70,7 +74,7 @@ def line_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np
 
 
 def detector_noise(image: np.ndarray, std: float, *, rng: np.random.Generator) -> np.ndarray:
-    """The image with white Gaussian noise, the only noise that training models (`scene.detector.detect`)."""
+    """The image with white Gaussian noise, the only noise of the paper's detector."""
     return image + rng.normal(scale=std, size=image.shape)
 
 

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 import torch
 from PIL import Image
-from torch import Tensor
 
-from drgan_lib.scene.detector import detect
 from drgan_lib.scene.layout import Layout
-from drgan_lib.scene.parameters import at_position
+from drgan_lib.scene.parameters import at_position, micrograph
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.transport import TransportRenderer
 
@@ -21,15 +19,6 @@ WIDE = 100  # bounds that span a larger factor get a logarithmic slider
 STEPS = 200
 WIDTH_PX = 512
 STYLE = {"description_width": "9em"}
-
-
-def micrograph(renderer: Renderer, parameters: Tensor, layout: Layout, *, seed: int = 0) -> Tensor:
-    """float32 [h, w] in [0, 1]: the render as the detector records it, at physical `parameters`.
-
-    `seed` fixes the noise and, where the renderer draws anew for each image, its samples.
-    """
-    sigma = parameters[renderer.material.parameters.index("noise_sigma")]
-    return detect(renderer.image(parameters, layout, seed=seed)[None], sigma, seeds=[seed])[0]
 
 
 def panel(renderer: Renderer, layouts: Sequence[Layout]) -> widgets.HBox:

@@ -13,12 +13,12 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from pydantic import TypeAdapter
 from skimage.color import label2rgb
 
-from drgan_lib.config import SHAPES, Material, MeshSettings
+from drgan_lib.config import DETECTOR_BOUNDS, SHAPES, Material, MeshSettings
 from drgan_lib.scene.layout import Layout, size_distribution
 from drgan_lib.scene.lights import ring_light
 from drgan_lib.scene.meshes import generate_meshes
-from drgan_lib.scene.panel import START, micrograph
-from drgan_lib.scene.parameters import at_position
+from drgan_lib.scene.panel import START
+from drgan_lib.scene.parameters import at_position, micrograph
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.transport import TransportRenderer
 
@@ -116,7 +116,7 @@ def scene_from_outside(renderer: Renderer, layout: Layout) -> Figure:
 def parameter_effects(renderer: Renderer, layout: Layout, positions=(0.02, 0.1, 0.2, 0.5, 1.0)) -> Figure:
     """One row per parameter of the scene: the layout as that parameter alone crosses its bounds."""
     material = renderer.material
-    names = [name for name in material.parameters if name != "noise_sigma"]
+    names = [name for name in material.parameters if name not in ("noise_sigma", *DETECTOR_BOUNDS)]
     figure, axes = plt.subplots(len(names), len(positions), figsize=(1.9 * len(positions), 2.0 * len(names)))
     for row, name in zip(axes, names, strict=True):
         index = material.parameters.index(name)

@@ -7,8 +7,8 @@ import torch
 
 from drgan_lib.config import ConfigError, Experiment
 from drgan_lib.scene import layout as layouts
-from drgan_lib.scene.detector import detect
 from drgan_lib.scene.meshes import make_meshes
+from drgan_lib.scene.parameters import micrograph
 from drgan_lib.scene.stage import make_renderer
 
 
@@ -36,6 +36,5 @@ class Renderer:
                 f"expected a value for each of {', '.join(self.material.parameters)}, got {', '.join(parameters)}"
             )
         values = torch.tensor([parameters[name] for name in self.material.parameters], dtype=torch.float32)
-        light = self._renderer.image(values, layout, seed=seed)
-        image = detect(light[None], torch.tensor(parameters["noise_sigma"]), seeds=[seed])[0]
+        image = micrograph(self._renderer, values, layout, seed=seed)
         return image.numpy(), self._renderer.instance_ids(layout).astype(np.int32)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drgan_lib.config import PARTICLE_PARAMETERS, Material
+from drgan_lib.config import DETECTOR_BOUNDS, PARTICLE_PARAMETERS, Material
 from drgan_lib.scene.spline import LogSpline
 
 ROUGHNESS = "roughness"
@@ -44,7 +44,8 @@ class Terms:
     @classmethod
     def of(cls, material: Material) -> Self:
         """The terms that the material's learned parameters can ask for."""
-        return cls(material.parameters, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
+        learned = tuple(name for name in material.parameters if name not in DETECTOR_BOUNDS)
+        return cls(learned, *material.bounds.get(ROUGHNESS, (FIXED_ROUGHNESS, FIXED_ROUGHNESS)))
 
     @cached_property
     def spline(self) -> LogSpline:

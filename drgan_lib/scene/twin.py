@@ -2,8 +2,8 @@
 
 It lets the whole method run without a download, and lets the learned distribution be compared with the true one. A
 twin is no copy of what training renders: its particles are other ones (not so with the user's mesh files), its
-microscope adds dirt, blur and noise that training does not model (`drgan_lib.scene.microscope`), and its wider view is
-taken from the same height, so that particles far from the middle are seen more from the side.
+microscope adds dirt, blur and noise that the paper's training does not model (`drgan_lib.scene.microscope`), and its
+wider view is taken from the same height, so that particles far from the middle are seen more from the side.
 """
 
 import hashlib

@@ -167,6 +167,17 @@ def test_the_twin_of_another_material_is_compared_where_both_know(trained, forei
     assert list(true_parameters(exp, truth)) == list(found["parameters"])
 
 
+def test_noise_at_white_counts_electrons_that_the_detector_does_not_know(trained, tmp_path):
+    table = pd.read_csv(trained.truth).assign(noise_sigma=0.03, shot_noise=0.04)
+    table.to_csv(tmp_path / "truth.csv", index=False)
+    found = recovery(trained.exp, trained.folder, tmp_path / "truth.csv")
+    white, sigma = found["noise_at_white"], found["parameters"]["noise_sigma"]
+    assert (white["true_mean"], white["true_std"]) == pytest.approx((0.05, 0))
+    assert white["learned_mean"] == pytest.approx(sigma["learned_mean"])
+    assert "shot_noise" not in found["parameters"]
+    assert white["before"] - sigma["before"] == pytest.approx(0.02 / 0.099, abs=0.02)
+
+
 def test_recovery_without_a_truth_is_refused(trained, tmp_path):
     names = list(trained.exp.material.parameters)
     pd.read_csv(trained.truth).drop(columns=names).to_csv(tmp_path / "truth.csv", index=False)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from drgan_lib.config import DETECTOR_BOUNDS
 from drgan_lib.gan import Generator, PatchDiscriminator, lsgan_loss
+from tests.gan.conftest import Blobs
 
 
 @pytest.fixture
@@ -53,6 +55,17 @@ def test_noise_has_the_learned_sigma(generator, world):
     sigma = parameters[0, generator.names.index("noise_sigma")]
     inside = (clean > 0.1) & (clean < 0.9)
     assert (image[0, 0] - clean)[inside].detach().std().item() == pytest.approx(sigma.item(), rel=0.1)
+
+
+def test_another_detector_adds_outputs_and_all_of_them_have_gradients(small, world):
+    exp = small(**{"gan.detector": "poisson_gaussian"})
+    generator = Generator(exp.material, exp.profile.gan)
+    assert generator.names[-4:] == ("noise_sigma", *DETECTOR_BOUNDS)
+    images, parameters = generator.sample(Blobs(generator.names), world.layouts[:3], seeds=[7, 5, 9])
+    alone, _ = generator.sample(Blobs(generator.names), world.layouts[1:2], seeds=[5])
+    torch.testing.assert_close(images[1:2], alone)
+    (gradient,) = torch.autograd.grad(images.square().mean(), parameters)
+    assert (gradient[:, -4:] != 0).all()
 
 
 def test_gradients_reach_every_layer_through_the_image(generator, world):

@@ -36,6 +36,15 @@ def run(world):
     return call
 
 
+def test_scan_lines_of_real_patches_stay_rows_where_the_detector_has_lines(small, world, monkeypatch):
+    ramps, seen = np.tile(np.linspace(0, 1, 64, dtype=np.float32)[:, None], (6, 1, 64)), []
+    monkeypatch.setattr(Trainer, "step", lambda self, real, layouts, *, seeds: seen.append(real) or torch.zeros(5))
+    for detector, all_rows in (("gaussian", False), ("poisson_gaussian", True)):
+        seen.clear()
+        Trainer(small(**{"gan.detector": detector}), ramps, world.renderer, world.layouts).epoch(1)
+        assert (torch.cat(seen).std(dim=3).max() < 1e-6) == all_rows
+
+
 @pytest.fixture(scope="module")
 def whole(small, run, tmp_path_factory):
     """Folder of four epochs in one go."""

@@ -53,6 +53,17 @@ def test_every_material_runs_on_its_own_twin(ran, tmp_path):
     assert recover.summary(table).startswith("Materials: 1. Mean distance 0.300 before, 0.200 after training; 1 of 2")
 
 
+def test_settings_are_changed_for_all(ran, tmp_path):
+    change = "gan.detector=poisson_gaussian"
+    assert cli.main(["recovery", "twin", "tio2_sem", "-P", change, "--runs", str(tmp_path)]) == 0
+    assert [(name, values["gan.detector"]) for name, values, _ in ran] == [
+        ("twin", "poisson_gaussian"),
+        ("tio2_sem", "poisson_gaussian"),
+    ]
+    with pytest.raises(ConfigError, match=r"gan\.detector"):
+        recover.recover_all(["twin"], overrides=["gan.detector=none"], runs=tmp_path)
+
+
 def test_the_table_is_written_and_printed(ran, tmp_path, capsys):
     assert cli.main(["recovery", "twin", "--runs", str(tmp_path)]) == 0
     out = capsys.readouterr().out

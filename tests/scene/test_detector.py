@@ -1,4 +1,4 @@
-"""The point spread: blur after the film is a wide filter, and keeps derivatives and sums."""
+"""The point spread: blur after the film is a wide filter, and keeps derivatives and sums. Noise by its closed forms."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from drgan_lib.config import PIXEL_STD_PX, ConfigError
-from drgan_lib.scene import Renderer, TransportRenderer
+from drgan_lib.config import DETECTOR_BOUNDS, PIXEL_STD_PX, ConfigError
+from drgan_lib.scene import Renderer, TransportRenderer, at_position, liveness
 from drgan_lib.scene.backend import mi
-from drgan_lib.scene.detector import blur_std_px, spread
-from tests.scene.conftest import AT_KNOTS, small_material
+from drgan_lib.scene.detector import blur_std_px, detect, spread
+from drgan_lib.scene.parameters import micrograph
+from tests.scene.conftest import AT_KNOTS, SPP, small_material
 
 
 def test_film_and_blur_make_up_the_filter():
@@ -46,7 +47,90 @@ def test_inside_it_comes_close_to_a_sampled_gaussian(std, close):
 def test_a_constant_stays_and_no_blur_changes_nothing():
     assert spread(torch.full((20, 30), 0.3), 3.0) == pytest.approx(torch.full((20, 30), 0.3))
     image = torch.rand(5, 6)
-    assert spread(image, 0.0) is image
+    assert torch.equal(spread(image, 0.0), image)
+
+
+def test_each_image_has_its_own_blur_and_it_is_that_of_the_image_alone():
+    points, stds = torch.zeros(3, 41, 31, dtype=torch.float64), torch.tensor([0.2, 0.9, 2.0], dtype=torch.float64)
+    points[:, 20, 15] = 1
+    seen = spread(points, stds)
+    for profile in (seen.sum(dim=2)[:, 5:36], seen.sum(dim=1)):
+        variance = (profile * (torch.arange(31) - 15) ** 2).sum(dim=1)
+        assert variance == pytest.approx(stds**2, rel=1e-4)
+    for image, alone, std in zip(seen, points, stds.tolist(), strict=True):
+        assert image == pytest.approx(spread(alone, std), abs=1e-12)
+
+
+def of_each(n: int, **values: float) -> dict[str, torch.Tensor]:
+    """The same values of the detector for each of n images."""
+    return {name: torch.full((n,), value, dtype=torch.float64) for name, value in values.items()}
+
+
+def test_photon_transfer_is_a_line_with_the_dose_as_slope_and_read_noise_at_black():
+    levels = torch.linspace(0.2, 0.8, 7, dtype=torch.float64)
+    flat = levels[:, None, None].expand(-1, 300, 300)
+    values = of_each(7, noise_sigma=0.02, blur_px=1.0, shot_noise=400**-0.5, line_noise=0.0)
+    images = detect(flat, values, seeds=range(7))
+    assert images.mean(dim=(1, 2)) == pytest.approx(levels, abs=1e-3)
+    slope, at_black = np.polyfit(levels, images.var(dim=(1, 2)), 1)
+    assert (slope, at_black) == pytest.approx((1 / 400, 0.02**2), rel=0.1)
+
+
+def test_a_scan_line_is_offset_as_a_whole_and_apart_from_the_others():
+    flat, values = torch.full((1, 3000, 8), 0.5), of_each(1, noise_sigma=0.0, shot_noise=0.0, line_noise=0.01)
+    (offsets,) = detect(flat, values, seeds=[3]) - 0.5
+    assert offsets.std(dim=1).max() < 1e-5
+    assert offsets[:, 0].std() == pytest.approx(0.01, rel=0.05)
+    assert abs(np.corrcoef(offsets[:-1, 0], offsets[1:, 0])[0, 1]) < 0.06
+
+
+NOISE = {"noise_sigma": 0.02, "blur_px": 0.8, "shot_noise": 0.05, "line_noise": 0.01}
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_derivatives_are_finite_differences_also_of_the_light(name):
+    generator = torch.Generator().manual_seed(0)
+    light, mask = (torch.rand(2, 20, 30, dtype=torch.float64, generator=generator) for _ in range(2))
+    light = 0.3 + 0.4 * light
+
+    def at(change: float) -> torch.Tensor:
+        values = of_each(2, **NOISE)
+        return (detect(light * (1 + change), values | {name: values[name] + change}, seeds=[4, 5]) * mask).sum()
+
+    change = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+    at(change).backward()
+    with torch.no_grad():
+        assert float(change.grad) == pytest.approx(float(at(1e-5) - at(-1e-5)) / 2e-5, rel=1e-5)
+
+
+def test_black_without_noise_has_derivatives():
+    values = {name: value.requires_grad_() for name, value in of_each(1, **dict.fromkeys(NOISE, 0.0)).items()}
+    detect(torch.zeros(1, 9, 9), values, seeds=[0]).sum().backward()
+    assert all(value.grad.isfinite().all() for value in values.values())
+
+
+def test_an_image_is_the_same_in_any_batch_and_the_paper_s_where_there_is_nothing_else():
+    light = torch.rand(3, 24, 24, generator=torch.Generator().manual_seed(2))
+    values = {name: value.float() for name, value in of_each(3, **NOISE).items()}
+    alone = detect(light[1:2], {name: value[1:2] for name, value in values.items()}, seeds=[7])
+    torch.testing.assert_close(detect(light, values, seeds=[6, 7, 8])[1:2], alone)
+    paper = detect(light, {"noise_sigma": values["noise_sigma"]}, seeds=[6, 7, 8])
+    nothing = {name: torch.zeros(3) for name in DETECTOR_BOUNDS}
+    torch.testing.assert_close(detect(light, nothing | {"noise_sigma": values["noise_sigma"]}, seeds=[6, 7, 8]), paper)
+
+
+def test_it_lies_behind_both_renderers(meshes, crowd):
+    material = small_material(gan__detector="poisson_gaussian")
+    parameters = at_position(material, 0.3)
+    images = [
+        micrograph(kind(material, meshes, spp=SPP), parameters, crowd, seed=crowd.seed)
+        for kind in (Renderer, TransportRenderer)
+    ]
+    assert (images[0] - images[1]).abs().max() < 5e-3
+    table = liveness(TransportRenderer(material, meshes, spp=SPP), crowd).set_index("parameter")
+    assert table["alive"][[*DETECTOR_BOUNDS]].all()
+    lines = DETECTOR_BOUNDS["line_noise"][1]
+    assert table["mean_change"]["line_noise"] == pytest.approx((2 / np.pi) ** 0.5 * lines, rel=0.3)
 
 
 def test_it_is_the_wide_filter_of_mitsuba(meshes, crowd):

@@ -55,7 +55,7 @@ def test_without_what_training_does_not_model_it_is_the_detector_of_training():
     ideal = expose(light, IDEAL, rng=generator())
     np.testing.assert_array_equal(ideal, np.round(255 * light.clip(0, 1)))
     ours = expose(light, {**IDEAL, "noise_sigma": 0.05}, rng=generator()) / 255
-    theirs = detect(torch.from_numpy(light)[None], torch.tensor([0.05]), seeds=[0])[0].numpy()
+    theirs = detect(torch.from_numpy(light)[None], {"noise_sigma": torch.tensor([0.05])}, seeds=[0])[0].numpy()
     grid = np.linspace(0.02, 0.98, 9)
     np.testing.assert_allclose(np.quantile(ours, grid), np.quantile(theirs, grid), atol=0.01)
     assert detector_noise(np.zeros((300, 300)), 0.05, rng=generator()).std() == pytest.approx(0.05, rel=0.02)
@@ -92,10 +92,13 @@ def test_no_stage_no_specks():
 def test_conditions_are_uniform_in_their_ranges():
     twin = load_experiment("twin").material.twin
     table = draw_conditions(twin, 3000, rng=generator())
-    assert list(table) == ["blur_px", "dose", "line_noise", "specks"]
-    for name in table:
+    assert list(table) == ["blur_px", "dose", "line_noise", "shot_noise", "specks"]
+    np.testing.assert_allclose(table["dose"] * table["shot_noise"] ** 2, 1)
+    for name in table.columns.drop("shot_noise"):
         low, high = getattr(twin, name)
         assert table[name].between(low, high).all()
         assert table[name].mean() == pytest.approx((low + high) / 2, rel=0.03)
     assert set(table["specks"]) == set(range(twin.specks[0], twin.specks[1] + 1))
-    assert draw_conditions(twin.model_copy(update={"dose": None}), 3, rng=generator())["dose"].isna().all()
+    endless = draw_conditions(twin.model_copy(update={"dose": None}), 3, rng=generator())
+    assert endless["dose"].isna().all()
+    assert (endless["shot_noise"] == 0).all()

@@ -11,7 +11,8 @@ from PIL import Image
 
 from drgan_lib.config import ROOT
 from drgan_lib.scene import at_position, sample_layout
-from drgan_lib.scene.panel import START, micrograph, panel
+from drgan_lib.scene.panel import START, panel
+from drgan_lib.scene.parameters import micrograph
 
 
 @pytest.fixture

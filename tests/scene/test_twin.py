@@ -63,7 +63,7 @@ def test_a_twin_is_complete(made):
 
 def test_the_truth_has_the_parameters_and_then_the_conditions(made):
     table, material = pd.read_csv(made / "truth.csv"), tiny()
-    assert list(table) == ["split", *material.parameters, "blur_px", "dose", "line_noise", "specks"]
+    assert list(table) == ["split", *material.parameters, "blur_px", "dose", "line_noise", "shot_noise", "specks"]
     assert list(table["split"]) == ["train", "test"]
     for name in ("blur_px", "dose", "line_noise", "specks"):
         assert table[name].between(*getattr(material.twin, name)).all()
