@@ -449,7 +449,7 @@ figure = plots.particles_apart(transport, layouts[0])
 # | `edge_fine`, `edge_coarse` | the upper side of a step in depth, of a width of 1 and 4 px: electrons leave through the wall as well |
 # | `sky`, `stage_sky` | the share of the electrons that neither particles nor support catch: dark gaps, and shadows around particles |
 # | `detector_x`, `detector_z` | from where the detector draws, right and down in the image: the first moments of that sky |
-# | `height` | the height above the support, in median particle sizes: what lies low is dim |
+# | `elevation` | the height above the support, in median particle sizes: what lies low is dim |
 # | `thickness` | how much of the particle the beam meets: small ones are dim |
 #
 # All but `sharpness` are factors, in units of full white, so the sum is as exact as the other one; `sharpness` has knots and

@@ -9,9 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from drgan_lib.config import (
+    APPEARANCES,
     DETECTOR_BOUNDS,
     MATERIALS,
-    PARAMETERS,
     PROFILES,
     SEM_BOUNDS,
     SHAPES,
@@ -46,13 +46,17 @@ def test_every_material_loads_at_every_profile(material, profile):
     exp = load_experiment(material, profile)
     assert exp.material.name == material
     assert exp.run_dir == Path("runs") / material / profile
-    assert exp.material.parameters == tuple(name for name in PARAMETERS if name in exp.material.bounds)
+    gan, beyond = exp.profile.gan, exp.profile.name in ("laptop", "gpu")
+    assert gan.appearance == ("sem" if beyond and not exp.material.dataset.twin_of else "principled")
+    known = APPEARANCES[gan.appearance] + (tuple(DETECTOR_BOUNDS) if gan.detector == "poisson_gaussian" else ())
+    assert exp.material.parameters == tuple(name for name in known if name in exp.material.bounds)
 
 
 def test_the_paper_profile_is_the_paper():
     exp = load_experiment("tio2_sem", "paper")
     gan, scene = exp.profile.gan, exp.material.scene
     assert (gan.epochs, gan.lr_generator, gan.lr_discriminator, gan.betas) == (50, 2e-4, 1e-4, (0.5, 0.999))
+    assert (gan.objective, gan.appearance, gan.support, gan.detector) == ("gan", "principled", "flat", "gaussian")
     assert (gan.dropout, gan.hidden, gan.discriminator_layers, gan.discriminator_channels) == (0.2, 128, 3, 64)
     assert (scene.camera_y, scene.fov_deg, scene.size_px) == (6.0, 40.0, 256)
     assert (scene.stage_y, scene.stage_half_extent) == (-4.0, 10.0)

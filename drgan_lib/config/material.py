@@ -44,11 +44,11 @@ SEM_BOUNDS = {
     "sky": (0.0, 0.8),
     "detector_x": (-0.5, 0.5),
     "detector_z": (-0.5, 0.5),
-    "height": (0.0, 0.3),
+    "elevation": (0.0, 0.3),
     "thickness": (0.0, 0.4),
     "stage_flat": (0.0, 0.4),
     "stage_sky": (0.0, 0.4),
-    "brightness_spread": (0.0, 0.4),
+    "brightness_spread": (0.1, 0.4),
     "noise_sigma": (0.001, 0.1),
 }
 SEM_PARTICLE_PARAMETERS = tuple(SEM_BOUNDS)[:10]

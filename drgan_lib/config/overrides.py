@@ -77,6 +77,8 @@ def changed_settings(material: str, profile: str, overrides: dict[str, Any]) -> 
     for key, value in overrides.items():
         _set(tree, key, value)
     _complete_twin(tree["material"], own)
+    if tree["material"]["dataset"].get("twin_of") and "gan.appearance" not in overrides:
+        tree["profile"]["gan"]["appearance"] = "principled"  # of which the truth is known
     _fit_bounds(tree, overrides)
     return tree
 

@@ -126,12 +126,14 @@ class SampleSet(Sequence[Sample]):
 
 
 def table_of(samples: Iterable[Sample], **more: Sequence) -> pd.DataFrame:
-    """The table of `SampleSet.table`, with the columns `more`."""
+    """The table of `SampleSet.table`, with the columns `more`; `ValueError` for a parameter of a column's name."""
     rows = []
     for sample in samples:
         height, width = sample.image.shape
         fixed = {"name": sample.name, "height": height, "width": width}
         fixed |= {"pixel_size_nm": sample.pixel_size_nm, "n_particles": sample.n_particles}
+        if taken := fixed.keys() & sample.parameters.keys():
+            raise ValueError(f"{sample.name}: expected parameters of other names than the table's columns, got {taken}")
         rows.append(fixed | dict(sample.parameters))
     table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).astype(COLUMNS)
     return table.assign(**more)

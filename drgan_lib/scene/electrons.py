@@ -11,7 +11,7 @@ the cosine between the surface's normal and the beam, d the median size of the p
   the Gaussian mean of its neighbourhood (as in Gwyddion; Necas and Klapetek, Cent. Eur. J. Phys. 10, 181, 2012).
 - `sky`: V + `detector` . M. V is the part of the electrons, leaving with a cosine distribution, that no particle and no
   support catches; the first moments M of their directions make it the view of a detector to one side.
-- `height`: above the support, over d.
+- `elevation`: the height above the support, over d.
 - `thickness`: 1 - exp(-t / d) of the way t through the particle, which the beam crosses if it is small.
 
 The support has a level, `stage_flat`, and `stage_sky`: shadows, and the darkening under particles.
@@ -64,13 +64,13 @@ class Electrons:
     @cached_property
     def settings(self) -> list[dict[str, float]]:
         """What each image of the particles shows, in the order of `weights`."""
-        single = ("flat", "height", "thickness", "sky", "sky, to the right", "sky, downwards")
+        single = ("flat", "elevation", "thickness", "sky", "sky, to the right", "sky, downwards")
         tilts, edges = [{"tilt, sharpness": float(k)} for k in self.knots], [{"edge, px": std} for std in EDGES_PX]
         return [*({name: 1.0} for name in single), *tilts, *edges]
 
     def weights(self, values: dict[str, Tensor]) -> Tensor:
         """float32 [n_images, ...] of learned values [...]: the particles' image is the weighted sum of the basis."""
-        single = torch.stack([values[name] for name in ("flat", "height", "thickness")])
+        single = torch.stack([values[name] for name in ("flat", "elevation", "thickness")])
         tilt = values["tilt"] * self.spline.weights(values["sharpness"])
         edges = torch.stack([values["edge_fine"], values["edge_coarse"]])
         return torch.cat([single, values["sky"] * _detector(values), tilt, edges]).float()

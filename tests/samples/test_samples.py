@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -210,3 +211,9 @@ def test_exports_hold_the_same_pixels(tmp_path):
     assert all(b == a + 1 for a, b in pairwise(ids))
     np.testing.assert_array_equal(imread(tmp_path / "instances" / "image 0.png"), samples[0].instances)
     assert not (tmp_path / "instances" / "image 3.png").exists()
+
+
+def test_a_parameter_cannot_have_the_name_of_a_column():
+    named = replace(sample(0), parameters={"height": 0.1})
+    with pytest.raises(ValueError, match=r"image 0: expected parameters of other names than .*, got \{'height'\}"):
+        SampleSet.of([named]).table()

@@ -55,7 +55,7 @@ def test_on_a_sphere_every_image_is_known(renderer, radius):
     depth = (R**2 - radius[inside] ** 2).sqrt()
     tilt = tilt_yield(depth / R, float(renderer.terms.knots[0]))
     assert images["tilt, sharpness"][inside] == pytest.approx(tilt, abs=0.02)
-    assert images["height"][inside] == pytest.approx((R + depth) / d, abs=0.02)
+    assert images["elevation"][inside] == pytest.approx((R + depth) / d, abs=0.02)
     assert images["thickness"][inside] == pytest.approx(1 - torch.exp(-2 * depth / d), abs=0.02)
 
 
