@@ -26,17 +26,19 @@ overrides = {}
 
 # %%
 import pandas as pd
+import torch
 from myst_nb import glue
 
-from drgan_lib import gan
-from drgan_lib.data import load_patches
+from drgan_lib import data, gan
+from drgan_lib.data.crowd import DEFINITIONS as CROWD
+from drgan_lib.gan.likeness import DEFINITIONS as LIKENESS
 from drgan_lib.runs.chapter import open_chapter
 from drgan_lib.scene import choose_ground, load_layouts, make_renderer
 from drgan_lib.sources import dataset_folder
 
 chapter = open_chapter("gan", material, profile, overrides, seed=seed, runs=runs)
 exp, folder = chapter.exp, chapter.folder
-patches, background = load_patches(chapter.earlier("data"))
+patches, background = data.load_patches(chapter.earlier("data"))
 layouts = load_layouts(chapter.earlier("scene"))
 renderer = make_renderer(exp, stage="gan", ground=choose_ground(exp.profile.gan, patches, background))
 glue("n_real_patches", len(patches), display=False)
@@ -55,6 +57,12 @@ glue("renderer_variant", renderer.variant, display=False)
 # much noise the detector adds. Mitsuba renders the image. Because the renderer is differentiable, the discriminator's
 # verdict flows back through the image to the knobs, and from there to the network that sets them. We know where the
 # particles are at all times, so the annotations come for free (chapter 04).
+#
+# A discriminator has to learn its trade, image by image, and it does not reward a generator whose images differ from
+# each other as real ones do. With `gan.objective=moments`, as in `laptop`, none is trained. A batch of real and a batch of
+# synthetic images are described by the mean and the deviation of each channel of a network that knows photographs, and
+# the loss is how far the two clouds of descriptions lie apart (their maximum mean discrepancy). It takes a tenth of the
+# steps, and finds its way among more knobs.
 #
 # The generator's network is small. The layout goes in (the position and size of every particle), four layers with
 # dropout follow, and one number between 0 and 1 comes out for each parameter: its position within its bounds. Dropout
@@ -151,6 +159,30 @@ real = patches[:: -(-len(patches) // 8)].images()
 chosen = [layouts[k % len(layouts)] for k in range(len(real))]
 synthetic, parameters = generator.sample(renderer, chosen, seeds=range(len(real)))
 gan.plot_rows({"real": real, "synthetic": synthetic[:, 0].detach().cpu()}).savefig(folder / "samples.png", dpi=120)
+
+# %% [markdown]
+# ## What no objective saw
+#
+# A distance that a network was trained on, or that its features resemble, flatters it. These statistics need no network
+# and no annotation. Each is 0 for two equal sets of images; the second column compares two halves of the real patches,
+# and is what chance makes of it.
+
+# %%
+reference = patches.images() if others is None else others
+with torch.no_grad():
+    made = [generator.sample(renderer, [layouts[k % len(layouts)]], seeds=[k])[0][0, 0] for k in range(len(reference))]
+made = torch.stack(made).numpy()
+alike = {"synthetic": gan.likeness(reference, made), "halves": gan.likeness(reference[::2], reference[1::2])}
+pd.DataFrame(alike | {"what it is": LIKENESS}).style.format({name: "{:.4f}" for name in alike})
+
+# %% [markdown]
+# Particles should also lie as they do in the micrographs: as many, as large, as crowded, and as different in brightness.
+# The layout of chapter 02 decides on that, and this is the place to see whether its settings are right. Both sets are
+# measured by the detection of chapter 01, whose errors are then the same on both sides.
+
+# %%
+lie = {"real": data.crowd(reference), "synthetic": data.crowd(made)}
+pd.DataFrame(lie | {"what it is": CROWD}).style.format({name: "{:.2f}" for name in lie})
 
 # %% [markdown]
 # ## What was learned?

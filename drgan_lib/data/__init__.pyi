@@ -1,4 +1,5 @@
 from .bars import rows_above_bar
+from .crowd import crowd
 from .dataset import dataset_files, open_micrographs
 from .detect import Detection, detect_particles, particles_look_dark
 from .download import default_folder, fetch, find_mirror, read_registry, registries
