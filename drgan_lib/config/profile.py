@@ -193,7 +193,7 @@ PROFILES = {
     "laptop": Profile(
         name="laptop",
         gan=GanSettings(epochs=10, n_layouts=124, spp=36, **BEYOND),
-        synthesis=SynthesisSettings(n_images=1000, spp=49, textures=True),
+        synthesis=SynthesisSettings(n_images=1000, spp=49),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
         ),
@@ -201,7 +201,7 @@ PROFILES = {
     "gpu": Profile(
         name="gpu",
         gan=GanSettings(epochs=20, n_layouts=124, spp=36, **BEYOND),
-        synthesis=SynthesisSettings(n_images=1000, spp=49, textures=True),
+        synthesis=SynthesisSettings(n_images=1000, spp=49),
         segmentation=SegmentationSettings(
             trainer="compact", iterations=20_000, batch_size=8, patch_px=128, features=32, stages=6, seam_px=2
         ),
