@@ -16,6 +16,7 @@ from drgan_lib.data.split import LEAST_AREA_PX, SURROUNDINGS, split_particles
 
 SMOOTHING_PX = 1.5
 NOISE_FLOOR = 6.0  # a particle is this many standard deviations of the smoothed background above it
+LEAST_NOISE = 1e-3  # of that deviation: a quarter of a gray level of 255
 SUSPECT_AREA_PX = 25
 # What finds most particles on half of the training micrographs of TiO2, and on renders of 14 to 60 px.
 GAP = 0.25  # a gap between particles is darker than its surroundings by this share of the threshold
@@ -123,10 +124,10 @@ def _flatten(image: np.ndarray, hidden: np.ndarray) -> _Flattened:
             break
         background = kept
     # Was the surface drawn up to the particles, or even through them?
-    grown, all_of_it = background.mean() > first, background.mean() >= 0.97
-    if grown and (not all_of_it or _are_two(residual, _otsu(residual))) and (crowded := _crowded(smooth, hidden)):
+    through = residual.std() > NOISE_FLOOR * LEAST_NOISE and _are_two(residual, _otsu(residual))
+    if first < background.mean() and (background.mean() < 0.97 or through) and (crowded := _crowded(smooth, hidden)):
         return crowded
-    return _Flattened(np.where(hidden, 0, smooth - terms @ surface.astype(np.float32)), max(float(noise), 1e-3))
+    return _Flattened(np.where(hidden, 0, smooth - terms @ surface.astype(np.float32)), max(float(noise), LEAST_NOISE))
 
 
 def _crowded(smooth: np.ndarray, hidden: np.ndarray) -> _Flattened | None:
