@@ -9,6 +9,7 @@ LABELS = {"background": BACKGROUND, "particle": PARTICLE, "contour": CONTOUR}
 # Added to particle and contour where two particles meet.
 SEAM = 2
 SEAM_LABELS = {**LABELS, "particle_at_seam": PARTICLE + SEAM, "contour_at_seam": CONTOUR + SEAM}
+UNKNOWN = -1  # in place of an instance's id: nobody says whether there is a particle, or where it ends
 
 _FOUR = ndimage.generate_binary_structure(2, 1)
 

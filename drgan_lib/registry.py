@@ -1,7 +1,8 @@
 """What can be added: sources of annotated images and segmenters, of which arms are made, and metrics of segmentations.
 
 An arm is written `SOURCE`, `SOURCE+SOURCE`, or with a segmenter `SOURCE@SEGMENTER`; segmenters that need no training
-stand alone. A further source, segmenter or metric is a file of its own and a line here.
+stand alone. With `+self` the network of the other sources goes on learning from what it finds in the training
+micrographs. A further source, segmenter or metric is a file of its own and a line here.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ SOURCES = {
     "synthetic": Entry("drgan_lib.synthesis.sources:synthetic_images", "synthetic images"),
     "background": Entry("drgan_lib.synthesis.sources:background_patches", "real background"),
 }
+SELF = "self"  # stands after them; `drgan_lib.segmentation.own`
 # Each is a class that fulfils `drgan_lib.segmentation.Segmenter`. The first is the default.
 SEGMENTERS = {
     "nnunet": TrainedEntry("drgan_lib.segmentation.nnunet:NnUNet", "nnU-Net"),
@@ -47,25 +49,26 @@ METRICS: dict[str, Entry] = {}
 
 
 def split_arm(arm: str) -> tuple[tuple[str, ...], str]:
-    """Names of the sources and of the segmenter of `arm`; raises `ValueError` for what is not in the registry."""
+    """Names of the sources, `self` included, and of the segmenter of `arm`; `ValueError` for what is not known."""
     parts, _, segmenter = arm.partition("@")
     if not segmenter and parts in SEGMENTERS:
         sources, segmenter = (), parts
     else:
         sources, segmenter = tuple(parts.split("+")), segmenter or next(iter(SEGMENTERS))
-    unknown = [name for name in sources if name not in SOURCES] + [segmenter] * (segmenter not in SEGMENTERS)
+    known = [*SOURCES, SELF]
+    unknown = [name for name in sources if name not in known] + [segmenter] * (segmenter not in SEGMENTERS)
     untrained = [name for name, entry in SEGMENTERS.items() if not entry.trained]
     if unknown or len(set(sources)) < len(sources):
         raise ValueError(
-            f"unknown arm {arm!r}; expected one of {', '.join(untrained)}, or different ones of {', '.join(SOURCES)} "
+            f"unknown arm {arm!r}; expected one of {', '.join(untrained)}, or different ones of {', '.join(known)} "
             f"joined by +, then if wanted @ and one of {', '.join(SEGMENTERS)}"
         )
     if bool(sources) != SEGMENTERS[segmenter].trained:
         raise ValueError(
             f"{arm}: {segmenter} {'needs a source to learn from' if not sources else 'learns from nothing'}"
         )
-    if list(sources) != sorted(sources, key=list(SOURCES).index):
-        raise ValueError(f"expected the parts of {arm!r} in the order {', '.join(SOURCES)}; write it like that")
+    if list(sources) != sorted(sources, key=known.index):
+        raise ValueError(f"expected the parts of {arm!r} in the order {', '.join(known)}; write it like that")
     return sources, segmenter
 
 
@@ -75,4 +78,5 @@ def arm_in_words(arm: str) -> str:
     if not sources:
         return f"nothing: {SEGMENTERS[segmenter].words}"
     by = "" if segmenter == next(iter(SEGMENTERS)) else f", {SEGMENTERS[segmenter].words}"
-    return " and ".join(SOURCES[name].words for name in sources) + by
+    words = {name: entry.words for name, entry in SOURCES.items()} | {SELF: "its own segmentations of micrographs"}
+    return " and ".join(words[name] for name in sources) + by

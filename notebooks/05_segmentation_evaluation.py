@@ -68,6 +68,12 @@ tests.table()
 #   support is flat, and a network that has seen no other takes the pits and streaks of a real one for rims of particles.
 #   So, with `synthesis.textures`, random textures are laid over the images, and one bare support joins every three
 # - `synthetic+background` adds real patches in which chapter 01 found no particles, as the paper does
+# - `synthetic+self`, `synthetic+background+self`: the network of the arm without `self` goes on with the training
+#   micrographs, which nobody annotated. It segments them in several views: turned, noisier, enlarged. A particle is kept
+#   if half of the views show it, and if its size and solidity (its area over that of its convex hull) are those of
+#   particles it was trained on; two taken for one are dented, and enlarged views often part them. What else a view shows
+#   is left out of the loss. Half of the further training is on these patches. The share of pixels on which the views
+#   agree, in micrographs held back from it, says whether it helped, and when to stop. No mask is used
 # - `real`: nnU-Net trained on the training micrographs with their masks, cut into patches. Masks of micrographs are drawn
 #   by people (those of a twin come with its rendering). This is what the synthetic images are to replace, and what they
 #   are measured against
@@ -75,10 +81,10 @@ tests.table()
 # - `otsu`: a threshold by Otsu's method and a watershed of the distance to the background. It is what a microscopist
 #   would try first, and it needs no training at all
 #
-# All networks get the same number of iterations and are trained by the same code. `drgan run ... --arms
-# synthetic:3,real:3,otsu` chooses the arms and how many seeds each has. The seed changes the network's first weights,
-# the order of its images and their augmentation; the synthetic images stay the same. (nnU-Net's own trainer, `default`,
-# takes no seed: there, several seeds are repetitions.)
+# All networks get the same number of iterations, one with `self` up to three times as many, and are trained by the same
+# code. `drgan run ... --arms synthetic:3,real:3,otsu` chooses the arms and how many seeds each has. The seed changes the
+# network's first weights, the order of its images and their augmentation; the synthetic images stay the same. (nnU-Net's
+# own trainer, `default`, takes no seed: there, several seeds are repetitions.)
 
 # %%
 arms = exp.profile.segmentation.arms

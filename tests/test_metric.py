@@ -37,6 +37,7 @@ def test_arms_are_sources_and_a_segmenter():
     assert split_arm("real+synthetic@nnunet") == (("real", "synthetic"), "nnunet")
     assert split_arm("otsu") == ((), "otsu")
     assert arm_in_words("synthetic+background") == "synthetic images and real background"
+    assert arm_in_words("synthetic+self") == "synthetic images and its own segmentations of micrographs"
     assert arm_in_words("otsu") == "nothing: Otsu threshold and watershed"
 
 

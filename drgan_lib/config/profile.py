@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from drgan_lib.config.base import Section
-from drgan_lib.registry import SEGMENTERS, split_arm
+from drgan_lib.registry import SEGMENTERS, SELF, split_arm
 
 
 class GanSettings(Section):
@@ -136,13 +136,28 @@ class SegmentationSettings(Section):
     def _known_arms(cls, arms: dict[str, int]) -> dict[str, int]:
         for name, seeds in arms.items():
             sources, segmenter = split_arm(name)
-            if sources == ("background",):
-                raise ValueError("the arm 'background' has no particles to learn from; add real or synthetic to it")
+            if sources and {*sources} <= {"background", SELF}:
+                raise ValueError(f"the arm {name!r} has no particles to learn from; add real or synthetic to it")
+            if SELF in sources and ("real" in sources or segmenter != next(iter(SEGMENTERS))):
+                raise ValueError(
+                    f"{name}: self is for a network of {next(iter(SEGMENTERS))} that has seen no mask of the training "
+                    "micrographs; leave self out"
+                )
             drawn = SEGMENTERS[segmenter].trained
             if seeds < 1 or (seeds > 1 and not drawn):
                 wanted = "at least 1 seed" if drawn else "1 seed, nothing is drawn there"
                 raise ValueError(f"{name}: expected {wanted}, got {seeds}")
         return arms
+
+    @model_validator(mode="after")
+    def _self_goes_on(self) -> Self:
+        going_on = [arm for arm in self.arms if SELF in split_arm(arm)[0]]
+        if going_on and (self.trainer == "default" or self.fold != "all"):
+            raise ValueError(
+                f"{going_on[0]}: only a single network of the compact trainer goes on from where it stands; set "
+                "segmentation.trainer=compact and segmentation.fold=all, or leave this arm out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _default_trainer_plans_itself(self) -> Self:

@@ -30,7 +30,8 @@ class Sample:
     pixel_size_nm : float or None
         Side of a pixel; None where it is not known.
     instances : int32 [h, w] or None
-        One id above 0 per particle, 0 for background; None where nothing is known of the particles.
+        One id above 0 per particle, 0 for background; None where nothing is known of the particles. In memory, some
+        pixels may be `drgan_lib.classes.UNKNOWN`.
     confidence : float32 [n] or None
         How sure a segmenter is of each instance, in [0, 1], in the order of rising ids.
     parameters : mapping

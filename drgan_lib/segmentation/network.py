@@ -151,7 +151,7 @@ class Network(ClassSegmenter):
                 design["arch_kwargs"],
                 design["_kw_requires_import"],
                 input_channels=1,
-                output_channels=len(dataset["labels"]),
+                output_channels=len(dataset["labels"].keys() - {"ignore"}),
                 allow_init=False,
                 deep_supervision=False,
             )

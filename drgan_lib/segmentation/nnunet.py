@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,34 @@ class NnUNet(Network):
         `set_aside`); without them the defaults hold. Raises `SegmentationError` for samples that cannot be learned
         from, and when nnU-Net fails or is killed.
         """
+        return self._fit(*set_aside(samples), seed, log)
+
+    def go_on(
+        self, samples: SampleSet, own: SampleSet, *, iterations: int, seed: int, log: Callable[[str], None] = print
+    ) -> NnUNet:
+        """The network after `iterations` more, on `samples`, on which it was fitted, and as often on `own`.
+
+        The names of `own` start with `self_`, and its instances may be `UNKNOWN` in places. The compact trainer goes on
+        from its checkpoint, as for a longer training; all else is as for `fit`.
+        """
         learned, aside = set_aside(samples)
+        further = copy(self)
+        further.settings = self.settings.model_copy(update={"iterations": self.settings.iterations + iterations})
+        return further._fit(learned + own, aside, seed, log, start=self)
+
+    def _fit(
+        self,
+        learned: SampleSet,
+        aside: SampleSet,
+        seed: int,
+        log: Callable[[str], None],
+        start: Network | None = None,
+    ) -> NnUNet:
         check(learned, patch_px=self.patch_px)
-        folder = self.store.folder("network", self._identity(learned, seed)) / str(self.settings.iterations)
+        identity = self._identity(learned, seed) | ({"start": start.weights()} if start else {})
+        folder = self.store.folder("network", identity) / str(self.settings.iterations)
         if not (folder / "trained.json").is_file():
-            self._train(folder, learned, seed, log)
+            self._train(folder, learned, seed, log, start)
         super().__init__(folder)
         self._tune(aside, log)
         return self
@@ -107,7 +131,9 @@ class NnUNet(Network):
             "code": code_behind(*MAKES_NETWORKS),
         }
 
-    def _train(self, folder: Path, samples: SampleSet, seed: int, log: Callable[[str], None]) -> None:
+    def _train(
+        self, folder: Path, samples: SampleSet, seed: int, log: Callable[[str], None], start: Network | None
+    ) -> None:
         settings = self.settings
         raw, preprocessed, results = (folder / f"nnUNet_{part}" for part in ("raw", "preprocessed", "results"))
         n_px = sum(sample.image.size for sample in samples)
@@ -116,8 +142,8 @@ class NnUNet(Network):
             given = settings.normalization != "zscore"
             channel = settings.normalization if given else self.channel
             write_raw(raw / DATASET, samples, contour_px=self.contour_px, seam_px=settings.seam_px, channel=channel)
-        if settings.trainer == "compact":
-            _go_on_from_shorter(folder)
+        if settings.trainer == "compact" and (source := _longest_shorter(folder) or (start and start.folder)):
+            _go_on_from(source, folder)
         request = request_of(settings, patch_px=self.patch_px, seed=seed)
         log(f"nnU-Net: {len(samples)} training images, {_in_words(settings)}")
         folders = {"preprocessed": str(preprocessed.resolve()), "results": str(results.resolve())}
@@ -163,12 +189,15 @@ def request_of(settings: SegmentationSettings, *, patch_px: int, seed: int) -> d
     }
 
 
-def _go_on_from_shorter(folder: Path) -> None:
-    """Copies the checkpoints and the log of the longest shorter training beside `folder`, where it has none yet."""
+def _longest_shorter(folder: Path) -> Path | None:
+    """The longest training beside `folder` that is shorter."""
     lengths = [int(path.parent.name) for path in folder.parent.glob("*/trained.json")]
-    if not (shorter := [length for length in lengths if length < int(folder.name)]):
-        return
-    source = folder.with_name(str(max(shorter)))
+    shorter = [length for length in lengths if length < int(folder.name)]
+    return folder.with_name(str(max(shorter))) if shorter else None
+
+
+def _go_on_from(source: Path, folder: Path) -> None:
+    """Copies the checkpoints and the log of the training in `source` to `folder`, where it has none yet."""
     for final in source.rglob("checkpoint_final.pth"):
         target = (folder / final.relative_to(source)).with_name("checkpoint_latest.pth")
         if not list(target.parent.glob("checkpoint_*.pth")):

@@ -19,10 +19,11 @@ from drgan_lib.data.overlays import covered
 from drgan_lib.digest import code_behind
 from drgan_lib.executors import Shared, outcomes
 from drgan_lib.files import read_json, write_json
-from drgan_lib.registry import split_arm
+from drgan_lib.registry import SELF, split_arm
 from drgan_lib.samples import Sample, SampleSet, open_samples, write_samples, write_shard
 from drgan_lib.segmentation.model import Model, models_of, place_of
 from drgan_lib.segmentation.network import Network
+from drgan_lib.segmentation.own import learn_from_own
 from drgan_lib.segmentation.segmenter import Segmenter, make_segmenter, segment_by_rules
 from drgan_lib.store import Store
 
@@ -71,7 +72,10 @@ def segment(
         log(f"model {number} of {len(models)}: {arm}, seed {seed}")
         if arm not in samples:
             samples = {arm: training_samples(arm, origin)}
-        segmenter = make_segmenter(split_arm(arm)[1], exp, store).fit(samples[arm], seed=seed, log=log)
+        sources, name = split_arm(arm)
+        segmenter = make_segmenter(name, exp, store).fit(samples[arm], seed=seed, log=log)
+        if SELF in sources:
+            segmenter = learn_from_own(segmenter, samples[arm], origin, store, seed=seed, executor=executor, log=log)
         look(segmenter, place_of(folder, "predictions", arm, seed))
         if isinstance(segmenter, Network):
             network, shape = Network(segmenter.folder, segmenter.border_core), exp.material.meshes.shape

@@ -44,7 +44,7 @@ SampleSource = Callable[[Origin], SampleSet]
 
 
 def training_samples(arm: str, origin: Origin) -> SampleSet:
-    """What a model of `arm` learns from: the samples of its sources, one after the other.
+    """What a model of `arm` learns from: the samples of its sources but `self`, one after the other.
 
     The source is the first part of a sample's name, as in `real_...`. Samples of one micrograph share
     `provenance["group"]`.
@@ -54,7 +54,7 @@ def training_samples(arm: str, origin: Origin) -> SampleSet:
         samples: SampleSet = SOURCES[source].load()(origin)
         return samples.map(lambda sample: replace(sample, name=f"{source}_{sample.name}"))
 
-    return reduce(add, map(named, split_arm(arm)[0]), SampleSet.of([]))
+    return reduce(add, map(named, (name for name in split_arm(arm)[0] if name in SOURCES)), SampleSet.of([]))
 
 
 def real_patches(origin: Origin) -> SampleSet:

@@ -15,6 +15,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.utils.data import DataLoader, Dataset
 
 from drgan_lib.hardware import has_bfloat16, usable_cores
+from drgan_lib.registry import SELF
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 # A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
@@ -83,6 +84,9 @@ class CompactTrainer(AtomicTrainer):
     def get_dataloaders(self) -> tuple[Iterator[dict], Iterator[dict]]:
         """nnU-Net's batches, in order; those to train on are drawn by other processes, where a core is left for one."""
         train, validation = (augmenter.data_loader for augmenter in super().get_dataloaders())
+        own = np.array([name.startswith(SELF) for name in train.indices])
+        if own.any():  # as often as all others together
+            train.sampling_probabilities = np.where(own, 0.5 / own.sum(), 0.5 / max(1, (~own).sum()))
         left = usable_cores() - torch.get_num_threads()
         processes = 0 if sys.platform == "darwin" else left if self.device.type == "cuda" else min(1, left)
         epochs = range(self.current_epoch, self.num_epochs)
