@@ -24,13 +24,15 @@ PARTICLE_PARAMETERS = (
     "clearcoat",
     "flatness",
 )
-# `brightness_spread` is how much the particles of an image differ: the standard deviation of ln(brightness).
+# `brightness_spread` is how much the particles of an image differ, `skin_spread` how uneven they are: the standard
+# deviations of ln(brightness).
 PARAMETERS = (
     *PARTICLE_PARAMETERS,
     "stage_base_color",
     "torus_radiance",
     "top_radiance",
     "brightness_spread",
+    "skin_spread",
     "noise_sigma",
 )
 # What `gan.appearance=sem` learns in their place, see `drgan_lib.scene.electrons`, with the bounds where a material
@@ -49,6 +51,7 @@ SEM_BOUNDS = {
     "stage_flat": (0.0, 0.4),
     "stage_sky": (0.0, 0.4),
     "brightness_spread": (0.1, 0.4),
+    "skin_spread": (0.0, 0.2),
     "noise_sigma": (0.001, 0.1),
 }
 SEM_PARTICLE_PARAMETERS = tuple(SEM_BOUNDS)[:10]

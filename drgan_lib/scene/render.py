@@ -1,5 +1,6 @@
 """From parameters to image, differentiably, and from layout to instance ids, exactly."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -18,7 +19,9 @@ from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.trace import trace
 
-BRIGHTNESS = 3  # stream of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground
+# Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
+BRIGHTNESS, SKIN = 3, 5
+SKIN_PX = 1.5
 TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
@@ -71,7 +74,7 @@ class Renderer:
         keys = [(i, key) for i, name in enumerate(self.material.parameters) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
-        def render(values, brightness):
+        def render(values, brightness, skin):
             for i, key in keys:
                 built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
@@ -79,7 +82,8 @@ class Renderer:
             stage, particles = (mi.BSDFPtr(built.shape(name).bsdf()) for name in ("stage", "particles"))
             radiance = paths.reflected(dr.select(paths.owner > 0, particles, stage), paths.incoming > 0)
             particle = dr.select(paths.owner > 0, paths.owner - 1, 0)
-            radiance *= dr.select(paths.owner > 0, dr.gather(mi.Float, brightness.array, particle), 1)
+            own = dr.gather(mi.Float, brightness.array, particle) * dr.gather(mi.Float, skin.array, paths.pixel)
+            radiance *= dr.select(paths.owner > 0, own, 1)
             if self.ground is not None:
                 factor = mi.Float(self.ground.draw([seed]).flatten().to(TRACED_ON))
                 radiance *= dr.select(paths.owner > 0, 1, dr.gather(mi.Float, factor, paths.pixel))
@@ -88,7 +92,7 @@ class Renderer:
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
         values = (parameters * 1.0).to(TRACED_ON)
         (brightness,) = self.brightness(values[None], [layout], seeds=[seed])
-        image = render(values, brightness).to(parameters.device)
+        image = render(values, brightness, self.skin(values[None], seeds=[seed])).to(parameters.device)
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
@@ -116,6 +120,20 @@ class Renderer:
         drawn = normal(torch.tensor(seeds, device=parameters.device), longest, stream=BRIGHTNESS)
         factors = (parameters[:, names.index("brightness_spread"), None] * drawn).exp()
         return [row[: len(layout)] for row, layout in zip(factors, layouts, strict=True)]
+
+    def skin(self, parameters: torch.Tensor, *, seeds: Sequence[int]) -> torch.Tensor:
+        """Factors of the light of particles at each pixel, float32 [b, h, w], differentiable.
+
+        Surfaces are uneven below what the meshes show: the logarithms are a Gaussian random field that is as smooth as
+        white noise under a Gaussian of `SKIN_PX`, of the standard deviation `skin_spread`, where the material has it,
+        else 0.
+        """
+        names, size = self.material.parameters, self.material.scene.size_px
+        if "skin_spread" not in names:
+            return torch.ones(len(parameters), size, size, device=parameters.device)
+        white = normal(torch.tensor(seeds, device=parameters.device), size**2, stream=SKIN).view(-1, size, size)
+        field = spread(white, SKIN_PX) * (2 * math.pi**0.5 * SKIN_PX)  # of deviation 1
+        return (parameters[:, names.index("skin_spread"), None, None] * field).exp()
 
     def _require_parameters(self, parameters: torch.Tensor) -> None:
         names = self.material.parameters

@@ -223,6 +223,9 @@ class TransportRenderer(Renderer):
             particles = particles * torch.cat(
                 [f[basis.particle.long()] for f, basis in zip(factors, bases, strict=True)]
             )
+        if "skin_spread" in values:
+            skins = self.skin(parameters.to(self.device), seeds=seeds).flatten(1)
+            particles = particles * torch.cat([s[basis.pixel.long()] for s, basis in zip(skins, bases, strict=True)])
         of_support = self.terms.of_support(values).T
         support = torch.stack([row @ basis.stage for row, basis in zip(of_support, bases, strict=True)])
         if lights := learned_lights(self.material):

@@ -1,4 +1,4 @@
-"""Particles of an image that are not equally bright: one factor each, the same in both renderers."""
+"""Particles that are not equally bright, or not evenly: the same factors in both renderers."""
 
 import numpy as np
 import pytest
@@ -8,23 +8,34 @@ from scipy import ndimage
 from drgan_lib.scene import Renderer, TransportRenderer, at_position
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
-SPREAD = 0.4
+SPREAD, SKIN = 0.4, 0.2
 
 
 @pytest.fixture(scope="module")
 def both(meshes):
-    material = small_material(bounds__brightness_spread=[0, SPREAD])
+    material = small_material(bounds__brightness_spread=[0, SPREAD], bounds__skin_spread=[0, SKIN])
     return [kind(material, meshes, spp=SPP) for kind in (Renderer, TransportRenderer)]
 
 
-def parameters_of(material, spread: float) -> torch.Tensor:
+def parameters_of(material, spread: float, skin: float = 0.0) -> torch.Tensor:
     parameters = at_position(material, 0.2)
     parameters[material.parameters.index("brightness_spread")] = spread
+    parameters[material.parameters.index("skin_spread")] = skin
     return parameters
 
 
+def test_the_skin_of_particles_has_the_spread_and_the_support_has_none(both, crowd):
+    _, ours = both
+    uneven, even = (ours.image(parameters_of(ours.material, 0.0, s), crowd, seed=3) for s in (SKIN, 0.0))
+    ratio, ids = (uneven / even).log().numpy(), ours.instance_ids(crowd)
+    assert ratio[ndimage.binary_erosion(ids == 0, iterations=3)] == pytest.approx(0, abs=0.01)
+    assert ratio[ndimage.binary_erosion(ids > 0, iterations=3)].std() > 0.05
+    fields = ours.skin(parameters_of(ours.material, 0.0, SKIN)[None].expand(200, -1), seeds=range(200)).log()
+    assert (fields.mean(), fields.std()) == pytest.approx((0, SKIN), abs=0.03)
+
+
 def test_both_renderers_give_a_particle_the_same_brightness(both, crowd):
-    parameters = parameters_of(both[0].material, SPREAD)
+    parameters = parameters_of(both[0].material, SPREAD, SKIN)
     images = [renderer.image(parameters, crowd, seed=crowd.seed) for renderer in both]
     assert (images[0] - images[1]).abs().max() < AT_KNOTS * images[0].max()
 
@@ -49,15 +60,19 @@ def test_without_spread_it_is_the_paper_s_image(both, crowd, meshes):
 def test_its_derivative_is_that_of_the_other_renderer_by_finite_differences(both, crowd):
     judge, ours = both
     ramp = torch.linspace(0.5, 1.5, SIZE, dtype=torch.float64)[None].expand(SIZE, SIZE)
-    i, step = ours.material.parameters.index("brightness_spread"), 0.01
-    ends = [
-        (judge.image(parameters_of(ours.material, 0.2 + s * step), crowd, seed=crowd.seed).double() * ramp).mean()
-        for s in (1, -1)
-    ]
+    i, step = [ours.material.parameters.index(name) for name in ("brightness_spread", "skin_spread")], 0.01
+    places = [[0.2 + s * step, 0.1, 0.2, 0.1 + s * step] for s in (1, -1)]
+    ends = torch.stack(
+        [
+            (judge.image(parameters_of(ours.material, *place), crowd, seed=crowd.seed).double() * ramp).mean()
+            for both_places in places
+            for place in (both_places[:2], both_places[2:])
+        ]
+    ).view(2, 2)
     for renderer in both:
-        parameters = parameters_of(ours.material, 0.2).requires_grad_()
+        parameters = parameters_of(ours.material, 0.2, 0.1).requires_grad_()
         (renderer.image(parameters, crowd, seed=crowd.seed).double() * ramp).mean().backward()
-        assert float(parameters.grad[i]) == pytest.approx(float(ends[0] - ends[1]) / (2 * step), rel=0.02)
+        assert parameters.grad[i].numpy() == pytest.approx((ends[0] - ends[1]).numpy() / (2 * step), rel=0.02)
 
 
 def test_logarithms_have_the_spread_and_a_seed_means_the_same_in_any_batch(both, crowd):

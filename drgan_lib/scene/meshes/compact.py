@@ -8,7 +8,9 @@ from drgan_lib.config import CubeSettings, EllipsoidSettings, GrainSettings, Sph
 from drgan_lib.scene.meshes.convention import normalise, require_budget
 from drgan_lib.scene.meshes.measures import self_intersections
 
-SHARPEST, FACET_SPREAD = 5.0, 0.12  # power of the norm at roundness 1; of ln(distance of a facet)
+# Of grains: the power of the norm at roundness 1, the deviation of ln(distance) of a facet, and that of its direction,
+# over the root of their number.
+SHARPEST, FACET_SPREAD, UNEVEN = 5.0, 0.1, 0.6
 UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
 
 
@@ -70,16 +72,18 @@ def grain(settings: GrainSettings, *, seed: int) -> trimesh.Trimesh:
     """A convex grain: where the p-norm of a place's heights over all facets, in units of their distances, is 1.
 
     With a large p this is the intersection of half-spaces, a polyhedron; with a smaller one its edges are round. Facets
-    come in opposite pairs, at distances of their own, so that they enclose it.
+    face in directions that are spread as evenly as Fibonacci's spiral does, but for chance.
     """
     rng = np.random.default_rng(seed)
-    aspect = rng.uniform(*settings.aspect)
-    n_pairs = (int(rng.integers(settings.facets[0], settings.facets[1] + 1)) + 1) // 2
-    normals = rng.normal(size=(n_pairs, 3))
+    aspect, n = rng.uniform(*settings.aspect), int(rng.integers(settings.facets[0], settings.facets[1] + 1))
+    height, turn = 1 - (2 * np.arange(n) + 1) / n, np.pi * (3 - 5**0.5) * np.arange(n)
+    width = np.sqrt(1 - height**2)
+    normals = np.column_stack([width * np.cos(turn), height, width * np.sin(turn)])
+    normals += UNEVEN * n**-0.5 * rng.normal(size=normals.shape)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    facets = np.concatenate([normals, -normals]) * np.exp(FACET_SPREAD * rng.normal(size=(2 * n_pairs, 1)))
     ball, p = _icosphere(settings.max_triangles, "a grain"), SHARPEST / settings.roundness
-    radius = ((ball.vertices @ facets.T).clip(0) ** p).sum(axis=1) ** (-1 / p)
+    heights = ball.vertices @ (normals * np.exp(FACET_SPREAD * rng.normal(size=(n, 1)))).T
+    radius = (heights.clip(0) ** p).sum(axis=1) ** (-1 / p)
     axes = (aspect, 1.0, aspect ** rng.uniform())
     return normalise(trimesh.Trimesh(ball.vertices * radius[:, None] * axes, ball.faces, process=False))
 
