@@ -186,7 +186,7 @@ class Profile(Section):
     patches: dict[str, Any] = Field(default_factory=dict, description="replaces settings of Material.patches")
 
 
-# What made renders most alike to micrographs that no objective saw, without annotations: see book/baseline.md.
+# What made renders most alike to micrographs that no objective saw, without annotations: see book/appearance.md.
 BEYOND: dict[str, Any] = {
     "objective": "moments",
     "batch_size": 12,
