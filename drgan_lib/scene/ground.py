@@ -60,11 +60,10 @@ class Ground:
     def between(cls, patches: SampleSet) -> Ground:
         """Random fields like what lies between the particles of `patches`; `GroundError` if next to nothing does.
 
-        Every second of their micrographs lends its look, as in `of`. The fields are Gaussian, of the mean
-        autocovariance of the gaps less their noise, and then have the quantiles of the gaps.
+        The fields are Gaussian, of the mean autocovariance of the gaps less their noise, and then have the quantiles of
+        the gaps. They repeat nothing of an image, so that no micrograph is a lender.
         """
-        lenders = sorted({patch.provenance["micrograph"] for patch in patches})[::2]
-        images = [patch.image for patch in patches if patch.provenance["micrograph"] in lenders]
+        images = [patch.image for patch in patches]
         found = detect_particles(images)
         free = [ndimage.distance_transform_edt(~one.suspect) > HALO_PX for one in found]
         seen = [(without_noise(i), f) for i, f in zip(images, free, strict=True) if f.mean() >= LEAST_GAP]
@@ -81,7 +80,7 @@ class Ground:
         fields = np.fft.ifft2(noise * np.sqrt(spectrum)).real
         values = np.concatenate([factor[f] for factor, (_, f) in zip(factors, seen, strict=True)])
         shares = np.linspace(0.01, 0.99, 99)  # not what was taken for a gap by mistake
-        return cls(1 + np.interp(fields, np.quantile(fields, shares), np.quantile(values, shares)), lenders)
+        return cls(1 + np.interp(fields, np.quantile(fields, shares), np.quantile(values, shares)))
 
     def apart(self, patches: SampleSet) -> SampleSet:
         """Those of `patches` whose micrographs lend no ground; `GroundError` if there are fewer than `LEAST`."""
