@@ -30,7 +30,7 @@ def benchmark(n_layouts: int = 50) -> dict[str, dict]:
     """Layouts per minute, of one process that makes `n_layouts` of each shape one after the other."""
     results = {}
     for name, changes in SHAPES.items():
-        material = load_experiment("tio2_sem", overrides={"layout.n_particles": [40, 40], **changes}).material
+        material = load_experiment("twin", overrides={"layout.n_particles": [40, 40], **changes}).material
         meshes = make_meshes(material)
         times = [duration(partial(sample_layout, material, meshes, seed=k)) for k in range(WARM_UP + n_layouts)]
         per_minute = 60 * n_layouts / sum(times[WARM_UP:])

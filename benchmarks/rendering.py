@@ -14,7 +14,7 @@ IMAGE_TARGET_S = 0.5
 
 def benchmark(repeats: int = 9) -> dict[str, dict]:
     """Seconds of a generator step (a fresh layout each) and of an image with its instance ids."""
-    material = load_experiment("tio2_sem", "laptop", {"layout.n_particles": [40, 40]}).material
+    material = load_experiment("twin", "laptop", {"layout.n_particles": [40, 40]}).material
     meshes = make_meshes(material)
     layouts = [sample_layout(material, meshes, seed=k) for k in range(repeats + WARM_UP)]
     renderer = Renderer(material, meshes, spp=16)

@@ -29,7 +29,7 @@ def record(iterations: int = ITERATIONS, *, every: int = EVERY, n_layouts: int =
 
     `memory_mib` is the resident memory of the process, `step_s` the median wall time of the steps since the last row.
     """
-    trainer = make_trainer(load_experiment("tio2_sem", "laptop"), n_layouts=n_layouts, n_patches=n_layouts)
+    trainer = make_trainer(load_experiment("twin", "paper", {"gan.spp": 100}), n_layouts=n_layouts, n_patches=n_layouts)
     real = trainer.images[:, None, None]
     process, rows, times = psutil.Process(), [], []
     for k in range(iterations):

@@ -59,7 +59,7 @@ def generator_steps(repeats: int) -> dict[str, dict]:
     The two take turns, so that what else the machine does falls on both. Every step has another layout than the one
     before: Mitsuba puts it into its scene, as in training, and transport has it precomputed.
     """
-    exp = load_experiment("tio2_sem", "laptop", {"layout.n_particles": [40, 40]})
+    exp = load_experiment("twin", "paper", {"layout.n_particles": [40, 40]})
     meshes = make_meshes(exp.material)
     layouts = [sample_layout(exp.material, meshes, seed=k) for k in range(STEPS_PER_REFERENCE)]
     references = [kind(exp.material, meshes, spp=SPP) for kind in (Direct, Renderer)]
@@ -87,7 +87,7 @@ def generator_steps(repeats: int) -> dict[str, dict]:
 
 def grain(n_seeds: int) -> dict[str, dict]:
     """Standard deviation of a pixel over seeds of the light paths, by the mean: root mean square over particles."""
-    exp = load_experiment("tio2_sem", "laptop")
+    exp = load_experiment("twin", "paper", {"gan.spp": 100})
     meshes, spp = make_meshes(exp.material), exp.profile.gan.spp
     layout, parameters = sample_layout(exp.material, meshes, seed=3), at_position(exp.material, POSITION)
     renderer = Renderer(exp.material, meshes, spp=spp)  # along the same paths as transport
@@ -99,7 +99,7 @@ def grain(n_seeds: int) -> dict[str, dict]:
 
 def precomputation(n_layouts: int) -> dict[str, dict]:
     """Seconds per layout of the material's own law, and the memory of a set of `SET_SIZE`, from the mean of these."""
-    material = load_experiment("tio2_sem", "laptop").material
+    material = load_experiment("twin", "paper").material
     meshes = make_meshes(material)
     layouts = [sample_layout(material, meshes, seed=k) for k in range(1 + n_layouts)]
     times = []

@@ -17,10 +17,15 @@ SIZE = 32
 SMALL = {
     "patches.size_px": SIZE,
     "scene.size_px": SIZE,
+    "meshes.shape": "cube",
     "meshes.count": 6,
     "layout.n_particles": [5, 7],
     "layout.sizes.median": 1.5,
+    "layout.sizes.sigma": 0.2,
     "layout.clusters": [1, 2],
+    "layout.tightness": 0.8,
+    "layout.stacking": 0.3,
+    "layout.sintering": [0, 0],
 }
 # What the paper leaves fixed and the basis can hold too.
 MORE = {

@@ -94,7 +94,7 @@ def test_a_model_is_found_by_its_arm_and_seed_and_is_what_was_trained(experiment
     run = tmp_path / "elsewhere"
     (run / "run").rename(run / "segmentation")
     first = load_model(run)
-    assert (first.arm, first.seed, first.pixel_size_nm, first.shape, first.min_area_px) == ("discs", 0, 2, "cube", 20)
+    assert (first.arm, first.seed, first.pixel_size_nm, first.shape, first.min_area_px) == ("discs", 0, 2, "grain", 20)
     assert load_model(run, seed=1).seed == 1
     (image,) = micrographs(1, 80, seed=1)
     found = load_predictions(run / "segmentation", "discs", 0)["border_core"]

@@ -24,7 +24,7 @@ def material_of(shape: str = "cube", *, pixel_size_nm: float | None = None, **ch
         "dataset.pixel_size_nm": pixel_size_nm,
         **{f"layout.{name}": value for name, value in layout.items()},
     }
-    return load_experiment("tio2_sem", overrides=overrides).material
+    return load_experiment("twin", overrides=overrides).material
 
 
 @cache

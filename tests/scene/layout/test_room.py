@@ -18,7 +18,7 @@ def test_coverage_of_separate_balls_on_the_stage():
     """From very high up the share is the sum of the discs."""
     far = {"scene.camera_y": 1e4, "scene.top_y": 2e4, "scene.fov_deg": float(np.degrees(2 * np.arctan(3.64 / 10_004)))}
     overrides = {**far, "layout.space": "planar", "layout.field_margin": 0.8}
-    material = load_experiment("tio2_sem", overrides=overrides).material
+    material = load_experiment("twin", overrides=overrides).material
     ball = trimesh.creation.icosphere(4, radius=0.5)
     layout = sample_layout(material, [ball], seed=3)
     discs = np.pi / 4 * (layout.transforms[:, 3] ** 2).sum() / (2 * material.scene.half_field) ** 2
