@@ -18,7 +18,7 @@ class GanSettings(Section):
     `objective`: images are to deceive a discriminator (`gan`, the paper's) or to have the moments of real ones.
     `renderer`: precomputed light transport, or Mitsuba's ray tracing and automatic differentiation at every step.
     `support`: below the particles lies the scene's own, flat one; or what background patches of the micrographs show,
-    and where chapter 01 found none a `texture`: random fields like what can be seen between particles.
+    and where chapter 01 found none a `texture`: random fields like what can be seen between particles, if anything can.
     `appearance`: of the principled BSDF, or of secondary electrons (`drgan_lib.scene.electrons`), by transport alone.
     `detector`: the paper's adds Gaussian noise; the other one has a beam's width, shot noise and line noise as well.
     `precision`: of the discriminator's convolutions; `auto` is bfloat16 where the hardware has it.

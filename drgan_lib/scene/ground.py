@@ -69,8 +69,8 @@ class Ground:
         seen = [(without_noise(i), f) for i, f in zip(images, free, strict=True) if f.mean() >= LEAST_GAP]
         if not seen:
             raise GroundError(
-                "gan.support is to look real, but the particles of all patches leave less than a tenth of them free; "
-                "set gan.support=flat"
+                "no texture of the support: the particles of all patches leave less than a tenth of them free; set "
+                "gan.support=flat"
             )
         factors = [np.where(f, image / image[f].mean() - 1, 0) for image, f in seen]
         products, pairs = (sum(map(_correlated, arrays)) for arrays in (factors, [f.astype(float) for _, f in seen]))
@@ -113,15 +113,21 @@ def choose_ground(
 ) -> Ground | None:
     """The ground that `settings.support` asks for, from chapter 01's patches with particles and without; None is flat.
 
-    Raises `GroundError` where what the patches show does not suffice.
+    Where there is no background to be `real`, it is a texture, and where particles leave no gaps either, flat: `log`
+    says so. Raises `GroundError` for a `texture` without gaps.
     """
     if settings.support == "flat":
         return None
-    if settings.support == "real" and len(background):
+    if settings.support == "texture":
+        return Ground.between(patches)
+    if len(background):
         return Ground.of(background)
-    if settings.support == "real":
-        log("gan.support is real, but chapter 01 found no background: the ground is a texture, as with texture")
-    return Ground.between(patches)
+    log("gan.support is real, but chapter 01 found no background: the ground is a texture, as with texture")
+    try:
+        return Ground.between(patches)
+    except GroundError as error:
+        log(f"{error}. The support stays flat")
+        return None
 
 
 def _correlated(image: np.ndarray) -> np.ndarray:

@@ -112,6 +112,8 @@ def test_the_ground_is_chosen_by_the_settings_and_what_there_is():
     crowded = Sample("crowded", np.kron(np.ones((4, 4)), image[52:76, 52:76]), provenance={"micrograph": "m"})
     with pytest.raises(GroundError, match="less than a tenth of them free"):
         choose_ground(texture, SampleSet.of([crowded]), none)
+    assert choose_ground(real, SampleSet.of([crowded]), none, log=lines.append) is None
+    assert "The support stays flat" in lines[-1]
 
 
 @pytest.mark.parametrize("std", [0.003, 0.02, 0.1])
