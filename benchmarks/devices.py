@@ -65,7 +65,7 @@ def features(exp: Experiment, trainer: Trainer) -> float:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        exp = load_experiment("tio2_sem", "laptop", {"gan.features": "efficientnet_lite0"})
+        exp = load_experiment("twin", "paper", {"gan.spp": 100, "gan.features": "efficientnet_lite0"})
         print(json.dumps(["variant", VARIANT]), flush=True)
         for found in steps(exp):
             print(json.dumps(found), flush=True)

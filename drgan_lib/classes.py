@@ -64,11 +64,20 @@ def with_seams(label: np.ndarray, instances: np.ndarray, seam_px: int) -> np.nda
     if seam_px == 0:
         return label
     ids = relabel_sequential(instances)[0].astype(np.int32)  # filters compare as floats, which large ids outgrow
-    size, beyond = 2 * seam_px + 1, ids.max(initial=0) + 1
-    highest = ndimage.maximum_filter(ids, size, mode="nearest")
-    lowest = ndimage.minimum_filter(np.where(ids > 0, ids, beyond), size, mode="nearest")
+    lowest, highest = ids_near(ids, seam_px)
     meet = (lowest < highest) & (label != BACKGROUND)
     return np.where(meet, label + SEAM, label).astype(np.uint8)
+
+
+def ids_near(ids: np.ndarray, reach_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest id [h, w] at most `reach_px` away along rows and columns; instances meet where they differ.
+
+    `ids` are int [h, w] with 0 as background, which does not count: where nothing else is near, the lowest is the
+    higher.
+    """
+    size, beyond = 2 * reach_px + 1, ids.max(initial=0) + 1
+    highest = ndimage.maximum_filter(ids, size, mode="nearest")
+    return ndimage.minimum_filter(np.where(ids > 0, ids, beyond), size, mode="nearest"), highest
 
 
 def _gives_way(instances: np.ndarray) -> np.ndarray:

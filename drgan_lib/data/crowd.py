@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
 
+from drgan_lib.classes import ids_near
 from drgan_lib.data.detect import detect_particles
 
 NEAR_PX = 2  # between particles that count as neighbours
@@ -52,8 +52,6 @@ def crowd(images: Sequence[np.ndarray]) -> dict[str, float]:
 
 def _pairs(labels: np.ndarray) -> set[tuple[int, int]]:
     """Pairs (smaller, larger) of instances that are at most `NEAR_PX` apart."""
-    size, beyond = 2 * NEAR_PX + 1, labels.max() + 1
-    highest = ndimage.maximum_filter(labels, size)
-    lowest = ndimage.minimum_filter(np.where(labels > 0, labels, beyond), size)
+    lowest, highest = ids_near(labels, NEAR_PX)
     meet = lowest < highest
     return set(zip(lowest[meet].tolist(), highest[meet].tolist(), strict=True))

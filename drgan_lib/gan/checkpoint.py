@@ -1,8 +1,8 @@
 """One checkpoint per epoch, from which training resumes and every epoch's generator can be had.
 
 A checkpoint holds the generator, its optimiser, the state of its objective (as a discriminator) and what the epoch
-measured. Random numbers need no stored state:
-each draw is seeded by (seed, epoch, iteration), and the seed is part of the identity that a resumed run must share.
+measured. Random numbers need no stored state: each draw is seeded by (seed, epoch, iteration), and the seed is part of
+the identity that a resumed run must share.
 Objective and optimiser, 99 % of the size, stay in the last two checkpoints only.
 """
 
