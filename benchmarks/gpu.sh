@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU and PyTorch: the tests marked gpu, the rest of the suite as far as time allows, and a
-# table of each step on the processor and on the GPU; six minutes. From the repository's root:
+# On a machine with an NVIDIA GPU and PyTorch: the tests marked gpu, a table of each step on the processor and on the
+# GPU, and the rest of the suite as far as time allows; six minutes. From the repository's root:
 #
 #     bash benchmarks/gpu.sh [FOLDER]
 #
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD${1:+:$(realpath "$1")}" PYTHONDONTWRITEBYTECODE=1
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || echo "no nvidia-smi"
-timeout 60 "$PYTHON" -m pytest -q -m gpu
-timeout 120 "$PYTHON" -m pytest -q -m "not gpu" tests/scene tests/gan tests/synthesis tests/segmentation
+timeout 60 "$PYTHON" -m pytest -q -m gpu tests/scene tests/test_draws.py
 timeout 170 "$PYTHON" -m benchmarks.devices
+timeout 120 "$PYTHON" -m pytest -q -n auto --dist loadgroup -m "not gpu" \
+    tests/scene tests/gan tests/synthesis tests/segmentation

@@ -12,7 +12,7 @@ from drgan_lib.config import load_experiment
 from drgan_lib.gan.networks import Generator
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position, make_meshes, sample_layout
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import SCENE_KEYS
+from drgan_lib.scene.build import LIGHT_KEYS, SCENE_KEYS, BuiltScene, build_scene
 from drgan_lib.scene.detector import blur_std_px, spread
 
 SPP = 16
@@ -31,6 +31,11 @@ POSITION = 0.2  # within the bounds, of the parameters at which grain is measure
 class Direct(Renderer):
     """Mitsuba's own integrator `direct`, its film and its automatic differentiation."""
 
+    def scene(self, layout: Layout) -> BuiltScene:
+        if self._built is None:
+            self._built = layout, build_scene(self.material, self.meshes, layout, spp=self.spp, lit=True)
+        return super().scene(layout)
+
     def image(self, parameters: Tensor, layout: Layout, *, seed: int) -> Tensor:
         built, integrator = (
             self.scene(layout),
@@ -40,7 +45,7 @@ class Direct(Renderer):
         @dr.wrap(source="torch", target="drjit")
         def render(values):
             for i, name in enumerate(self.material.parameters):
-                for key in SCENE_KEYS.get(name, ()):
+                for key in (SCENE_KEYS | LIGHT_KEYS).get(name, ()):
                     built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
             return mi.render(built.scene, built.params, integrator=integrator, spp=self.spp, seed=seed)

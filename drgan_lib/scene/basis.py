@@ -9,7 +9,7 @@ from torch import Tensor
 from drgan_lib.config import Material
 from drgan_lib.errors import DrganError
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import OPTIONAL, PARTICLE_BSDF, SCENE_KEYS, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
+from drgan_lib.scene.build import OPTIONAL, PARTICLE_BSDF, STAGE_BSDF, BuiltScene, bsdf_dicts, uniform
 from drgan_lib.scene.film import Fragments, add_up
 from drgan_lib.scene.lights import LIGHTS
 from drgan_lib.scene.terms import Terms
@@ -59,7 +59,7 @@ def require_linear(built: BuiltScene) -> None:
         if key.endswith((".spec_trans.value", ".anisotropic.value")) and dr.any(mi.Float(built.params[key]) != 0):
             reasons.append(f"{key} must be 0, since the image is not linear in what it does")
     for shape in built.scene.shapes():
-        if not shape.is_emitter() and shape.bsdf().class_name() != "Principled":
+        if shape.bsdf().class_name() != "Principled":
             reasons.append(f"{shape.id()} must have the principled BSDF, but has {shape.bsdf().class_name()}")
     if reasons:
         raise TransportError(
@@ -71,11 +71,9 @@ def trace_basis(material: Material, built: BuiltScene, terms: Terms, *, spp: int
     """Renders the basis images of `built` with `spp` samples per pixel; raises `TransportError` if it has none."""
     require_linear(built)
     lights = learned_lights(material)
-    for key in (key for name in lights for key in SCENE_KEYS[name]):
-        built.params[key] = mi.Float(1)
-    built.params.update()
+    radiances = [1.0 if lights else getattr(material.scene, name) for name in LIGHTS]
     size, n_lights = material.scene.size_px, max(1, len(lights))
-    paths, spp = trace(built, size=size, spp=spp, seed=seed)
+    paths, spp = trace(built, size=size, spp=spp, seed=seed, radiances=radiances)
     dr.eval(paths)
 
     bsdfs = bsdf_dicts(material)

@@ -2,8 +2,8 @@
 
 y is up and the camera looks down. All particles of a layout form one mesh with one BSDF, and the table `owners` tells
 which particle a triangle belongs to. The scene is built once; another layout replaces the triangles of that mesh.
-What can keep light off a place, the particles and the support, is a scene of its own: rays that need not be tested
-against the lights take a third of the time.
+The lights are no part of it, as they are sampled (`drgan_lib.scene.lights`) and keep no light off a place: rays that
+need not be tested against them take a third of the time. Mitsuba's own integrators need a scene that is `lit`.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +25,11 @@ STAGE_BSDF = "stage.bsdf"
 SCENE_KEYS = {
     **{name: (f"{PARTICLE_BSDF}.{name}.value",) for name in PARTICLE_PARAMETERS},
     "stage_base_color": (f"{STAGE_BSDF}.base_color.value",),
+}
+LIGHT_KEYS = {
     "torus_radiance": ("ring_light.emitter.radiance.value",),
     "top_radiance": ("top_light.emitter.radiance.value",),
-}
+}  # of a scene that is lit
 # Learned values that the BSDF has a default for, which is 0: they are part of it only where they are learned.
 OPTIONAL = ("sheen", "sheen_tint", "spec_tint", "metallic", "clearcoat", "flatness")
 
@@ -49,7 +51,6 @@ class BuiltScene:
 
     scene: mi.Scene
     params: mi.SceneParameters
-    occluders: mi.Scene  # what can keep light off a place
     lights: Lights
     owners: np.ndarray  # uint32 [n_triangles], 1-based: the particle (instance id) of each
 
@@ -146,14 +147,13 @@ def _emitters(settings: SceneSettings) -> dict[str, mi.Mesh]:
     return meshes
 
 
-def _occluders(settings: SceneSettings, vertices: np.ndarray, faces: np.ndarray) -> mi.Scene:
-    """A scene of the particles and the support as one mesh, for shadow rays."""
-    whole = trimesh.util.concatenate([trimesh.Trimesh(vertices, faces, process=False), support(settings)])
-    return mi.load_dict({"type": "scene", "occluders": mitsuba_mesh("occluders", whole.vertices, whole.faces)})
+def build_scene(
+    material: Material, meshes: list[trimesh.Trimesh], layout: Layout, *, spp: int, lit: bool = False
+) -> BuiltScene:
+    """The material's scene holding the particles of `layout`, and if `lit` the lights.
 
-
-def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layout, *, spp: int) -> BuiltScene:
-    """The material's scene holding the particles of `layout`; `SceneError` if the camera sees a light in it."""
+    Raises `SceneError` if the support does not fill the picture, so that the camera would see a light.
+    """
     settings = material.scene
     vertices, normals, faces, owners = merge_particles(layout, meshes)
     bsdfs = {name: mi.load_dict(bsdf, optimize=False) for name, bsdf in bsdf_dicts(material).items()}
@@ -162,12 +162,15 @@ def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layou
         "type": "scene",
         "sensor": camera(settings, spp=spp),
         "stage": mitsuba_mesh("stage", stage.vertices, stage.faces, bsdf=bsdfs[STAGE_BSDF]),
-        **_emitters(settings),
+        **(_emitters(settings) if lit else {}),
         "particles": mitsuba_mesh("particles", vertices, faces, normals, bsdf=bsdfs[PARTICLE_BSDF]),
     }
     scene = mi.load_dict(description, optimize=False)  # the loader's merging would rename the shapes
-    built = BuiltScene(scene, mi.traverse(scene), _occluders(settings, vertices, faces), Lights(material), owners)
-    if dr.any(scene.ray_intersect(built.centre_rays(settings.size_px)).shape.is_emitter()):
+    built = BuiltScene(scene, mi.traverse(scene), Lights(material), owners)
+    lights, rays = mi.load_dict({"type": "scene", **_emitters(settings)}), built.centre_rays(settings.size_px)
+    to_light, to_surface = (mi.Float(one.ray_intersect_preliminary(rays).t) for one in (lights, built.scene))
+    dr.eval(to_light)  # OptiX traces in one scene at a time
+    if dr.any(to_light < to_surface):
         raise SceneError(
             "expected a support that fills the picture, but the camera sees a light; lower scene.fov_deg or raise "
             "scene.stage_half_extent"
@@ -175,13 +178,11 @@ def build_scene(material: Material, meshes: list[trimesh.Trimesh], layout: Layou
     return built
 
 
-def replace_particles(
-    built: BuiltScene, material: Material, meshes: list[trimesh.Trimesh], layout: Layout
-) -> BuiltScene:
+def replace_particles(built: BuiltScene, meshes: list[trimesh.Trimesh], layout: Layout) -> BuiltScene:
     """`built` with the particles of another layout in place of its own; everything else stays as it is."""
     vertices, normals, faces, owners = merge_particles(layout, meshes)
     built.params["particles.vertex_positions"] = mi.Float(vertices.ravel())
     built.params["particles.vertex_normals"] = mi.Float(normals.ravel())
     built.params["particles.faces"] = mi.UInt32(faces.ravel())
     built.params.update()
-    return replace(built, occluders=_occluders(material.scene, vertices, faces), owners=owners)
+    return replace(built, owners=owners)

@@ -154,7 +154,7 @@ def _sky(built: BuiltScene, hit: mi.SurfaceInteraction3f, n_rays: int, n: int, *
     for _ in range(n):
         direction = hit.sh_frame.to_world(mi.warp.square_to_cosine_hemisphere(sampler.next_2d()))
         seen = direction.y > 0
-        seen &= ~built.occluders.ray_test(hit.spawn_ray(direction), seen)
+        seen &= ~built.scene.ray_test(hit.spawn_ray(direction), seen)
         parts = 1, direction.x, direction.z
         means = [mean + dr.select(seen, part / n, 0) for mean, part in zip(means, parts, strict=True)]
         dr.eval(means)

@@ -17,6 +17,7 @@ from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, SceneError, build_scen
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
+from drgan_lib.scene.lights import LIGHTS
 from drgan_lib.scene.trace import trace
 
 # Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
@@ -58,7 +59,7 @@ class Renderer:
         if self._built is None:
             self._built = layout, build_scene(self.material, self.meshes, layout, spp=self.spp)
         elif self._built[0] is not layout:
-            self._built = layout, replace_particles(self._built[1], self.material, self.meshes, layout)
+            self._built = layout, replace_particles(self._built[1], self.meshes, layout)
             self._changes += 1
         return self._built[1]
 
@@ -70,15 +71,19 @@ class Renderer:
         ground, and the brightness of each particle.
         """
         self._require_parameters(parameters)
-        built, size = self.scene(layout), self.material.scene.size_px
-        keys = [(i, key) for i, name in enumerate(self.material.parameters) for key in SCENE_KEYS.get(name, ())]
+        built, settings, names = self.scene(layout), self.material.scene, self.material.parameters
+        size, keys = settings.size_px, [(i, key) for i, name in enumerate(names) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
         def render(values, brightness, skin):
             for i, key in keys:
                 built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
-            paths, spp = trace(built, size=size, spp=self.spp, seed=seed)
+            radiances = [
+                dr.gather(mi.Float, values.array, names.index(name)) if name in names else getattr(settings, name)
+                for name in LIGHTS
+            ]
+            paths, spp = trace(built, size=size, spp=self.spp, seed=seed, radiances=radiances)
             stage, particles = (mi.BSDFPtr(built.shape(name).bsdf()) for name in ("stage", "particles"))
             radiance = paths.reflected(dr.select(paths.owner > 0, particles, stage), paths.incoming > 0)
             particle = dr.select(paths.owner > 0, paths.owner - 1, 0)
@@ -96,7 +101,7 @@ class Renderer:
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
-        return spread(image, blur_std_px(self.material.scene))
+        return spread(image, blur_std_px(settings))
 
     def images(self, parameters: torch.Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> torch.Tensor:
         """float32 [b, h, w]: the `image` of each layout with its row of parameters [b, n_parameters].

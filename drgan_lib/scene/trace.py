@@ -5,12 +5,12 @@ automatic differentiation up to float rounding (tests/scene/test_transport.py). 
 light is direct. A pixel's own paths are its only ones, as with Mitsuba's film filter `box`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
 from drgan_lib.scene.backend import dr, mi
-from drgan_lib.scene.build import SCENE_KEYS, BuiltScene
-from drgan_lib.scene.lights import LIGHTS
+from drgan_lib.scene.build import BuiltScene
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,13 @@ class Paths:
         return (bsdf.eval(mi.BSDFContext(), si, self.wo, active) * self.incoming)[0]
 
 
-def trace(built: BuiltScene, *, size: int, spp: int, seed: int) -> tuple[Paths, int]:
-    """Paths of all pixels, in their order, and how many each pixel has: `spp`, or as many more as the sampler needs."""
+def trace(
+    built: BuiltScene, *, size: int, spp: int, seed: int, radiances: Sequence[mi.Float | float]
+) -> tuple[Paths, int]:
+    """Paths of all pixels, in their order, and how many each pixel has: `spp`, or as many more as the sampler needs.
+
+    `radiances` are those of `LIGHTS`.
+    """
     sensor = built.scene.sensors()[0]
     sampler = sensor.sampler().clone()
     sampler.set_sample_count(spp)
@@ -51,7 +56,7 @@ def trace(built: BuiltScene, *, size: int, spp: int, seed: int) -> tuple[Paths, 
     found = built.lights.sample(si, sampler.next_2d(), si.is_valid())
     wo = si.to_local(found.direction)
     reached = (found.weight > 0) & (wo.z > 0)
-    reached &= ~built.occluders.ray_test(si.spawn_ray_to(found.point), reached)
-    ring, top = (mi.Float(built.params[SCENE_KEYS[name][0]]) for name in LIGHTS)
+    reached &= ~built.scene.ray_test(si.spawn_ray_to(found.point), reached)
+    ring, top = map(mi.Float, radiances)
     incoming = dr.select(reached, found.weight * dr.select(found.light == 0, ring, top), 0)
     return Paths(pixel, built.owner(si), found.light, incoming, si.wi, wo), spp

@@ -11,7 +11,7 @@ from drgan_lib.config import Material
 from drgan_lib.scene import Renderer, at_position
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import trace_basis
-from drgan_lib.scene.build import SCENE_KEYS
+from drgan_lib.scene.build import LIGHT_KEYS, SCENE_KEYS, build_scene
 from drgan_lib.scene.detector import blur_std_px, spread
 from tests.scene.conftest import BETWEEN, SIZE, pair
 
@@ -32,7 +32,8 @@ def parameters(material: Material) -> torch.Tensor:
 def theirs(kind, crowd) -> tuple[np.ndarray, np.ndarray]:
     """Images [n, h, w] and gradients [n, n_parameters] of the judge, from n independent seeds."""
     renderer, _ = pair(kind)
-    names, built = renderer.material.parameters, renderer.scene(crowd)
+    names = renderer.material.parameters
+    built = build_scene(renderer.material, renderer.meshes, crowd, spp=renderer.spp, lit=True)
     prb = mi.load_dict({"type": "prb", "max_depth": 2, "rr_depth": 100})
     weight, images, gradients = mi.TensorXf(RAMP[..., None].numpy()), [], []
     for seed in range(16):
@@ -40,7 +41,7 @@ def theirs(kind, crowd) -> tuple[np.ndarray, np.ndarray]:
         leaves = {name: mi.Float(value) for name, value in zip(names, values, strict=True)}
         for name, leaf in leaves.items():
             dr.enable_grad(leaf)
-            for key in SCENE_KEYS.get(name, ()):
+            for key in (SCENE_KEYS | LIGHT_KEYS).get(name, ()):
                 built.params[key] = leaf
         built.params.update()
         image = mi.render(built.scene, built.params, integrator=prb, spp=512, seed=1000 + seed)

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from drgan_lib.config import DETECTOR_BOUNDS, PIXEL_STD_PX, ConfigError
 from drgan_lib.scene import Renderer, TransportRenderer, at_position, liveness
 from drgan_lib.scene.backend import mi
+from drgan_lib.scene.build import SCENE_KEYS, build_scene
 from drgan_lib.scene.detector import blur_std_px, detect, spread
 from drgan_lib.scene.parameters import micrograph
 from tests.scene.conftest import AT_KNOTS, SPP, small_material
@@ -139,7 +140,12 @@ def test_it_is_the_wide_filter_of_mitsuba(meshes, crowd):
     values = torch.tensor([0.5, 0.6, 0.3, 0.5, 0.2, 0.01])
     renderer = Renderer(material, meshes, spp=256)
     ours = renderer.image(values, crowd, seed=1)
-    scene, size = renderer.scene(crowd).scene, material.scene.size_px
+    built = build_scene(material, meshes, crowd, spp=256, lit=True)
+    for name, value in zip(material.parameters, values.tolist(), strict=True):
+        for key in SCENE_KEYS.get(name, ()):
+            built.params[key] = mi.Float(value)
+    built.params.update()
+    scene, size = built.scene, material.scene.size_px
     wide = {"type": "hdrfilm", "width": size, "height": size, "pixel_format": "luminance"}
     wide["rfilter"] = {"type": "gaussian", "stddev": 3.0}
     camera = {"type": "perspective", "fov": material.scene.fov_deg, "film": wide, "sampler": {"type": "multijitter"}}

@@ -7,7 +7,7 @@ import trimesh
 
 from drgan_lib.config import load_experiment
 from drgan_lib.scene import Layout, Renderer, at_position, liveness, sample_layout
-from drgan_lib.scene.build import SCENE_KEYS
+from drgan_lib.scene.build import LIGHT_KEYS, SCENE_KEYS, build_scene
 from drgan_lib.scene.meshes import normalise
 from tests.scene.conftest import SIZE, pair, small_material
 
@@ -31,21 +31,27 @@ def layout(crowd):
 
 def test_the_loaded_scene_holds_the_materials_constants(material, renderer, layout):
     built = renderer.scene(layout)
-    keys = [key for key in built.params.keys() if "bsdf" in key or "radiance" in key]  # noqa: SIM118  (no iterator)
+    keys = [key for key in built.params.keys() if "bsdf" in key]  # noqa: SIM118  (no iterator)
     value = {key: float(np.ravel(built.params[key])[0]) for key in keys}
     scene = material.scene
     assert value["stage.bsdf.roughness.value"] == pytest.approx(scene.stage_roughness)
     assert value["stage.bsdf.specular"] == pytest.approx(scene.stage_specular, abs=1e-6)
     assert value["particles.bsdf.specular"] == pytest.approx(scene.particle_specular)
-    assert value["ring_light.emitter.radiance.value"] == pytest.approx(scene.torus_radiance)
-    assert value["top_light.emitter.radiance.value"] == pytest.approx(scene.top_radiance)
     for owner in ("particles", "stage"):
         for dead in ("metallic", "clearcoat", "anisotropic", "spec_trans", "flatness"):
             assert value[f"{owner}.bsdf.{dead}.value"] == 0
     assert float(np.ravel(built.params["sensor.x_fov"])[0]) == pytest.approx(scene.fov_deg)
     origin = np.array(built.params["sensor.to_world"].translation()).ravel()
     assert origin == pytest.approx([0, scene.camera_y, 0])
+    assert {s.id() for s in built.scene.shapes()} == {"stage", "particles"}
+
+
+def test_a_lit_scene_holds_the_lights(material, meshes, layout):
+    built = build_scene(material, meshes, layout, spp=4, lit=True)
     assert {s.id() for s in built.scene.shapes()} == {"stage", "ring_light", "top_light", "particles"}
+    for name, keys in LIGHT_KEYS.items():
+        for key in keys:
+            assert float(np.ravel(built.params[key])[0]) == pytest.approx(getattr(material.scene, name))
 
 
 def test_learned_values_arrive_in_the_scene(material, renderer, layout):

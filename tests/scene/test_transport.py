@@ -8,6 +8,7 @@ from drgan_lib.scene import BasisCache, Layout, Renderer, TransportRenderer, at_
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.build import bsdf_dicts
 from drgan_lib.scene.detector import blur_std_px, spread
+from drgan_lib.scene.lights import LIGHTS
 from drgan_lib.scene.terms import CONSTANT_BELOW
 from drgan_lib.scene.trace import trace
 from tests.scene.conftest import (
@@ -100,10 +101,11 @@ def test_gradients_agree_with_finite_differences_of_mitsuba(renderers, crowd, po
         assert float(parameters.grad[i]) == pytest.approx(expected, rel=0.02, abs=least), name
 
 
-def one_bsdf_each(judge, layout, each: dict[str, torch.Tensor]) -> torch.Tensor:
-    """float32 [h, w]: the judge's image with a BSDF of its own for every particle; values not in `each` as they are."""
-    built = judge.scene(layout)
-    paths, spp = trace(built, size=SIZE, spp=SPP, seed=layout.seed)
+def one_bsdf_each(judge, parameters: torch.Tensor, layout, each: dict[str, torch.Tensor]) -> torch.Tensor:
+    """float32 [h, w]: the judge's image with a BSDF of its own for every particle; the stage's is as it was last."""
+    built, values = judge.scene(layout), dict(zip(judge.material.parameters, parameters.tolist(), strict=True))
+    radiances = [values.get(name, getattr(judge.material.scene, name)) for name in LIGHTS]
+    paths, spp = trace(built, size=SIZE, spp=SPP, seed=layout.seed, radiances=radiances)
     radiance = paths.reflected(built.shape("stage").bsdf(), paths.owner == 0)
     for k in range(len(layout)):
         bsdf = dict(bsdf_dicts(judge.material)["particles.bsdf"])
@@ -122,8 +124,8 @@ def test_values_per_particle_are_one_bsdf_per_particle(renderers, crowd):
         for i, name in enumerate(material.parameters)
         if name not in ("stage_base_color", "torus_radiance", "top_radiance", "noise_sigma")
     }
-    judge.image(parameters, crowd, seed=0)  # puts the stage and the lights into the scene
-    expected = spread(one_bsdf_each(judge, crowd, each), blur_std_px(material.scene))
+    judge.image(parameters, crowd, seed=0)  # gives the stage its color
+    expected = spread(one_bsdf_each(judge, parameters, crowd, each), blur_std_px(material.scene))
     image = ours.image(parameters, crowd, each=each)
     assert float((image - expected).abs().max() / expected.max()) < BETWEEN
     common = ours.image(parameters, crowd)
