@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from drgan_lib.hardware import has_bfloat16, usable_cores
 from drgan_lib.registry import SELF
+from drgan_lib.segmentation.graphed import Graphed
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 # A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
@@ -36,9 +36,9 @@ class CompactTrainer(AtomicTrainer):
     """Runs the `iterations` that the plans' configuration names under `compact`, from its `seed`.
 
     Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the length, the
-    learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16 on the CPU, a seed, no plots, and
-    checkpoints after epochs of 50 iterations. From the checkpoint of a shorter training it goes on with the iteration
-    after its last.
+    learning rate (nnU-Net's polynomial, but stepped per iteration), bfloat16, a step that a GPU replays, a seed, no
+    plots, and checkpoints after epochs of 50 iterations. From the checkpoint of a shorter training it goes on with the
+    iteration after its last.
     """
 
     saved = -math.inf  # when the last checkpoint was
@@ -63,7 +63,7 @@ class CompactTrainer(AtomicTrainer):
         work = self.configuration_manager.batch_size * math.prod(self.configuration_manager.patch_size) * features
         threads = work // OF_ONE_THREAD if device.type == "cpu" else 1
         torch.set_num_threads(max(1, min(threads, torch.get_num_threads())))
-        self.bfloat16 = device.type == "cpu" and has_bfloat16(device)
+        self.bfloat16, self._graph = has_bfloat16(device), None
         self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
         seed_all(self.seed, 0)
 
@@ -104,16 +104,26 @@ class CompactTrainer(AtomicTrainer):
     def train_step(self, batch: dict) -> dict:
         self.lr_scheduler.step(self._iteration / COMPACT_EPOCH)
         self._iteration += 1
-        if self.device.type == "cuda":
-            return super().train_step(batch)
+        tensors = [tensor.to(self.device, non_blocking=True) for tensor in (batch["data"], *batch["target"])]
+        if self.device.type == "cuda" and self._graph is None:
+            self._graph = Graphed(self._backward, *tensors)
+        loss = (self._graph or self._backward)(*tensors)
+        self.optimizer.step()
+        return {"loss": loss}
+
+    def _backward(self, data: torch.Tensor, *target: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch; leaves its gradients, clipped as nnU-Net does."""
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16) if self.bfloat16 else nullcontext():
-            output = self.network(batch["data"])
-        loss = self.loss([scale.float() for scale in output], batch["target"])
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
+            output = self.network(data)
+        loss = self.loss([scale.float() for scale in output], list(target))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12, foreach=True)
-        self.optimizer.step()
-        return {"loss": loss.detach().numpy()}
+        return loss.detach()
+
+    def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
+        losses = torch.stack([output["loss"] for output in train_outputs]).cpu()  # a GPU was not waited for till now
+        super().on_train_epoch_end([{"loss": loss} for loss in losses.numpy()])
 
     def save_checkpoint(self, filename: str) -> None:
         name = os.path.basename(filename)
