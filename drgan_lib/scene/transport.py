@@ -6,6 +6,7 @@ that changes with anything they depend on. Two runs may share that folder: a fil
 whole, its name says what it holds, and a file that another run removes is just made again.
 """
 
+import inspect
 import os
 import time
 from collections import OrderedDict
@@ -36,6 +37,8 @@ from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
 
+# What is imaged for each appearance, and how.
+TRACED = {"principled": (Terms, trace_basis), "sem": (Electrons, trace_electrons)}
 LIMIT_BYTES = 8 * 2**30
 MEMORY_BYTES = 2 * 2**30
 
@@ -101,7 +104,7 @@ class TransportRenderer(Renderer):
     it.
     """
 
-    appearances = ("principled", "sem")
+    appearances = tuple(TRACED)
 
     def __init__(
         self,
@@ -114,7 +117,8 @@ class TransportRenderer(Renderer):
         memory_bytes: int = MEMORY_BYTES,
     ):
         super().__init__(material, meshes, spp=spp, ground=ground)
-        self.terms = (Electrons if material.appearance == "sem" else Terms).of(material)
+        terms, self._images_of = TRACED[material.appearance]
+        self.terms = terms.of(material)
         self.cache, self.memory_bytes, self.device = cache, memory_bytes, choose_device()
         self._bases: OrderedDict[str, Basis] = OrderedDict()
         self._recipe = self._describe()
@@ -180,8 +184,7 @@ class TransportRenderer(Renderer):
 
     def _trace(self, layout: Layout, key: str) -> Basis:
         """Traces the basis of `layout`, and keeps it in the cache as `key`."""
-        trace = trace_electrons if self.material.appearance == "sem" else trace_basis
-        basis = trace(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
+        basis = self._images_of(self.material, self.scene(layout), self.terms, spp=self.spp, seed=layout.seed)
         if self.cache:
             self.cache.write(key, basis)
         return basis
@@ -256,8 +259,7 @@ class TransportRenderer(Renderer):
 
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
-        traced_by = "electrons.py" if self.material.appearance == "sem" else "basis.py"
-        code = code_behind(Path(__file__).with_name(traced_by))
+        code = code_behind(inspect.getfile(self._images_of))
         scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)

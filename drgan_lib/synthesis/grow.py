@@ -1,6 +1,7 @@
 """The annotated set in the store: found there, made where it is missing, grown when more images are asked for."""
 
 import hashlib
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
@@ -111,8 +112,7 @@ def identity(exp: Experiment, generator, renderer) -> dict[str, Any]:
     weights = hashlib.sha256()
     for name, tensor in generator.state_dict().items():
         weights.update(name.encode() + np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    rendering = "scene/transport.py" if exp.material.appearance == "sem" else "scene/render.py"
-    starts = ("gan/networks.py", rendering, "scene/detector.py", "synthesis/attempt.py")
+    starts = ("gan/networks.py", "scene/detector.py", "synthesis/attempt.py")
     shown = {"name": True, "layout": True, "scene": True, "bounds": True, "dataset": {"pixel_size_nm", "working_scale"}}
     return {
         "seed": exp.seed,
@@ -121,7 +121,7 @@ def identity(exp: Experiment, generator, renderer) -> dict[str, Any]:
         "generator": weights.hexdigest(),
         "meshes": meshes_digest(renderer.meshes),
         "ground": renderer.ground and renderer.ground.key,
-        "code": code_behind(*(PACKAGE / start for start in starts)),
+        "code": code_behind(inspect.getfile(type(renderer)), *(PACKAGE / start for start in starts)),
         "files": [file_digest(path) for path in user_files(exp.material)],
         "shard": SHARD,
     }

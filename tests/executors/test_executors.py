@@ -174,7 +174,7 @@ def test_workers_trace_layouts_into_the_cache(dask, tmp_path, monkeypatch):
         exp.material, make_renderer(exp, stage="gan").meshes[:2], spp=4, cache=BasisCache(tmp_path)
     )
     layouts = [sample_layout(exp.material, ours.meshes, seed=seed) for seed in range(3)]
-    monkeypatch.setattr("drgan_lib.scene.transport.trace_basis", None)  # here
+    monkeypatch.setattr(TransportRenderer, "scene", None)  # here
     ours.prepare(layouts, executor=dask, log=lambda line: None)
     assert {path.stem for path in tmp_path.iterdir()} == {ours.key(layout) for layout in layouts}
     monkeypatch.undo()

@@ -44,7 +44,7 @@ class Blobs(OneByOne):
         pass
 
     def image(self, parameters, layout, *, seed):
-        value = dict(zip(self.names, parameters, strict=True))
+        value = dict(zip(self.names, parameters.cpu(), strict=True))
         axis = torch.linspace(-4, 4, self.size)
         z, x = torch.meshgrid(axis, axis, indexing="ij")
         transforms = torch.from_numpy(layout.transforms)
@@ -52,7 +52,7 @@ class Blobs(OneByOne):
         blobs = torch.exp(-squares / transforms[:, 3, None, None] ** 2).amax(dim=0)
         grain = 1e-3 * torch.rand(blobs.shape, generator=torch.Generator().manual_seed(seed))
         particle = 0.3 * value["base_color"] + 0.05 * value["roughness"] * blobs
-        return value["stage_base_color"] * (1 - blobs) + particle * blobs + grain
+        return (value["stage_base_color"] * (1 - blobs) + particle * blobs + grain).to(parameters.device)
 
 
 def random_layouts(n, seed):
@@ -67,11 +67,13 @@ def random_layouts(n, seed):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
+def repeatable():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic = True
     yield
     torch.set_num_threads(before)
+    torch.backends.cudnn.deterministic = False
 
 
 @pytest.fixture(scope="session")

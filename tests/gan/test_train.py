@@ -270,8 +270,8 @@ def gradients(trainer):
 def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
     """One pass over both images serves both losses; written out separately, the gradients are the same."""
     exp = small(**{"gan.precision": "float32"})
-    real = torch.from_numpy(world.images[:1])[None]
     shared = Trainer(exp, world.images, world.renderer, world.layouts)
+    real = shared.images[:1, None]
     plain = Trainer(exp, world.images, world.renderer, world.layouts)
     shared.step(real, world.layouts[:1], seeds=[1])
 
@@ -286,12 +286,11 @@ def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
 
 
 def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, world):
-    real = torch.from_numpy(world.images[:1])[None]
     values, found = {}, {}
     for precision in (torch.float32, torch.bfloat16):
         trainer = Trainer(small(), world.images, world.renderer, world.layouts)
         trainer.objective.precision = precision
-        values[precision] = trainer.step(real, world.layouts[:1], seeds=[1])[:4].tolist()
+        values[precision] = trainer.step(trainer.images[:1, None], world.layouts[:1], seeds=[1])[:4].tolist()
         found[precision] = gradients(trainer)
     assert values[torch.bfloat16] == pytest.approx(values[torch.float32], rel=0.02)
     for network in ("generator", "discriminator"):
@@ -311,5 +310,6 @@ def test_bfloat16_gives_the_losses_and_nearly_the_gradients_of_float32(small, wo
 )
 def test_float32_is_used_where_it_is_asked_for_or_all_there_is(small, world, monkeypatch, asked, capability, expected):
     monkeypatch.setattr("drgan_lib.hardware.torch.cpu.get_capabilities", lambda: {capability: True})
+    monkeypatch.setattr("drgan_lib.gan.trainer.choose_device", lambda: torch.device("cpu"))
     exp = small(**{"gan.precision": asked})
     assert Trainer(exp, world.images, world.renderer, world.layouts).objective.precision == expected

@@ -105,7 +105,7 @@ def traced(monkeypatch) -> list[int]:
         seeds.append(seed)
         return made_basis(material, seed=seed)
 
-    monkeypatch.setattr(transport, "trace_basis", trace)
+    monkeypatch.setitem(transport.TRACED, "principled", (Terms, trace))
     return seeds
 
 

@@ -192,7 +192,7 @@ def test_a_second_run_shows_the_same_and_traces_only_what_it_cannot_read(store, 
     elif what == "damaged":
         path.write_bytes(path.read_bytes()[:1000])
     for _ in range(2):
-        assert torch.equal(image(), first)
+        torch.testing.assert_close(image(), first, rtol=1e-5, atol=0)  # a GPU adds up in no order
         assert len(traced) == (1 if what == "whole" else 2)
         assert [path.name for path in store.folder.iterdir()] == [path.name]
     assert ["damaged" in note for note in notes] == [True] * (what == "damaged")

@@ -40,7 +40,7 @@ def radius(renderer) -> torch.Tensor:
 
 def images_of(renderer, layout) -> dict[str, torch.Tensor]:
     """Images [h w] of the particles by name, of the tilt at the least sharpness."""
-    basis = renderer.basis(layout)
+    basis = renderer.basis(layout).to("cpu")
     return {
         next(iter(setting)): torch.zeros(PX**2).index_add(0, basis.pixel, image)
         for setting, image in reversed(list(zip(renderer.terms.settings, basis.particles, strict=True)))
@@ -75,7 +75,7 @@ def test_a_sphere_sees_the_sky_that_its_support_leaves(renderer, radius):
 
 def test_the_support_beside_a_sphere_loses_the_sky_that_the_sphere_hides(renderer, radius):
     """At the distance D from where they touch the sphere takes R^3 / (D^2 + R^2)^(3/2)."""
-    white, sky, right, down = renderer.basis(spheres(R)).stage[0]
+    white, sky, right, down = renderer.basis(spheres(R)).to("cpu").stage[0]
     assert (white[radius > 1.1 * R] == 1).all()
     assert (white[radius < 0.9 * R] == 0).all()
     x = (torch.arange(PX**2) % PX + 0.5 - PX / 2) / renderer.material.scene_unit_px
@@ -94,7 +94,7 @@ def test_the_support_beside_a_sphere_loses_the_sky_that_the_sphere_hides(rendere
 
 
 def test_a_bare_support_sees_the_whole_sky(renderer):
-    basis = renderer.basis(spheres(R, apart=1000))
+    basis = renderer.basis(spheres(R, apart=1000)).to("cpu")
     assert basis.pixel.numel() == 0
     white, sky, right, down = basis.stage[0]
     assert (white == 1).all()

@@ -227,7 +227,8 @@ def test_memory_is_bounded_and_the_basis_used_last_stays(meshes, traced):
     basis = ours.basis(layouts[1])
     assert len(traced) == n + 1, "the one used longest ago had gone"
     assert ours.n_bytes == basis.n_bytes, "the one in use is never given up"
-    assert torch.equal(ours.image(at_position(ours.material, 0.2), layouts[0]), before)
+    again = ours.image(at_position(ours.material, 0.2), layouts[0])
+    torch.testing.assert_close(again, before, rtol=1e-5, atol=0)  # a GPU adds up in no order
 
 
 def test_preparing_says_how_far_it_is_and_what_does_not_fit(meshes, traced):
@@ -253,7 +254,7 @@ def test_the_samples_belong_to_the_layout(meshes, crowd):
     """Two renderers, or two orders of work, give the same basis."""
     first, second = (TransportRenderer(small_material(), meshes, spp=4) for _ in range(2))
     second.basis(sample_layout(small_material(), meshes, seed=9))
-    a, b = (renderer.basis(crowd) for renderer in (first, second))
+    a, b = (renderer.basis(crowd).to("cpu") for renderer in (first, second))
     for name in ("pixel", "particle", "light"):
         assert torch.equal(getattr(a, name), getattr(b, name))
     assert a.particles == pytest.approx(b.particles, abs=1e-6)
