@@ -182,4 +182,4 @@ def test_registry_of_emps_has_four_subsets_with_maps():
 def test_tio2_sem_from_the_mirror(use_mirror, tmp_path, capsys):
     folder = fetch("tio2_sem", folder=tmp_path / "tio2_sem")
     assert "CC BY-NC-ND 4.0" in capsys.readouterr().out
-    assert len(files(folder)) == 81
+    assert len(files(folder)) == 82, "images, masks, and two tables"

@@ -135,6 +135,7 @@ def test_the_registry_gives_the_files_without_reading_them(notebooks, monkeypatc
     registry = tmp_path / "tio2_sem/registry.tsv"
     registry.parent.mkdir(parents=True)
     lines = (REGISTRIES / "tio2_sem/registry.tsv").read_text().splitlines(keepends=True)
+    shutil.copy(REGISTRIES / "tio2_sem/overlays.tsv", registry.parent)
     monkeypatch.setattr(keys, "REGISTRIES", tmp_path)
 
     def changed_if(kind: str, split: str) -> set[str]:
