@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 
 import numpy as np
@@ -151,12 +151,13 @@ def tune_border_core(
 
     `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
     background; instances of fewer than `min_area` pixels count on neither side. PQ is the mean over images; settings
-    that are at most one standard error of it below the best are as good (Breiman et al., Classification and
-    Regression Trees, 1984). Of these, the one whose number of particles is nearest to the true one is chosen, since too
-    few are too large ones; of equal ones that with the lowest neck, then the lowest level: it cuts least.
-    The table has the columns `level`, `neck`, `pq`, `standard_error` (0 for one image), `count_ratio` (predicted by
-    true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError` without an image or if there
-    is not one truth per map.
+    that are at most one standard error below the best are as good (Breiman et al., Classification and Regression Trees,
+    1984), that of the difference, which is paired: images differ far more than settings do. Of these, the one whose
+    number of particles is nearest to the true one is chosen, since too few are too large ones; of equal ones that with
+    the lowest neck, then the lowest level: it cuts least.
+    The table has the columns `level`, `neck`, `pq`, `standard_error` (of the difference to the best; 0 for one image),
+    `count_ratio` (predicted by true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError`
+    without an image or if there is not one truth per map.
     """
     if not maps or len(maps) != len(truths):
         raise ValueError(f"expected as many truths as class maps, at least one, got {len(maps)} and {len(truths)}")
@@ -165,26 +166,29 @@ def tune_border_core(
 
     kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
     with ThreadPoolExecutor(usable_cores()) as pool:
-        table = pd.DataFrame(pool.map(lambda settings: quality_of(settings, maps, kept, min_area), GRID))
-    best = table.loc[table["pq"].idxmax()]
-    good = table["pq"] >= best["pq"] - max(best["standard_error"], ROUNDING)
+        qualities, ratios = zip(
+            *pool.map(lambda settings: quality_of(settings, maps, kept, min_area), GRID), strict=True
+        )
+    table = pd.DataFrame([asdict(settings) for settings in GRID])
+    table["pq"] = np.mean(qualities, axis=1)
+    below = np.array(qualities)[table["pq"].argmax()] - np.array(qualities)
+    table["standard_error"] = below.std(axis=1, ddof=1) / len(maps) ** 0.5 if len(maps) > 1 else 0.0
+    table["count_ratio"] = ratios
+    good = below.mean(axis=1) <= table["standard_error"].clip(lower=ROUNDING)
     wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)
     chosen = int(wrong.where(good, np.inf).to_numpy().argmin())
     table["chosen"] = np.arange(len(table)) == chosen
     return GRID[chosen], table
 
 
-def quality_of(settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int) -> dict:
-    """A row of the table of `tune_border_core`, without `chosen`."""
+def quality_of(
+    settings: BorderCore, maps: Sequence[ClassMap], truths: Sequence[np.ndarray], min_area: int
+) -> tuple[list[float], float]:
+    """PQ of each image, and the number of predicted by that of true instances in all of them."""
     found = [
         match(truth, remove_small(border_core(class_map, settings), min_area)).detections
         for class_map, truth in zip(maps, truths, strict=True)
     ]
-    qualities, count = [image.pq for image in found], sum(image.count_true for image in found)
-    return {
-        "level": settings.level,
-        "neck": settings.neck,
-        "pq": float(np.mean(qualities)),
-        "standard_error": float(np.std(qualities, ddof=1) / len(found) ** 0.5) if len(found) > 1 else 0.0,
-        "count_ratio": sum(image.count_predicted for image in found) / count if count else float("nan"),
-    }
+    count = sum(image.count_true for image in found)
+    ratio = sum(image.count_predicted for image in found) / count if count else float("nan")
+    return [image.pq for image in found], ratio
