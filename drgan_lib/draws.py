@@ -24,7 +24,7 @@ def normal(seeds: Tensor, n: int, *, stream: int = 0) -> Tensor:
     hashes = _hashes(seeds, (n + 1) // 2, stream)
     radius = (-2 * _as_float(hashes >> (64 - BITS)).log()).sqrt()
     angle = 2 * math.pi * _as_float(hashes >> 8)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :n]
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=2).flatten(1)[:, :n]
 
 
 def _as_float(bits: Tensor) -> Tensor:
