@@ -24,14 +24,15 @@ PARTICLE_PARAMETERS = (
     "clearcoat",
     "flatness",
 )
-# `brightness_spread` is how much the particles of an image differ, `skin_spread` how uneven they are: the standard
-# deviations of ln(brightness).
+# `brightness_spread` is how much the particles of an image differ, `facet_spread` how much the sides of one do, and
+# `skin_spread` how uneven they are: standard deviations of ln(brightness), see `drgan_lib.scene.uneven`.
 PARAMETERS = (
     *PARTICLE_PARAMETERS,
     "stage_base_color",
     "torus_radiance",
     "top_radiance",
     "brightness_spread",
+    "facet_spread",
     "skin_spread",
     "noise_sigma",
 )
@@ -51,6 +52,7 @@ SEM_BOUNDS = {
     "stage_flat": (0.0, 0.4),
     "stage_sky": (0.0, 0.4),
     "brightness_spread": (0.1, 0.4),
+    "facet_spread": (0.1, 0.3),
     "skin_spread": (0.0, 0.2),
     "noise_sigma": (0.001, 0.1),
 }

@@ -1,6 +1,5 @@
 """From parameters to image, differentiably, and from layout to instance ids, exactly."""
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -11,7 +10,6 @@ import torch
 import trimesh
 
 from drgan_lib.config import Material
-from drgan_lib.draws import normal
 from drgan_lib.scene.backend import VARIANT, dr, mi
 from drgan_lib.scene.build import SCENE_KEYS, BuiltScene, SceneError, build_scene, replace_particles
 from drgan_lib.scene.detector import blur_std_px, spread
@@ -19,10 +17,8 @@ from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import LIGHTS
 from drgan_lib.scene.trace import trace
+from drgan_lib.scene.uneven import across, brightness, facets, skin
 
-# Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
-BRIGHTNESS, SKIN = 3, 5
-SKIN_PX = 1.5
 TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
 
@@ -68,14 +64,14 @@ class Renderer:
 
         `parameters` are physical values [n_parameters] in the order of `material.parameters`, on any device, and the
         image comes back on theirs; `noise_sigma` has no effect. `seed` chooses the Monte Carlo samples, the
-        ground, and the brightness of each particle.
+        ground, and what is uneven about particles (`drgan_lib.scene.uneven`).
         """
         self._require_parameters(parameters)
         built, settings, names = self.scene(layout), self.material.scene, self.material.parameters
         size, keys = settings.size_px, [(i, key) for i, name in enumerate(names) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
-        def render(values, brightness, skin):
+        def render(values, of_particle, of_pixel, lines):
             for i, key in keys:
                 built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
@@ -87,7 +83,9 @@ class Renderer:
             stage, particles = (mi.BSDFPtr(built.shape(name).bsdf()) for name in ("stage", "particles"))
             radiance = paths.reflected(dr.select(paths.owner > 0, particles, stage), paths.incoming > 0)
             particle = dr.select(paths.owner > 0, paths.owner - 1, 0)
-            own = dr.gather(mi.Float, brightness.array, particle) * dr.gather(mi.Float, skin.array, paths.pixel)
+            line = [dr.gather(mi.Float, lines.array, 5 * particle + k) for k in range(5)]
+            own = across(line, mi.Float(paths.pixel // size), mi.Float(paths.pixel % size), library=dr)
+            own *= dr.gather(mi.Float, of_particle.array, particle) * dr.gather(mi.Float, of_pixel.array, paths.pixel)
             radiance *= dr.select(paths.owner > 0, own, 1)
             if self.ground is not None:
                 factor = mi.Float(self.ground.draw([seed]).flatten().to(TRACED_ON))
@@ -96,8 +94,9 @@ class Renderer:
 
         # dr.wrap treats an nn.Parameter as opaque; the product is a plain tensor with the same gradient.
         values = (parameters * 1.0).to(TRACED_ON)
-        (brightness,) = self.brightness(values[None], [layout], seeds=[seed])
-        image = render(values, brightness, self.skin(values[None], seeds=[seed])).to(parameters.device)
+        drawn = self.material, values[None]
+        (of_particle,), (lines,) = (draw(*drawn, [layout], seeds=[seed]) for draw in (brightness, facets))
+        image = render(values, of_particle, skin(*drawn, seeds=[seed]), lines).to(parameters.device)
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))
@@ -110,35 +109,6 @@ class Renderer:
         """
         rows = zip(parameters, layouts, seeds, strict=True)
         return torch.stack([self.image(row, layout, seed=seed) for row, layout, seed in rows])
-
-    def brightness(
-        self, parameters: torch.Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]
-    ) -> list[torch.Tensor]:
-        """Factors of the light of each particle, float32 [len(layout)] for each of b layouts, differentiable.
-
-        Particles differ for reasons that the scene does not hold, as charge and the tilt of their lattice: the
-        logarithms are normal, of the standard deviation `brightness_spread`, where the material has it, else 0.
-        """
-        names, longest = self.material.parameters, max(map(len, layouts))
-        if "brightness_spread" not in names:
-            return [torch.ones(len(layout), device=parameters.device) for layout in layouts]
-        drawn = normal(torch.tensor(seeds, device=parameters.device), longest, stream=BRIGHTNESS)
-        factors = (parameters[:, names.index("brightness_spread"), None] * drawn).exp()
-        return [row[: len(layout)] for row, layout in zip(factors, layouts, strict=True)]
-
-    def skin(self, parameters: torch.Tensor, *, seeds: Sequence[int]) -> torch.Tensor:
-        """Factors of the light of particles at each pixel, float32 [b, h, w], differentiable.
-
-        Surfaces are uneven below what the meshes show: the logarithms are a Gaussian random field that is as smooth as
-        white noise under a Gaussian of `SKIN_PX`, of the standard deviation `skin_spread`, where the material has it,
-        else 0.
-        """
-        names, size = self.material.parameters, self.material.scene.size_px
-        if "skin_spread" not in names:
-            return torch.ones(len(parameters), size, size, device=parameters.device)
-        white = normal(torch.tensor(seeds, device=parameters.device), size**2, stream=SKIN).view(-1, size, size)
-        field = spread(white, SKIN_PX) * (2 * math.pi**0.5 * SKIN_PX)  # of deviation 1
-        return (parameters[:, names.index("skin_spread"), None, None] * field).exp()
 
     def _require_parameters(self, parameters: torch.Tensor) -> None:
         names = self.material.parameters

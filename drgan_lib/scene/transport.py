@@ -36,6 +36,7 @@ from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
+from drgan_lib.scene.uneven import uneven
 
 # What is imaged for each appearance, and how.
 TRACED = {"principled": (Terms, trace_basis), "sem": (Electrons, trace_electrons)}
@@ -194,7 +195,7 @@ class TransportRenderer(Renderer):
     ) -> Tensor:
         """float32 [h, w]: linear, unclamped radiance of `layout`, differentiable in `parameters` and `each`.
 
-        As `Renderer.image`; `seed` chooses the ground and the particles' brightness, no samples. `each` gives
+        As `Renderer.image`; `seed` chooses the ground and what is uneven about particles, no samples. `each` gives
         parameters of the BSDF a value per particle [len(layout)], by name, in place of the common one.
         """
         self._require_parameters(parameters)
@@ -221,14 +222,8 @@ class TransportRenderer(Renderer):
         else:
             weights = self.terms.weights(values).T
             particles = torch.cat([row @ basis.particles for row, basis in zip(weights, bases, strict=True)])
-        if "brightness_spread" in values:
-            factors = self.brightness(parameters.to(self.device), layouts, seeds=seeds)
-            particles = particles * torch.cat(
-                [f[basis.particle.long()] for f, basis in zip(factors, bases, strict=True)]
-            )
-        if "skin_spread" in values:
-            skins = self.skin(parameters.to(self.device), seeds=seeds).flatten(1)
-            particles = particles * torch.cat([s[basis.pixel.long()] for s, basis in zip(skins, bases, strict=True)])
+        fragments = [(basis.particle.long(), basis.pixel.long()) for basis in bases]
+        particles = particles * uneven(self.material, parameters.to(self.device), layouts, fragments, seeds=seeds)
         of_support = self.terms.of_support(values).T
         support = torch.stack([row @ basis.stage for row, basis in zip(of_support, bases, strict=True)])
         if lights := learned_lights(self.material):

@@ -1,41 +1,48 @@
 """Particles that are not equally bright, or not evenly: the same factors in both renderers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from drgan_lib.scene import Renderer, TransportRenderer, at_position
+from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position
+from drgan_lib.scene.layout import in_image
+from drgan_lib.scene.uneven import FARTHEST, across, brightness, facets, skin
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
-SPREAD, SKIN = 0.4, 0.2
+SPREAD, FACET, SKIN = 0.4, 0.3, 0.2
+MOST = (SPREAD, FACET, SKIN)
+NAMES = ("brightness_spread", "facet_spread", "skin_spread")
 
 
 @pytest.fixture(scope="module")
 def both(meshes):
-    material = small_material(bounds__brightness_spread=[0, SPREAD], bounds__skin_spread=[0, SKIN])
+    material = small_material(**{f"bounds__{name}": [0, most] for name, most in zip(NAMES, MOST, strict=True)})
     return [kind(material, meshes, spp=SPP) for kind in (Renderer, TransportRenderer)]
 
 
-def parameters_of(material, spread: float, skin: float = 0.0) -> torch.Tensor:
+def parameters_of(material, spread: float = 0.0, facet: float = 0.0, skin: float = 0.0) -> torch.Tensor:
     parameters = at_position(material, 0.2)
-    parameters[material.parameters.index("brightness_spread")] = spread
-    parameters[material.parameters.index("skin_spread")] = skin
+    for name, value in zip(NAMES, (spread, facet, skin), strict=True):
+        parameters[material.parameters.index(name)] = value
     return parameters
 
 
 def test_the_skin_of_particles_has_the_spread_and_the_support_has_none(both, crowd):
     _, ours = both
-    uneven, even = (ours.image(parameters_of(ours.material, 0.0, s), crowd, seed=3) for s in (SKIN, 0.0))
+    uneven, even = (ours.image(parameters_of(ours.material, skin=s), crowd, seed=3) for s in (SKIN, 0.0))
     ratio, ids = (uneven / even).log().numpy(), ours.instance_ids(crowd)
     assert ratio[ndimage.binary_erosion(ids == 0, iterations=3)] == pytest.approx(0, abs=0.01)
     assert ratio[ndimage.binary_erosion(ids > 0, iterations=3)].std() > 0.05
-    fields = ours.skin(parameters_of(ours.material, 0.0, SKIN)[None].expand(200, -1), seeds=range(200)).log()
+    rows = parameters_of(ours.material, skin=SKIN)[None].expand(200, -1)
+    fields = skin(ours.material, rows, seeds=range(200)).log()
     assert (fields.mean(), fields.std()) == pytest.approx((0, SKIN), abs=0.03)
 
 
 def test_both_renderers_give_a_particle_the_same_brightness(both, crowd):
-    parameters = parameters_of(both[0].material, SPREAD, SKIN)
+    parameters = parameters_of(both[0].material, *MOST)
     images = [renderer.image(parameters, crowd, seed=crowd.seed) for renderer in both]
     assert (images[0] - images[1]).abs().max() < AT_KNOTS * images[0].max()
 
@@ -44,7 +51,7 @@ def test_a_factor_is_that_of_a_particle_and_the_support_has_none(both, crowd):
     _, ours = both
     wide, none = (ours.image(parameters_of(ours.material, s), crowd, seed=3) for s in (SPREAD, 0.0))
     ratio, ids = (wide / none).numpy(), ours.instance_ids(crowd)
-    (factors,) = ours.brightness(parameters_of(ours.material, SPREAD)[None], [crowd], seeds=[3])
+    (factors,) = brightness(ours.material, parameters_of(ours.material, SPREAD)[None], [crowd], seeds=[3])
     for k, factor in enumerate([1.0, *factors.tolist()]):
         inside = ndimage.binary_erosion(ids == k, iterations=3)
         assert ratio[inside] == pytest.approx(factor, rel=0.02), k
@@ -60,26 +67,55 @@ def test_without_spread_it_is_the_paper_s_image(both, crowd, meshes):
 def test_its_derivative_is_that_of_the_other_renderer_by_finite_differences(both, crowd):
     judge, ours = both
     ramp = torch.linspace(0.5, 1.5, SIZE, dtype=torch.float64)[None].expand(SIZE, SIZE)
-    i, step = [ours.material.parameters.index(name) for name in ("brightness_spread", "skin_spread")], 0.01
-    places = [[0.2 + s * step, 0.1, 0.2, 0.1 + s * step] for s in (1, -1)]
-    ends = torch.stack(
-        [
-            (judge.image(parameters_of(ours.material, *place), crowd, seed=crowd.seed).double() * ramp).mean()
-            for both_places in places
-            for place in (both_places[:2], both_places[2:])
-        ]
-    ).view(2, 2)
+    at, step = np.array([0.2, 0.15, 0.1]), 0.01
+    i = [ours.material.parameters.index(name) for name in NAMES]
+
+    def seen(place: np.ndarray) -> float:
+        return (judge.image(parameters_of(ours.material, *place), crowd, seed=crowd.seed).double() * ramp).mean().item()
+
+    expected = [(seen(at + step * one) - seen(at - step * one)) / (2 * step) for one in np.eye(3)]
     for renderer in both:
-        parameters = parameters_of(ours.material, 0.2, 0.1).requires_grad_()
+        parameters = parameters_of(ours.material, *at).requires_grad_()
         (renderer.image(parameters, crowd, seed=crowd.seed).double() * ramp).mean().backward()
-        assert parameters.grad[i].numpy() == pytest.approx((ends[0] - ends[1]).numpy() / (2 * step), rel=0.02)
+        assert parameters.grad[i].numpy() == pytest.approx(expected, rel=0.02, abs=1e-4)
 
 
 def test_logarithms_have_the_spread_and_a_seed_means_the_same_in_any_batch(both, crowd):
-    _, ours = both
-    parameters = parameters_of(ours.material, SPREAD)[None].expand(500, -1)
-    factors = ours.brightness(parameters, [crowd] * 500, seeds=range(500))
+    material = both[1].material
+    parameters = parameters_of(material, SPREAD, FACET)[None].expand(500, -1)
+    factors = brightness(material, parameters, [crowd] * 500, seeds=range(500))
+    lines = facets(material, parameters, [crowd] * 500, seeds=range(500))
     logarithms = np.log(torch.cat(factors).numpy())
     assert (logarithms.mean(), logarithms.std()) == pytest.approx((0, SPREAD), abs=0.03)
-    (alone,) = ours.brightness(parameters[:1], [crowd], seeds=[41])
-    assert torch.equal(alone, factors[41])
+    steps = torch.cat(lines)[:, 3:]
+    assert torch.stack([steps.mean(dim=0), steps.std(dim=0)]).numpy() == pytest.approx(
+        np.array([[0] * 2, [FACET] * 2]), abs=0.03
+    )
+    one = Layout(crowd.transforms[:1], crowd.rotations[:1], crowd.mesh_index[:1])
+    for draw, many in ((brightness, factors), (facets, lines)):
+        assert torch.equal(draw(material, parameters[:1], [one], seeds=[41])[0], many[41][:1])
+
+
+def test_a_line_crosses_its_particle_and_parts_two_sides(both, crowd):
+    """Its distance from the middle as the instances show it, and the ratio of brightness far from it on both sides."""
+    _, ours = both
+    drawn = parameters_of(ours.material, facet=FACET)
+    (lines,) = facets(ours.material, drawn[None], [crowd], seeds=[3])
+    ids = ours.instance_ids(crowd)
+    ratio = (ours.image(drawn, crowd, seed=3) / ours.image(parameters_of(ours.material), crowd, seed=3)).log().numpy()
+    assert ratio[ndimage.binary_erosion(ids == 0, iterations=3)] == pytest.approx(0, abs=0.01)
+    middles = in_image(crowd.transforms[:, :3], ours.material)
+    radii = crowd.transforms[:, 3] * ours.material.scene_unit_px / 2
+    for k, (line, middle, radius) in enumerate(zip(lines.numpy(), middles, radii, strict=True), 1):
+        assert abs(line[:2] @ middle - line[2]) <= FARTHEST * radius + 1e-3
+        inside = ndimage.binary_erosion(ids == k, iterations=3)
+        away = np.einsum("i,i...->...", line[:2], np.indices(ids.shape)) - line[2]
+        for side in (1, -1):
+            assert ratio[inside & (side * away > 5)] == pytest.approx(side * line[3] / 2, abs=0.02)
+
+
+def test_a_factor_is_that_of_the_line_on_it_and_half_a_step_far_from_it():
+    line = torch.tensor([0.6, 0.8, 5.0, 0.4, 0.1])
+    rows, columns = torch.tensor([3.0, 60.0, -60.0]), torch.tensor([4.0, 80.0, -80.0])
+    assert across(line, rows, columns).log().tolist() == pytest.approx([0.1, 0.2, -0.2], abs=1e-6)
+    assert math.log(across(line, torch.tensor(8.0), torch.tensor(0.25))) == pytest.approx(0.1, abs=1e-6)

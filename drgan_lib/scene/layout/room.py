@@ -18,12 +18,17 @@ def coverage(layout: Layout, meshes: list[trimesh.Trimesh], material: Material) 
     scene = material.scene
     image = np.zeros((scene.size_px, scene.size_px), dtype=bool)
     for m, rotation, transform in layout:
-        points = transform[3] * (meshes[m].vertices @ rotation.T) + transform[:3]
-        magnified = (scene.camera_y - scene.stage_y) / (scene.camera_y - points[:, 1])
-        seen = points[:, [2, 0]] * magnified[:, None] * material.scene_unit_px + scene.size_px / 2 - 0.5
+        seen = in_image(transform[3] * (meshes[m].vertices @ rotation.T) + transform[:3], material)
         for part in convex_parts(meshes[m]):
             image |= polygon2mask(image.shape, seen[part][ConvexHull(seen[part]).vertices])
     return float(image.mean())
+
+
+def in_image(points: np.ndarray, material: Material) -> np.ndarray:
+    """Row and column [n, 2] in px at which the camera sees `points` [n, 3] of the scene; pixels centre on integers."""
+    scene = material.scene
+    magnified = (scene.camera_y - scene.stage_y) / (scene.camera_y - points[:, 1])
+    return points[:, [2, 0]] * magnified[:, None] * material.scene_unit_px + scene.size_px / 2 - 0.5
 
 
 def footprint(mesh: trimesh.Trimesh, settings: LayoutSettings) -> float:

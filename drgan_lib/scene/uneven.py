@@ -1,0 +1,114 @@
+"""What makes particles of one image, and places on them, differ in brightness for reasons that the scene does not hold.
+
+Charge and the tilt of the lattice differ from particle to particle; surfaces are uneven below what meshes show; facets,
+and twins in a crystal, part a particle into brighter and darker sides along a line that is no edge of a particle. All
+factors are drawn from the seed of an image and have mean 0 in their logarithm. Their spreads are parameters of a
+material; without them the factors are 1.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from drgan_lib.config import Material
+from drgan_lib.draws import normal, uniform
+from drgan_lib.scene.detector import spread
+from drgan_lib.scene.layout import Layout, in_image
+
+# Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
+BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE = 3, 5, 6, 7, 8, 9
+SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
+FARTHEST = 0.5  # of a line from the middle of its particle, in radii
+
+
+def uneven(
+    material: Material,
+    parameters: Tensor,
+    layouts: Sequence[Layout],
+    fragments: Sequence[tuple[Tensor, Tensor]],
+    *,
+    seeds: Sequence[int],
+) -> Tensor | float:
+    """The factors of all `fragments`, float32 [n]: for each image particle and pixel, int64; 1 if nothing is uneven.
+
+    `parameters` are physical values [b, n_parameters] of b images, with their `layouts` and `seeds`.
+    """
+    names, size, factors = material.parameters, material.scene.size_px, 1.0
+    if "brightness_spread" in names:
+        own = brightness(material, parameters, layouts, seeds=seeds)
+        factors = torch.cat([row[particle] for row, (particle, _) in zip(own, fragments, strict=True)])
+    if "facet_spread" in names:
+        own, pixel = facets(material, parameters, layouts, seeds=seeds), torch.cat([pixel for _, pixel in fragments])
+        lines = torch.cat([row[particle] for row, (particle, _) in zip(own, fragments, strict=True)]).T
+        factors = factors * across(lines, pixel // size, pixel % size)
+    if "skin_spread" in names:
+        own = skin(material, parameters, seeds=seeds).flatten(1)
+        factors = factors * torch.cat([row[pixel] for row, (_, pixel) in zip(own, fragments, strict=True)])
+    return factors
+
+
+def brightness(
+    material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]
+) -> list[Tensor]:
+    """Factors of the light of each particle, float32 [len(layout)] for each of b layouts, differentiable.
+
+    The logarithms are normal, of the deviation `brightness_spread`.
+    """
+    deviation, longest = _spread_of("brightness_spread", material, parameters), max(map(len, layouts))
+    factors = (deviation[:, None] * _drawn(normal, seeds, longest, BRIGHTNESS, parameters)).exp()
+    return [row[: len(layout)] for row, layout in zip(factors, layouts, strict=True)]
+
+
+def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Tensor:
+    """Factors of the light of particles at each pixel, float32 [b, h, w], differentiable.
+
+    The logarithms are a Gaussian random field that is as smooth as white noise under a Gaussian of `SKIN_PX`, of the
+    deviation `skin_spread`.
+    """
+    deviation, size = _spread_of("skin_spread", material, parameters), material.scene.size_px
+    white = _drawn(normal, seeds, size**2, SKIN, parameters).view(-1, size, size)
+    field = spread(white, SKIN_PX) * (2 * math.pi**0.5 * SKIN_PX)  # of deviation 1
+    return (deviation[:, None, None] * field).exp()
+
+
+def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> list[Tensor]:
+    """The line across each particle, float32 [len(layout), 5] for each of b layouts, differentiable; see `across`.
+
+    It is straight, in any direction, at most `FARTHEST` radii away from the middle. The brightness differs between its
+    sides, and on the line itself, by factors whose logarithms are normal, of the deviation `facet_spread`.
+    """
+    deviation, longest = _spread_of("facet_spread", material, parameters), max(map(len, layouts))
+    turn, shift = (_drawn(uniform, seeds, longest, stream, parameters) for stream in (TURN, SHIFT))
+    step, line = (deviation[:, None] * _drawn(normal, seeds, longest, stream, parameters) for stream in (STEP, LINE))
+    rows, columns = (math.pi * turn).sin(), (math.pi * turn).cos()
+    lines = []
+    for k, layout in enumerate(layouts):
+        places = torch.as_tensor(in_image(layout.transforms[:, :3], material), device=parameters.device).float()
+        radii = torch.as_tensor(layout.transforms[:, 3], device=parameters.device) * material.scene_unit_px / 2
+        own = [values[k, : len(layout)] for values in (rows, columns, shift, step, line)]
+        offset = own[0] * places[:, 0] + own[1] * places[:, 1] + FARTHEST * (2 * own[2] - 1) * radii
+        lines.append(torch.stack([own[0], own[1], offset, own[3], own[4]], dim=1))
+    return lines
+
+
+def across(line, row, column, *, library=torch):
+    """The factor at places `row`, `column` in px: `line` holds its normal (row, column), offset, and two logarithms.
+
+    The first logarithm is that of one side over the other, the second that of the line itself. Everything may be a
+    tensor of PyTorch or, with `library=drjit`, of Dr.Jit.
+    """
+    to_row, to_column, offset, step, bright = line
+    away = to_row * row + to_column * column - offset
+    return library.exp(step / 2 * library.tanh(away / STEP_PX) + bright * library.exp(-((away / LINE_PX) ** 2) / 2))
+
+
+def _spread_of(name: str, material: Material, parameters: Tensor) -> Tensor:
+    """float32 [b]: the parameter `name`, or 0 where the material has none."""
+    names = material.parameters
+    return parameters[:, names.index(name)] if name in names else parameters.new_zeros(len(parameters))
+
+
+def _drawn(draw, seeds: Sequence[int], n: int, stream: int, like: Tensor) -> Tensor:
+    return draw(torch.tensor(seeds, device=like.device), n, stream=stream)
