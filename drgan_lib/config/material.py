@@ -52,7 +52,7 @@ SEM_BOUNDS = {
     "stage_flat": (0.0, 0.4),
     "stage_sky": (0.0, 0.4),
     "brightness_spread": (0.1, 0.4),
-    "facet_spread": (0.1, 0.3),
+    "facet_spread": (0.2, 0.4),
     "skin_spread": (0.0, 0.2),
     "noise_sigma": (0.001, 0.1),
 }

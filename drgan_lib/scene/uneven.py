@@ -18,9 +18,9 @@ from drgan_lib.scene.detector import spread
 from drgan_lib.scene.layout import Layout, in_image
 
 # Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
-BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE = 3, 5, 6, 7, 8, 9
+BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH = 3, 5, 6, 7, 8, 9, 10
 SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
-FARTHEST = 0.5  # of a line from the middle of its particle, in radii
+FACETED, FARTHEST = 0.4, 0.5  # the share of particles with a line; how far it is from the middle, at most, in radii
 
 
 def uneven(
@@ -76,12 +76,14 @@ def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Ten
 def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> list[Tensor]:
     """The line across each particle, float32 [len(layout), 5] for each of b layouts, differentiable; see `across`.
 
-    It is straight, in any direction, at most `FARTHEST` radii away from the middle. The brightness differs between its
-    sides, and on the line itself, by factors whose logarithms are normal, of the deviation `facet_spread`.
+    It is straight, in any direction, at most `FARTHEST` radii from the middle. On the share `FACETED` of particles, the
+    brightness differs between its sides, and on the line itself, by factors whose logarithms are normal, of the
+    deviation `facet_spread`; on the others it does not.
     """
     deviation, longest = _spread_of("facet_spread", material, parameters), max(map(len, layouts))
-    turn, shift = (_drawn(uniform, seeds, longest, stream, parameters) for stream in (TURN, SHIFT))
-    step, line = (deviation[:, None] * _drawn(normal, seeds, longest, stream, parameters) for stream in (STEP, LINE))
+    turn, shift, which = (_drawn(uniform, seeds, longest, stream, parameters) for stream in (TURN, SHIFT, WHICH))
+    strength = deviation[:, None] * (which < FACETED)
+    step, line = (strength * _drawn(normal, seeds, longest, stream, parameters) for stream in (STEP, LINE))
     rows, columns = (math.pi * turn).sin(), (math.pi * turn).cos()
     lines = []
     for k, layout in enumerate(layouts):

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position
 from drgan_lib.scene.layout import in_image
-from drgan_lib.scene.uneven import FARTHEST, across, brightness, facets, skin
+from drgan_lib.scene.uneven import FACETED, FARTHEST, across, brightness, facets, skin
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
 SPREAD, FACET, SKIN = 0.4, 0.3, 0.2
@@ -88,6 +88,10 @@ def test_logarithms_have_the_spread_and_a_seed_means_the_same_in_any_batch(both,
     logarithms = np.log(torch.cat(factors).numpy())
     assert (logarithms.mean(), logarithms.std()) == pytest.approx((0, SPREAD), abs=0.03)
     steps = torch.cat(lines)[:, 3:]
+    faceted = (steps != 0).all(dim=1)
+    assert faceted.float().mean() == pytest.approx(FACETED, abs=0.03)
+    assert (steps[~faceted] == 0).all()
+    steps = steps[faceted]
     assert torch.stack([steps.mean(dim=0), steps.std(dim=0)]).numpy() == pytest.approx(
         np.array([[0] * 2, [FACET] * 2]), abs=0.03
     )
