@@ -9,7 +9,15 @@ from pydantic import BaseModel
 
 from drgan_lib.config.base import MATERIALS, ConfigError
 from drgan_lib.config.layout import LAWS, SHAPES, ShapeSettings
-from drgan_lib.config.material import APPEARANCES, DETECTOR_BOUNDS, PARAMETERS, SEM_BOUNDS, Material
+from drgan_lib.config.material import (
+    APPEARANCES,
+    DETECTOR_BOUNDS,
+    PARAMETERS,
+    ROUND,
+    ROUND_BOUNDS,
+    SEM_BOUNDS,
+    Material,
+)
 from drgan_lib.config.profile import COMPACT_ONLY, PROFILES, Profile
 
 OF_IMAGES = ("modality", "pixel_size_nm")  # what a twin's micrographs have from their material's
@@ -153,7 +161,9 @@ def _fit_bounds(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> N
                 "one of them, or leave it out"
             )
         del bounds[name]
-    tree["material"]["bounds"] = (SEM_BOUNDS if appearance == "sem" else {}) | given | bounds
+    meshes = tree["material"].get("meshes")
+    no_facets = ROUND_BOUNDS if isinstance(meshes, dict) and meshes.get("shape") in ROUND else {}
+    tree["material"]["bounds"] = (SEM_BOUNDS | no_facets if appearance == "sem" else {}) | given | bounds
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:
