@@ -21,7 +21,7 @@ from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 # A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
 # small operations, are no faster than one, and several times as slow beside a busy process.
 OF_ONE_THREAD = 2 * 128**2 * 16
-RATE, DECAY = 2e-3, 1e-2  # of AdamW
+RATE, DECAY = 5e-3, 1e-2  # of AdamW
 LEAST_S = 20  # between two checkpoints: a GPU is through an epoch in the time that one takes to write
 
 
