@@ -232,7 +232,7 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: tuple[fl
         step = np.where(high > low, high - low, 1.0)
         part = np.clip((goal - low) / step, 0, 1)
         start, end = np.take_along_axis(values, below, -1), np.take_along_axis(values, above, -1)
-        quantiles.append((start + part * (end - start))[..., 0])
+        quantiles.append(np.minimum(start + part * (end - start), end)[..., 0])  # rounding may end beyond
     return np.stack(quantiles)
 
 

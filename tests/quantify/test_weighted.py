@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -24,6 +24,7 @@ def test_quantiles_of_equal_weights_are_numpys(values, weight):
 
 @given(st.lists(st.tuples(st.floats(1, 1e4), st.floats(0.01, 10)), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
+@example(pairs=[(1.2577138465653661, 1.0), (4097.57814914893, 1.0)])
 def test_quantiles_of_any_weights_rise_with_their_share(pairs):
     values, weights = np.array(pairs).T
     d10, d50, d90 = weighted_quantiles(values, weights, SHARES)
