@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from drgan_lib.errors import DrganError
 
@@ -43,6 +43,7 @@ def ordered(low: float, high: float = float("inf")) -> AfterValidator:
 
 Counts = Annotated[IntRange, ordered(1)]
 Amounts = Annotated[Range, ordered(0)]
+Shares = Annotated[Range, ordered(0, 1), BeforeValidator(lambda v: (v, v) if isinstance(v, int | float) else v)]
 
 
 @contextmanager

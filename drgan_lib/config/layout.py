@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from drgan_lib.config.base import Counts, IntRange, Range, Section, ordered
+from drgan_lib.config.base import Counts, IntRange, Range, Section, Shares, ordered
 
 LAWS = ("lognormal", "normal", "bimodal", "empirical")
 ELONGATED = ("rod", "wire")  # their size is the diameter of the cross-section
@@ -68,8 +68,8 @@ class LayoutSettings(Section):
 
     `clusters`, `seed_radius` and `tightness` shape agglomerates, and `stacking` those that are stacked; particles at
     random are stacked where they happen to fall onto others. `sintering` is the share by which the particles of an
-    agglomerate are drawn towards its centre, drawn for each layout: they grow into each other, as sintered grains do,
-    and what of each is visible is its mask.
+    agglomerate are drawn towards its centre: they grow into each other, as sintered grains do, and what of each is
+    visible is its mask. These three are ranges, from which each layout draws a value; one number is the same in all.
     """
 
     n_particles: Counts = (12, 40)
@@ -79,10 +79,10 @@ class LayoutSettings(Section):
     orientation: Literal["free", "lying"] = "free"
     clusters: Counts = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
-    tightness: float = Field(0.8, gt=0, le=1, description="1: particles touch; smaller: looser clusters")
-    stacking: float = Field(0.3, ge=0, le=1, description="share of particles set partly onto a neighbour")
+    tightness: Annotated[Shares, ordered(0.05)] = Field(0.8, description="1: particles touch; smaller: looser clusters")
+    stacking: Shares = Field(0.3, description="share of particles set partly onto a neighbour")
     height: float = Field(3.0, gt=0, description="of the highest centre above the stage, in median sizes")
-    sintering: Annotated[Range, ordered(0, 0.9)] = (0.0, 0.0)
+    sintering: Annotated[Shares, ordered(0, 0.9)] = (0.0, 0.0)
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ def table(proposal: Proposal) -> list[tuple[str, ...]]:
         ("coverage", "coverage of a patch", 1, 2, "by number and sizes"),
         ("particles_per_patch", "visible particles per patch", 1, 3, f"{_span(layout.n_particles)} placed"),
         ("clusters_per_patch", "clusters per patch", 1, 2, _span(layout.clusters)),
-        ("looseness", "neighbours that do not touch, share", 1, 2, f"tightness {layout.tightness:.2f}"),
+        ("looseness", "neighbours that do not touch, share", 1, 2, f"tightness {layout.tightness[0]:.2f}"),
     ):
         e = proposal.estimates[name]
         found, value, low, high = (f"{factor * v:.{digits}g}" for v in (e.found, e.value, *e.interval))
@@ -94,7 +94,7 @@ def as_yaml(proposal: Proposal, *, figure: str) -> str:
         f"  {_line('placement', layout.placement)}",
         f"  {_line('clusters', list(layout.clusters))}",
         f"  {_line('seed_radius', _round(layout.seed_radius, 2))}",
-        f"  {_line('tightness', _round(layout.tightness, 2))}",
+        f"  {_line('tightness', _round(layout.tightness[0], 2))}",
         f"  {_line('orientation', layout.orientation)}",
         "  # A view from above does not tell how much is stacked: these are defaults.",
         *(f"  {_line(key, getattr(layout, key))}" for key in ("space", "stacking", "height")),

@@ -102,8 +102,9 @@ def poisson_disk_seeds(
 class _Placer:
     """Adds particles one by one, each clear of all before; `centres` [3] are by the particles' numbers."""
 
-    def __init__(self, material: Material, median: float, n: int, rng: np.random.Generator):
+    def __init__(self, material: Material, looks: np.ndarray, median: float, n: int, rng: np.random.Generator):
         self.settings, self.stage_y, self.rng = material.layout, material.scene.stage_y, rng
+        self.tightness, self.stacking = looks
         self.agglomerated = self.settings.placement == "agglomerated"
         self.floating = self.settings.space == "volume"
         half_width = self.settings.field_margin * material.scene.half_field
@@ -162,10 +163,10 @@ class _Placer:
             start[1], direction[1] = floor, 0.0
         direction /= np.linalg.norm(direction)
         contact = max(0.0, self.crowd.stop(body, start, direction, owner=None if at_rim else parent))
-        if settings.space == "stacked" and self.rng.random() < settings.stacking:
+        if settings.space == "stacked" and self.rng.random() < self.stacking:
             contact *= self.rng.uniform(0.3, 0.9)
         elif not at_rim:
-            contact *= self.rng.uniform(1.0, 1.0 / settings.tightness)
+            contact *= self.rng.uniform(1.0, 1.0 / self.tightness)
         return start + contact * direction
 
     def _settled(self, body: Body, centre: np.ndarray) -> np.ndarray | None:
@@ -188,9 +189,10 @@ def _place(
     bodies: list[Body], sizes: np.ndarray, material: Material, median: float, rng: np.random.Generator
 ) -> _Placer:
     """The placer of the layout to take: it found places for all bodies, or for the first ones, as many as fit."""
+    looks = rng.spawn(1)[0].uniform(*np.transpose([material.layout.tightness, material.layout.stacking]))
     count = len(bodies)
     for beginning in range(BEGINNINGS):
-        placer = _Placer(material, median, count, rng)
+        placer = _Placer(material, looks, median, count, rng)
         for k in np.argsort(-sizes[:count], kind="stable") if beginning else range(count):
             placer.place(k, bodies[k])
         placed = len(placer.centres)
