@@ -76,7 +76,7 @@ bounds
 # %% [markdown]
 # ## Training
 #
-# Each epoch visits each of the {glue:text}`n_real_patches` real patches once, randomly flipped and rotated by multiples
+# Each epoch visits each of the {glue:text}`n_real_patches` real patches once (again, where there are more layouts), randomly flipped and rotated by multiples
 # of 90 degrees (of 180, if uneven scan lines are learned). For each patch, a layout is drawn from the pool of {glue:text}`n_layouts` and an image is rendered. Then
 # the generator takes a step towards passing for real, and the discriminator takes a step towards telling the two apart.
 # The losses are those of LSGAN: the squared distance of the scores to 1 for real and to 0 for synthetic.

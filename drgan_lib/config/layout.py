@@ -61,22 +61,25 @@ SizeLaw = Annotated[LogNormalSizes | NormalSizes | BimodalSizes | EmpiricalSizes
 class LayoutSettings(Section):
     """How many particles, how large, and where they lie.
 
-    `placement`: anywhere, or agglomerated around the seeds of a Poisson-disk process. `space`: every particle on the
-    stage (`planar`), on the stage or resting on others (`stacked`), or floating in a volume above the stage
+    `placement`: anywhere, agglomerated around the seeds of a Poisson-disk process, or packed in a layer around them, at
+    the nearest places of a triangular lattice, as spheres of one size arrange themselves. `space`: every particle on
+    the stage (`planar`), on the stage or resting on others (`stacked`), or floating in a volume above the stage
     (`volume`). `orientation`: turned at random (`free`), or as the mesh lies on the stage (`lying`), turned about the
     vertical and half of them upside down.
 
     `clusters`, `seed_radius` and `tightness` shape agglomerates, and `stacking` those that are stacked; particles at
     random are stacked where they happen to fall onto others. `sintering` is the share by which the particles of an
     agglomerate are drawn towards its centre: they grow into each other, as sintered grains do, and what of each is
-    visible is its mask. These three are ranges, from which each layout draws a value; one number is the same in all.
+    visible is its mask. `alignment` is the share of lying particles that point in one direction, as rods of a bundle
+    do. These four are ranges, from which each layout draws a value; one number is the same in all.
     """
 
     n_particles: Counts = (12, 40)
     sizes: SizeLaw = LogNormalSizes(median=0.75, sigma=0.2)
-    placement: Literal["random", "agglomerated"] = "agglomerated"
+    placement: Literal["random", "agglomerated", "packed"] = "agglomerated"
     space: Literal["planar", "stacked", "volume"] = "stacked"
     orientation: Literal["free", "lying"] = "free"
+    alignment: Shares = (0.0, 0.0)
     clusters: Counts = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
     tightness: Annotated[Shares, ordered(0.05)] = Field(0.8, description="1: particles touch; smaller: looser clusters")
@@ -86,11 +89,18 @@ class LayoutSettings(Section):
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")
 
     @model_validator(mode="after")
-    def _sinters_in_agglomerates(self) -> Self:
-        if self.sintering[1] > 0 and self.placement == "random":
+    def _arranges_what_it_can(self) -> Self:
+        if self.sintering[1] > 0 and self.placement != "agglomerated":
             raise ValueError(
-                f"particles at random have no agglomerates to sinter in, but sintering is {self.sintering}; set "
-                "placement to agglomerated, or sintering to [0, 0]"
+                f"particles placed {self.placement} have no agglomerates to sinter in, but sintering is "
+                f"{self.sintering}; set placement to agglomerated, or sintering to [0, 0]"
+            )
+        if self.placement == "packed" and self.space == "volume":
+            raise ValueError("packed layers lie on the stage, but space is volume; set it to planar or stacked")
+        if self.alignment[1] > 0 and self.orientation == "free":
+            raise ValueError(
+                f"only particles that lie are aligned, but orientation is free and alignment {self.alignment}; set "
+                "orientation to lying, or alignment to [0, 0]"
             )
         return self
 

@@ -59,14 +59,12 @@ class Trainer:
         self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)
 
     def epoch(self, epoch: int) -> dict[str, float]:
-        """Trains on every real patch once, `batch_size` at a time; means over the steps of what the objective says.
+        """Trains on `epoch_size` real patches, `batch_size` at a time; means over the steps of what the objective says.
 
         The numbers stay on the device until the end, where `TrainingError` names the first that is not finite.
         """
         rng = np.random.default_rng(derive_seed(self.exp.seed, ORDER, epoch))
-        patches = rng.permutation(len(self.images))
-        rounds = -(-len(patches) // len(self.layouts))
-        pool = np.concatenate([rng.permutation(len(self.layouts)) for _ in range(rounds)])
+        patches, pool = (self._in_turn(len(source), rng) for source in (self.images, self.layouts))
         turns, mirrored = rng.integers(4, size=len(patches)), rng.integers(2, size=len(patches))
         if "line_noise" in self.generator.names:
             turns -= turns % 2  # scan lines stay rows
@@ -80,6 +78,16 @@ class Trainer:
         values = torch.stack(rows).cpu()
         self._require_finite(values, epoch)
         return dict(zip(self.objective.means, values.mean(dim=0).tolist(), strict=False))
+
+    @property
+    def epoch_size(self) -> int:
+        """Images of an epoch: every real patch once; again where there are more layouts than patches."""
+        return max(len(self.images), len(self.layouts))
+
+    def _in_turn(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """int [epoch_size]: each of `n` things once, in random order, before the first comes again."""
+        rounds = -(-self.epoch_size // n)
+        return np.concatenate([rng.permutation(n) for _ in range(rounds)])[: self.epoch_size]
 
     def step(self, real: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> Tensor:
         """One step of the generator, and what the objective learns of `real` [b, 1, h, w] and an image of each layout.
@@ -123,13 +131,13 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, features: Features, real_features: np.ndarray) -> tuple[dict[str, float], Tensor]:
-        """Distances of as many synthetic patches as real ones, parameter spread, and positions [n, n_parameters].
+        """Distances of `epoch_size` synthetic patches, parameter spread, and positions [n, n_parameters].
 
         Seeds are the same after every epoch: only the generator differs. Images are rounded to 8 bit, as real ones are.
         """
         images, positions, size = [], [], self.exp.profile.gan.batch_size
-        for start in range(0, len(self.images), size):
-            numbers = range(start, min(start + size, len(self.images)))
+        for start in range(0, self.epoch_size, size):
+            numbers = range(start, min(start + size, self.epoch_size))
             seeds = [derive_seed(self.exp.seed, EVALUATION, 0, k) for k in numbers]
             with self._clock("render"):
                 layouts = [self.layouts[k % len(self.layouts)] for k in numbers]

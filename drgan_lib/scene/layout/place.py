@@ -1,4 +1,4 @@
-"""Where particles lie: anywhere, or in agglomerates grown from Poisson-disk seeds; flat, piled up, or floating.
+"""Where particles lie: anywhere, agglomerated or packed around Poisson-disk seeds; flat, piled up, or floating.
 
 Where they do not find room, their size distribution must not suffer: all sizes are drawn beforehand, and a layout that
 gets stuck is begun anew with the same ones, the largest first. If that does not help, it goes on with the first drawn,
@@ -23,6 +23,8 @@ from drgan_lib.scene.layout.room import cover, require_room
 from drgan_lib.scene.layout.sizes import size_distribution
 
 ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any
+WIDE = 0.9  # quantile of the widths of particles for which the places of a packed layer are wide enough
+ASKEW_DEG = 8.0  # standard deviation of the directions of aligned particles
 BEGINNINGS = 6  # of a layout before it is taken as it is
 UP = np.array([0.0, 1.0, 0.0])
 
@@ -67,11 +69,15 @@ def sample_layout(material: Material, meshes: list[trimesh.Trimesh], *, seed: in
 
 
 def _orientations(settings: LayoutSettings, n: int, rng: np.random.Generator) -> np.ndarray:
-    """float64 [n, 3, 3]: any rotation, or lying ones, which turn about the vertical, half of them upside down."""
+    """float64 [n, 3, 3]: any rotation; or lying ones about the vertical, some alike, half upside down."""
     if settings.orientation == "free":
         return Rotation.random(n, rng=rng).as_matrix()
     flips = Rotation.from_rotvec(np.pi * np.outer(rng.integers(2, size=n), [1, 0, 0]))
-    return (Rotation.from_rotvec(np.outer(rng.uniform(0, 2 * np.pi, size=n), UP)) * flips).as_matrix()
+    angles = rng.uniform(0, 2 * np.pi, size=n)
+    if settings.alignment[1] > 0:
+        aligned = rng.random(n) < rng.uniform(*settings.alignment)
+        angles[aligned] = rng.uniform(0, 2 * np.pi) + rng.normal(scale=np.radians(ASKEW_DEG), size=aligned.sum())
+    return (Rotation.from_rotvec(np.outer(angles, UP)) * flips).as_matrix()
 
 
 def _draw_together(centres: np.ndarray, floors: np.ndarray, cluster: np.ndarray, share: float) -> np.ndarray:
@@ -99,13 +105,23 @@ def poisson_disk_seeds(
     return np.array(seeds)
 
 
+def triangular_lattice(spacing: float, half_width: float, rng: np.random.Generator) -> np.ndarray:
+    """float64 [n, 2]: the places of a lattice, turned and shifted at random, in the square around 0."""
+    reach = int(np.ceil(2 * (2**0.5 * half_width / spacing + 1))) + 1
+    i, j = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1) + rng.random((2, 1))
+    angle, points = rng.uniform(0, 2 * np.pi), spacing * np.column_stack([i + j / 2, 0.75**0.5 * j])
+    points @= [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return points[np.abs(points).max(axis=1) <= half_width]
+
+
 class _Placer:
     """Adds particles one by one, each clear of all before; `centres` [3] are by the particles' numbers."""
 
-    def __init__(self, material: Material, looks: np.ndarray, median: float, n: int, rng: np.random.Generator):
-        self.settings, self.stage_y, self.rng = material.layout, material.scene.stage_y, rng
+    def __init__(
+        self, material: Material, looks: np.ndarray, median: float, bodies: list[Body], rng: np.random.Generator
+    ):
+        self.settings, self.stage_y, self.rng, n = material.layout, material.scene.stage_y, rng, len(bodies)
         self.tightness, self.stacking = looks
-        self.agglomerated = self.settings.placement == "agglomerated"
         self.floating = self.settings.space == "volume"
         half_width = self.settings.field_margin * material.scene.half_field
         self.ceiling = self.stage_y + self.settings.height * median
@@ -113,23 +129,32 @@ class _Placer:
         self.high = np.array([half_width, self.ceiling if self.floating else self.stage_y, half_width])
         self.camera_y = material.scene.camera_y
         self.crowd, self.centres, self.missing_clusters = Crowd(), {}, 0
-        if self.agglomerated:
+        if self.settings.placement != "random":
             n_clusters = min(n, int(rng.integers(self.settings.clusters[0], self.settings.clusters[1] + 1)))
             self.seeds = poisson_disk_seeds(n_clusters, self.settings.seed_radius, self.low, self.high, rng)
             self.missing_clusters = n_clusters - len(self.seeds)
             self.cluster = rng.choice(len(self.seeds), size=n, p=rng.dirichlet(np.full(len(self.seeds), 2.0)))
+        if self.settings.placement == "packed":
+            widths = [(body.high - body.low)[[0, 2]].max() + CLEARANCE for body in bodies]
+            places = triangular_lattice(np.quantile(widths, WIDE) / self.tightness, half_width, rng)
+            away = np.linalg.norm(places[:, None] - self.seeds[:, [0, 2]], axis=2).min(axis=1)
+            self.free = list(places[np.argsort(-away)])  # the next one last
 
     def place(self, k: int, body: Body) -> None:
         """Tries to find a place for the particle with the number k."""
+        settings = self.settings
+        in_layer = settings.placement == "packed" and (settings.space == "planar" or self.rng.random() >= self.stacking)
         for attempt in range(2 * ATTEMPTS):
-            if self.agglomerated:
+            if in_layer and self.free:
+                centre = np.insert(self.free.pop(), 1, self.floor(body))
+                centre = centre if self.crowd.is_clear(body, centre) else None
+            elif settings.placement == "agglomerated":
                 at_rim = attempt >= ATTEMPTS
                 if at_rim:
                     self.cluster[k] = self.rng.integers(len(self.seeds))
-                centre = self._in_cluster(body, self.cluster[k], at_rim=at_rim)
+                centre = self._settled(body, self._in_cluster(body, self.cluster[k], at_rim=at_rim))
             else:
-                centre = self._anywhere(body)
-            centre = self._settled(body, centre)
+                centre = self._settled(body, self._anywhere(body))
             if centre is not None:
                 self.crowd.add(body, centre, k)
                 self.centres[k] = centre
@@ -192,7 +217,7 @@ def _place(
     looks = rng.spawn(1)[0].uniform(*np.transpose([material.layout.tightness, material.layout.stacking]))
     count = len(bodies)
     for beginning in range(BEGINNINGS):
-        placer = _Placer(material, looks, median, count, rng)
+        placer = _Placer(material, looks, median, bodies[:count], rng)
         for k in np.argsort(-sizes[:count], kind="stable") if beginning else range(count):
             placer.place(k, bodies[k])
         placed = len(placer.centres)

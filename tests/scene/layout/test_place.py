@@ -24,6 +24,7 @@ BIMODAL = {"law": "bimodal", "mean": [0.8, 0.3], "std": [0.05, 0.05], "share": 0
 PIXEL_SIZE_NM = 4.0
 UNITS = {unit: material_of(pixel_size_nm=PIXEL_SIZE_NM).scene_units(unit) for unit in ("scene", "px", "nm")}
 PLACES = [(placement, space) for placement in ("random", "agglomerated") for space in ("planar", "stacked", "volume")]
+PLACES += [("packed", "planar"), ("packed", "stacked")]
 
 
 def distributions(scale):
@@ -58,8 +59,8 @@ def asked(draw):
         space=space,
         orientation=draw(st.sampled_from(["free", "lying"])),
         clusters=[1, draw(st.integers(1, 5))],
-        tightness=draw(st.floats(0.3, 1)),
-        stacking=draw(st.floats(0, 1)),
+        tightness=[draw(st.floats(0.3, 0.6)), draw(st.floats(0.6, 1))],
+        stacking=[0, draw(st.floats(0, 1))],
         height=draw(st.floats(1, 6)),
         pixel_size_nm=PIXEL_SIZE_NM,
     )
@@ -148,6 +149,16 @@ def test_lying_particles_lie_flat_on_either_side(shape):
     assert stats.kstest(angle, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
 
 
+def test_aligned_wires_point_one_way():
+    material = material_of("wire", orientation="lying", placement="random", alignment=[0.4, 0.6], space="volume")
+    for seed in range(3):
+        rotations = sample_layout(material, meshes_of("wire"), seed=seed).rotations
+        directions = np.degrees(np.arctan2(rotations[:, 2, 0], rotations[:, 0, 0])) % 180
+        apart = np.abs(directions[:, None] - directions) % 180
+        alike = (np.minimum(apart, 180 - apart) < 20).mean(axis=1).max()
+        assert 0.3 < alike < 0.85
+
+
 def test_crossing_wires_lie_level_on_each_other():
     material = material_of("wire", placement="random", orientation="lying", height=12)
     layout, meshes = sample_layout(material, meshes_of("wire"), seed=3), meshes_of("wire")
@@ -172,6 +183,38 @@ def test_loose_clusters_are_wider():
         return np.mean([layout.transforms[:, [0, 2]].std(axis=0) for layout in layouts])
 
     assert spread(0.5) > 1.2 * spread(1.0)
+
+
+def test_each_layout_draws_its_own_tightness():
+    material = material_of("sphere", space="planar", clusters=[1, 1], tightness=[0.4, 1.0])
+    gaps = [
+        np.median(separation(layout, meshes_of("sphere")).min(axis=1))
+        for layout in (sample_layout(material, meshes_of("sphere"), seed=seed) for seed in range(8))
+    ]
+    assert min(gaps) < 0.02 < 0.06 < max(gaps)
+
+
+@pytest.mark.parametrize("tightness", [0.7, 1.0])
+def test_packed_spheres_have_six_neighbours_at_the_distance_of_the_lattice(tightness):
+    sizes = {"law": "lognormal", "median": 0.5, "sigma": 0.0}
+    changes = {"space": "planar", "clusters": [1, 1], "n_particles": [37, 37], "tightness": tightness}
+    material = material_of("sphere", placement="packed", sizes=sizes, **changes)
+    layout = sample_layout(material, meshes_of("sphere"), seed=5)
+    places = layout.transforms[:, [0, 2]].astype(float)
+    distances = np.linalg.norm(places[:, None] - places, axis=2) + 10 * np.eye(len(places))
+    spacing = distances.min()
+    assert 0.5 / tightness < spacing < 1.1 * 0.5 / tightness
+    inner = np.argsort(np.linalg.norm(places - places.mean(axis=0), axis=1))[:7]  # a crystal with its first shell
+    assert ((distances[inner] < 1.01 * spacing).sum(axis=1) == 6).all()
+
+
+def test_a_full_layer_leaves_the_others_to_the_second_one():
+    sizes = {"law": "lognormal", "median": 1.5, "sigma": 0.05}
+    material = material_of("sphere", placement="packed", sizes=sizes, n_particles=[30, 30], height=3.0, stacking=0.0)
+    layout = sample_layout(material, meshes_of("sphere"), seed=6)
+    bottoms = lowest(layout, meshes_of("sphere")) - material.scene.stage_y
+    assert (bottoms < TOUCHING).sum() >= 10
+    assert (bottoms > 0.5).sum() >= 3
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -271,3 +314,12 @@ def test_sintered_particles_are_those_of_the_loose_layout_drawn_together(space):
 def test_particles_at_random_cannot_sinter():
     with pytest.raises(ConfigError, match="no agglomerates to sinter in, but sintering is"):
         material_of(placement="random", sintering=[0, 0.2])
+
+
+def test_what_cannot_be_arranged_is_refused():
+    with pytest.raises(ConfigError, match="set it to planar or stacked"):
+        material_of(placement="packed", space="volume")
+    with pytest.raises(ConfigError, match="set orientation to lying"):
+        material_of(orientation="free", alignment=0.5)
+    with pytest.raises(ConfigError, match="low <= high"):
+        material_of(tightness=[0.9, 0.5])
