@@ -154,13 +154,17 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 #
 # - `sizes`: a `normal`, `lognormal` or `bimodal` distribution, in scene units, pixels or nanometres; or `empirical`, your own
 #   table of diameters in nm.
-# - `placement`: anywhere (`random`), or `agglomerated`: cluster seeds keep a least distance (Poisson-disk sampling
-#   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`.
+# - `placement`: anywhere (`random`); or `agglomerated`: cluster seeds keep a least distance (Poisson-disk sampling
+#   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`;
+#   or `packed` in a layer around such seeds, at the places of a triangular lattice, as spheres of one size arrange themselves.
 # - `space`: all on the support (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
-# - `orientation`: turned at random (`free`), or as they lie on the support (`lying`).
+# - `orientation`: turned at random (`free`), or as they lie on the support (`lying`), a share of them (`alignment`) in one
+#   direction, as rods of a bundle do.
 # - `sintering`: grains that have grown together, as many metal oxides do. When every particle has its place, those of a
-#   cluster are drawn towards its centre, by a share from this range that is drawn for each layout. Off, (0, 0), if you
-#   do not ask for it.
+#   cluster are drawn towards its centre by this share. Off, (0, 0), if you do not ask for it.
+#
+# `tightness`, `stacking`, `alignment` and `sintering` are ranges. Each layout draws its own values, as one patch of a
+# micrograph shows loose particles and the next one a heap: with the mean of both in all layouts, a network never sees a heap.
 
 # %%
 pd.Series(exp.material.layout.model_dump(mode="json"), name=exp.material.name).to_frame()

@@ -9,6 +9,7 @@ material; without them the factors are 1.
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,16 +37,18 @@ def uneven(
     `parameters` are physical values [b, n_parameters] of b images, with their `layouts` and `seeds`.
     """
     names, size, factors = material.parameters, material.scene.size_px, 1.0
+
+    def of_fragments(rows: Sequence[Tensor], which: int) -> Tensor:
+        return torch.cat([row[fragment[which]] for row, fragment in zip(rows, fragments, strict=True)])
+
     if "brightness_spread" in names:
-        own = brightness(material, parameters, layouts, seeds=seeds)
-        factors = torch.cat([row[particle] for row, (particle, _) in zip(own, fragments, strict=True)])
+        factors = of_fragments(brightness(material, parameters, layouts, seeds=seeds), 0)
     if "facet_spread" in names:
-        own, pixel = facets(material, parameters, layouts, seeds=seeds), torch.cat([pixel for _, pixel in fragments])
-        lines = torch.cat([row[particle] for row, (particle, _) in zip(own, fragments, strict=True)]).T
+        pixel = torch.cat([pixel for _, pixel in fragments])
+        lines = of_fragments(facets(material, parameters, layouts, seeds=seeds), 0).T
         factors = factors * across(lines, pixel // size, pixel % size)
     if "skin_spread" in names:
-        own = skin(material, parameters, seeds=seeds).flatten(1)
-        factors = factors * torch.cat([row[pixel] for row, (_, pixel) in zip(own, fragments, strict=True)])
+        factors = factors * of_fragments(skin(material, parameters, seeds=seeds).flatten(1), 1)
     return factors
 
 
@@ -85,14 +88,14 @@ def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *,
     strength = deviation[:, None] * (which < FACETED)
     step, line = (strength * _drawn(normal, seeds, longest, stream, parameters) for stream in (STEP, LINE))
     rows, columns = (math.pi * turn).sin(), (math.pi * turn).cos()
-    lines = []
-    for k, layout in enumerate(layouts):
-        places = torch.as_tensor(in_image(layout.transforms[:, :3], material), device=parameters.device).float()
-        radii = torch.as_tensor(layout.transforms[:, 3], device=parameters.device) * material.scene_unit_px / 2
-        own = [values[k, : len(layout)] for values in (rows, columns, shift, step, line)]
-        offset = own[0] * places[:, 0] + own[1] * places[:, 1] + FARTHEST * (2 * own[2] - 1) * radii
-        lines.append(torch.stack([own[0], own[1], offset, own[3], own[4]], dim=1))
-    return lines
+    places = np.zeros((len(layouts), longest, 3), np.float32)
+    for own, layout in zip(places, layouts, strict=True):
+        own[: len(layout), :2] = in_image(layout.transforms[:, :3], material)
+        own[: len(layout), 2] = layout.transforms[:, 3] * material.scene_unit_px / 2
+    row, column, radius = torch.from_numpy(places).to(parameters.device).unbind(dim=2)
+    offset = rows * row + columns * column + FARTHEST * (2 * shift - 1) * radius
+    lines = torch.stack([rows, columns, offset, step, line], dim=2)
+    return [own[: len(layout)] for own, layout in zip(lines, layouts, strict=True)]
 
 
 def across(line, row, column, *, library=torch):
