@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -24,8 +25,18 @@ from drgan_lib.synthesis import load_synthetic
 pytestmark = pytest.mark.xdist_group("tiny_run")
 GOLDEN = Path(__file__).parent / "golden"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text()) if (GOLDEN / "expected.json").is_file() else {}
-# Other instructions round otherwise: rays at an edge may hit its other side, and trainings drift apart.
-SAME_PROCESSOR = EXPECTED.get("capability") == torch.backends.cpu.get_cpu_capability()
+
+
+def processor() -> str:
+    """Instruction set, maker and model: others round otherwise, rays at an edge hit its other side, trainings drift."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = [line.split(":") for line in cpuinfo.read_text().splitlines()] if cpuinfo.is_file() else []
+    said = {line[0].strip(): line[1].strip() for line in lines if len(line) == 2}
+    model = [said.get(key, "") for key in ("vendor_id", "cpu family", "model")]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), platform.machine(), *model])
+
+
+SAME_PROCESSOR = EXPECTED.get("processor") == processor()
 TABLES = {  # and the columns that name a row
     "gan/history.csv": ["epoch"],
     "synthetic/parameters.csv": ["image"],
@@ -121,7 +132,7 @@ def test_every_figure_of_a_page_is_a_picture(tiny_run):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     record = {
-        "capability": torch.backends.cpu.get_cpu_capability(),
+        "processor": processor(),
         "instances": digests(read_instances(folder)),
         "numbers": read_numbers(folder),
     }

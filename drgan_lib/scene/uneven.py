@@ -1,6 +1,6 @@
 """What makes particles of one image, and places on them, differ in brightness for reasons that the scene does not hold.
 
-Charge and the tilt of the lattice differ from particle to particle; surfaces are uneven below what meshes show; facets,
+Charge and the tilt of the lattice differ from particle to particle, less between neighbours; surfaces are uneven below what meshes show; facets,
 and twins in a crystal, part a particle into brighter and darker sides along a line that is no edge of a particle. All
 factors are drawn from the seed of an image and have mean 0 in their logarithm. Their spreads are parameters of a
 material; without them the factors are 1.
@@ -21,6 +21,7 @@ from drgan_lib.scene.layout import Layout, in_image
 # Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
 BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH = 3, 5, 6, 7, 8, 9, 10
 SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
+ALIKE = 0.7  # as alike as neighbours in micrographs are, see book/appearance.md
 FACETED, FARTHEST = 0.4, 0.5  # the share of particles with a line; how far it is from the middle, at most, in radii
 
 
@@ -57,11 +58,18 @@ def brightness(
 ) -> list[Tensor]:
     """Factors of the light of each particle, float32 [len(layout)] for each of b layouts, differentiable.
 
-    The logarithms are normal, of the deviation `brightness_spread`.
+    The logarithms are normal, of the deviation `brightness_spread`, and those of neighbours are alike: each is a sum
+    of independent numbers of all particles, with weights that fall with the distance in the image, as a Gaussian of
+    `ALIKE` times the distance of two that touch.
     """
-    deviation, longest = _spread_of("brightness_spread", material, parameters), max(map(len, layouts))
-    factors = (deviation[:, None] * _drawn(normal, seeds, longest, BRIGHTNESS, parameters)).exp()
-    return [row[: len(layout)] for row, layout in zip(factors, layouts, strict=True)]
+    row, column, radius = _places(material, layouts, parameters.device)
+    own = _drawn(normal, seeds, row.shape[1], BRIGHTNESS, parameters)
+    squares = (row[:, :, None] - row[:, None]).square() + (column[:, :, None] - column[:, None]).square()
+    touching = (radius[:, :, None] + radius[:, None]).clamp_min(1)
+    weights = (-squares / (2 * (ALIKE * touching).square())).exp() * (radius > 0)[:, None]
+    alike = (weights @ own[:, :, None])[:, :, 0] / weights.norm(dim=2).clamp_min(1e-9)
+    factors = (_spread_of("brightness_spread", material, parameters)[:, None] * alike).exp()
+    return [own[: len(layout)] for own, layout in zip(factors, layouts, strict=True)]
 
 
 def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Tensor:
@@ -83,16 +91,12 @@ def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *,
     brightness differs between its sides, and on the line itself, by factors whose logarithms are normal, of the
     deviation `facet_spread`; on the others it does not.
     """
-    deviation, longest = _spread_of("facet_spread", material, parameters), max(map(len, layouts))
+    row, column, radius = _places(material, layouts, parameters.device)
+    deviation, longest = _spread_of("facet_spread", material, parameters), row.shape[1]
     turn, shift, which = (_drawn(uniform, seeds, longest, stream, parameters) for stream in (TURN, SHIFT, WHICH))
     strength = deviation[:, None] * (which < FACETED)
     step, line = (strength * _drawn(normal, seeds, longest, stream, parameters) for stream in (STEP, LINE))
     rows, columns = (math.pi * turn).sin(), (math.pi * turn).cos()
-    places = np.zeros((len(layouts), longest, 3), np.float32)
-    for own, layout in zip(places, layouts, strict=True):
-        own[: len(layout), :2] = in_image(layout.transforms[:, :3], material)
-        own[: len(layout), 2] = layout.transforms[:, 3] * material.scene_unit_px / 2
-    row, column, radius = torch.from_numpy(places).to(parameters.device).unbind(dim=2)
     offset = rows * row + columns * column + FARTHEST * (2 * shift - 1) * radius
     lines = torch.stack([rows, columns, offset, step, line], dim=2)
     return [own[: len(layout)] for own, layout in zip(lines, layouts, strict=True)]
@@ -107,6 +111,15 @@ def across(line, row, column, *, library=torch):
     to_row, to_column, offset, step, bright = line
     away = to_row * row + to_column * column - offset
     return library.exp(step / 2 * library.tanh(away / STEP_PX) + bright * library.exp(-((away / LINE_PX) ** 2) / 2))
+
+
+def _places(material: Material, layouts: Sequence[Layout], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, column and radius of each particle in the image, px, float32 [b, n] each; 0 where layouts have fewer."""
+    places = np.zeros((len(layouts), max(map(len, layouts)), 3), np.float32)
+    for own, layout in zip(places, layouts, strict=True):
+        own[: len(layout), :2] = in_image(layout.transforms[:, :3], material)
+        own[: len(layout), 2] = layout.transforms[:, 3] * material.scene_unit_px / 2
+    return torch.from_numpy(places).to(device).unbind(dim=2)
 
 
 def _spread_of(name: str, material: Material, parameters: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position
 from drgan_lib.scene.layout import in_image
-from drgan_lib.scene.uneven import FACETED, FARTHEST, across, brightness, facets, skin
+from drgan_lib.scene.uneven import ALIKE, FACETED, FARTHEST, across, brightness, facets, skin
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
 SPREAD, FACET, SKIN = 0.4, 0.3, 0.2
@@ -95,9 +95,26 @@ def test_logarithms_have_the_spread_and_a_seed_means_the_same_in_any_batch(both,
     assert torch.stack([steps.mean(dim=0), steps.std(dim=0)]).numpy() == pytest.approx(
         np.array([[0] * 2, [FACET] * 2]), abs=0.03
     )
-    one = Layout(crowd.transforms[:1], crowd.rotations[:1], crowd.mesh_index[:1])
+    larger = Layout(*(np.concatenate([a, a[:2]]) for a in (crowd.transforms, crowd.rotations, crowd.mesh_index)))
     for draw, many in ((brightness, factors), (facets, lines)):
-        assert torch.equal(draw(material, parameters[:1], [one], seeds=[41])[0], many[41][:1])
+        beside = draw(material, parameters[:2], [crowd, larger], seeds=[41, 42])[0]
+        assert beside.numpy() == pytest.approx(many[41].numpy(), abs=1e-6)
+
+
+def test_neighbours_are_alike_and_particles_far_apart_are_not(both):
+    """Two that touch, alone: both have the weights 1 and w, so that they correlate as 2 w / (1 + w^2)."""
+    material = both[1].material
+    at = material.scene.stage_y + 0.5
+    places = np.array([[-3, at, 0, 1], [-2, at, 0, 1], [3, at, 0, 1]], np.float32)
+    row = Layout(places, np.tile(np.eye(3, dtype=np.float32), (3, 1, 1)), np.zeros(3, int))
+    parameters = parameters_of(material, SPREAD)[None].expand(4000, -1)
+    logarithms = torch.stack(brightness(material, parameters, [row] * 4000, seeds=range(4000))).log().numpy()
+    magnified = (material.scene.camera_y - material.scene.stage_y) / (material.scene.camera_y - at)
+    w = math.exp(-((magnified / ALIKE) ** 2) / 2)
+    correlation = np.corrcoef(logarithms.T)
+    assert correlation[0, 1] == pytest.approx(2 * w / (1 + w**2), abs=0.04)
+    assert np.abs(correlation[2, :2]).max() < 0.05
+    assert logarithms.std(axis=0) == pytest.approx(SPREAD, rel=0.05)
 
 
 def test_a_line_crosses_its_particle_and_parts_two_sides(both, crowd):
