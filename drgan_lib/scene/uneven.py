@@ -1,9 +1,9 @@
 """What makes particles of one image, and places on them, differ in brightness for reasons that the scene does not hold.
 
-Charge and the tilt of the lattice differ from particle to particle, less between neighbours; surfaces are uneven below what meshes show; facets,
-and twins in a crystal, part a particle into brighter and darker sides along a line that is no edge of a particle. All
-factors are drawn from the seed of an image and have mean 0 in their logarithm. Their spreads are parameters of a
-material; without them the factors are 1.
+Charge and the tilt of the lattice differ from particle to particle, less between neighbours; surfaces are uneven below
+what meshes show; facets, and twins in a crystal, part a particle into brighter and darker sides along a line that is no
+edge of a particle. All factors are drawn from the seed of an image and have mean 0 in their logarithm. Their spreads
+are parameters of a material; without them the factors are 1.
 """
 
 import math
