@@ -38,8 +38,9 @@ class CompactTrainer(AtomicTrainer):
 
     Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the length, the
     optimizer (AdamW, Loshchilov and Hutter, ICLR 2019: at a rate of .002 it is in 1,000 iterations where SGD with
-    nnU-Net's momentum, the memory of which is 100 iterations long, is in 2,000), the learning rate (nnU-Net's polynomial, but stepped per
-    iteration), bfloat16, a step that a GPU replays, a seed, no plots, and checkpoints after epochs of 50 iterations.
+    nnU-Net's momentum, the memory of which is 100 iterations long, is in 2,000), the learning rate (nnU-Net's
+    polynomial, but stepped per iteration), bfloat16, a step that a GPU replays, a seed, no plots, and checkpoints after
+    epochs of 50 iterations.
     From the checkpoint of a shorter training it goes on with the iteration after its last.
     """
 
