@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -38,14 +39,14 @@ class Segmenter(Protocol):
         """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
 
 
-class ClassSegmenter:
+class ClassSegmenter(ABC):
     """A segmenter with a second layer: `class_map(image)`, and `rules` that make instances of it, the best one last."""
 
     rules: Mapping[str, Rule]
 
+    @abstractmethod
     def class_map(self, image: np.ndarray) -> ClassMap:
         """Classes and probabilities of each pixel of `image`, float32 [h, w] in [0, 1]."""
-        raise NotImplementedError
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Instances int32 [h, w], 0 for background, of `image`, float32 [h, w] in [0, 1]."""
