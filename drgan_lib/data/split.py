@@ -52,10 +52,16 @@ def split_at_necks(height: np.ndarray, mask: np.ndarray, depth: float, *, lines:
     """Labels int32 [h, w] of the parts of `mask` bool [h, w] around the maxima of `height` float [h, w].
 
     A maximum is one only if it is higher than the saddle on the way to a higher one by at least `depth`: with distances
-    in px a number of px, with their logarithms a ratio, the same at every scale. With `lines` the pixels between two
-    parts belong to none.
+    in px a number of px, with their logarithms a ratio, the same at every scale. Beyond the mask, all is as low as the
+    lowest of `height`. With `lines` the pixels between two parts belong to none.
     """
-    seeds = ndimage.label(h_maxima(height, depth) * mask, np.ones((3, 3)))[0]
+    islands, lowest = ndimage.label(mask, np.ones((3, 3)))[0], height.min()
+    maxima = np.zeros(mask.shape, bool)
+    for number, box in enumerate(ndimage.find_objects(islands), 1):  # apart, as their pixels are sorted
+        island = np.pad(np.where(islands[box] == number, height[box], lowest), 1, constant_values=lowest)
+        if np.ptp(island) >= depth:
+            maxima[box] |= h_maxima(island, depth)[1:-1, 1:-1].astype(bool)
+    seeds = ndimage.label(maxima & mask, np.ones((3, 3)))[0]
     return watershed(-height, seeds, mask=mask, watershed_line=lines)
 
 
