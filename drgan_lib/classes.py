@@ -82,12 +82,11 @@ def ids_near(ids: np.ndarray, reach_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _gives_way(instances: np.ndarray) -> np.ndarray:
     """Pixels [h, w] with a 4-neighbour in an instance that precedes their own in the order (area, id)."""
-    ids, flat, areas = np.unique(instances, return_inverse=True, return_counts=True)
-    order = np.lexsort((ids, areas))
-    order = order[ids[order] > 0]
-    rank = np.zeros(len(ids), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)
-    ranks = rank[flat.reshape(instances.shape)]
+    numbers = relabel_sequential(instances)[0]  # in the order of the ids
+    areas = np.bincount(numbers.ravel(), minlength=1)
+    rank = np.zeros(len(areas), np.int64)
+    rank[1 + np.argsort(areas[1:], kind="stable")] = np.arange(1, len(areas))
+    ranks = rank[numbers]
     line = np.zeros(instances.shape, bool)
     for axis in (0, 1):
         first, second = np.moveaxis(ranks, axis, 0)[:-1], np.moveaxis(ranks, axis, 0)[1:]

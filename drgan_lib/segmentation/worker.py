@@ -12,9 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -71,7 +69,7 @@ def plan_and_preprocess(folder: Path, request: dict[str, Any], threads: int) -> 
     from nnunetv2.experiment_planning import plan_and_preprocess_api as nnunet
 
     configuration = request["configuration"]
-    with threads_instead_of_processes():
+    with forked_processes():
         nnunet.extract_fingerprints([DATASET_ID], num_processes=threads, show_progress_bar=False, verbose=False)
         plans_name = nnunet.plan_experiments([DATASET_ID], request["planner"])
         if configuration["name"] != "2d":
@@ -105,13 +103,15 @@ def compact_configuration(plans: dict[str, Any], request: dict[str, Any]) -> dic
 
 
 @contextmanager
-def threads_instead_of_processes() -> Iterator[None]:
-    """Gives nnU-Net, which asks for pools of new processes, pools of threads, and takes that back.
+def forked_processes() -> Iterator[None]:
+    """Gives nnU-Net, which asks for pools of new processes, forks of one that has imported it, and takes that back.
 
-    On few cores each new process costs ten seconds of imports, and nnU-Net has no setting for it.
+    Each new process would spend ten seconds of a core on imports, and nnU-Net has no setting for it.
     """
     get_context = multiprocessing.get_context
-    multiprocessing.get_context = lambda method=None: SimpleNamespace(Pool=ThreadPool)
+    forks = get_context("forkserver")
+    forks.set_forkserver_preload(["nnunetv2.experiment_planning.plan_and_preprocess_api"])
+    multiprocessing.get_context = lambda method=None: forks
     try:
         yield
     finally:
