@@ -2,19 +2,19 @@
 
 `outcomes(function, items, executor)` is the one call. An executor is anything with the interface of
 `concurrent.futures.Executor`; `open_executor` makes those of Dask. What all items need and is long to build goes along
-as a `Shared`. An item depends on itself only, and what its function writes appears whole: whether one process or a
-thousand do the work, and how often one of them is lost, the results are the same.
+as a `Shared`, of `drgan_lib.shared`. An item depends on itself only, and what its function writes appears whole:
+whether one process or a thousand do the work, and how often one of them is lost, the results are the same.
 """
 
 import logging
 import os
-import pickle
 import platform
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 
 from drgan_lib.digest import PACKAGE, digest, file_digest
 from drgan_lib.errors import DrganError
-from drgan_lib.files import atomic_path
 
 T = TypeVar("T")
+LOCAL = "dask"  # the executor that is made here
 VARIABLE = "DRGAN_EXECUTOR"  # by which the chapters of a run hear of it; no result depends on it
 AHEAD = 1000  # items handed over before their turn: enough for as many workers, whatever the number of items
 CONNECT_S = 10
@@ -50,17 +50,10 @@ def open_executor(name: str | None, folder: str | Path) -> Iterator[Executor | N
         return
     _require_dask(name)
     # Imported late: it is an extra.
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    if name == "dask":
-        # What goes wrong is said once, by who asked for it. The profiler would take 10 MiB a minute in every worker.
-        quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
-        with (
-            dask.config.set({"distributed.worker.profile.enabled": False}),
-            LocalCluster(threads_per_worker=1, **quiet) as cluster,
-            Client(cluster) as client,
-        ):
+    if name == LOCAL:
+        with _local_cluster() as cluster, Client(cluster) as client:
             # Not pure: an item that is tried again is another task, and not the failed one that Dask remembers.
             yield client.get_executor(pure=False)
         return
@@ -76,10 +69,46 @@ def open_executor(name: str | None, folder: str | Path) -> Iterator[Executor | N
         yield client.get_executor(pure=False)
 
 
+@contextmanager
+def local_workers(module: str) -> Iterator[None]:
+    """Starts the workers of `DRGAN_EXECUTOR` dask once for many chapters; within, it is their scheduler's address.
+
+    They import `module` meanwhile, which their work needs. For any other executor nothing is done.
+    """
+    if os.environ.get(VARIABLE) != LOCAL:
+        yield
+        return
+    from distributed import Client, fire_and_forget
+
+    with _local_cluster() as cluster, Client(cluster) as client:
+        for worker in client.nthreads():
+            fire_and_forget(client.submit(import_module, module, workers=worker, pure=False))
+        os.environ[VARIABLE] = cluster.scheduler_address
+        try:
+            yield
+        finally:
+            os.environ[VARIABLE] = LOCAL
+
+
+@contextmanager
+def _local_cluster() -> Iterator[Any]:
+    """A worker for each core of this machine."""
+    import dask
+    from distributed import LocalCluster
+
+    # What goes wrong is said once, by who asked for it. The profiler would take 10 MiB a minute in every worker.
+    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": ":0"}
+    with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),
+        LocalCluster(threads_per_worker=1, **quiet) as cluster,
+    ):
+        yield cluster
+
+
 def check_executor(name: str | None, folder: str | Path) -> None:
     """Raises what `open_executor` would, before long work begins, and starts no workers."""
     name = name or os.environ.get(VARIABLE)
-    if name == "dask":
+    if name == LOCAL:
         _require_dask(name)
     else:
         with open_executor(name, folder):
@@ -87,7 +116,7 @@ def check_executor(name: str | None, folder: str | Path) -> None:
 
 
 def _require_dask(name: str) -> None:
-    if name != "dask" and "://" not in name:
+    if name != LOCAL and "://" not in name:
         raise ExecutorError(f"executor: expected dask or an address such as tcp://scheduler:8786, got {name!r}")
     try:
         import distributed  # noqa: F401
@@ -160,49 +189,6 @@ def _done(value: Any, error: Exception | None) -> Future:
     else:
         future.set_exception(error)
     return future
-
-
-class Shared:
-    """`value` for many tasks: pickled, it is the path of a file in `folder`, which each worker process reads once.
-
-    `folder` has to be one that workers see. The file is written when a task first leaves this process, and removed on
-    leaving the context; here, `value` is always the object itself.
-    """
-
-    def __init__(self, value: Any, folder: str | Path):
-        self.value, self._folder, self._path = value, Path(folder), None
-
-    def __enter__(self) -> "Shared":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
-    def __reduce__(self):
-        if self._path is None:
-            content = pickle.dumps(self.value)
-            path = self._folder.absolute() / f".shared-{uuid.uuid4().hex}.pkl"
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(content)
-            self._path = path
-        return _There, (self._path,)
-
-
-class _There:
-    """A `Shared` as it arrives in a worker."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    @property
-    def value(self) -> Any:
-        return _read_once(self._path)
-
-
-@lru_cache(maxsize=1)  # tasks of one kind follow each other
-def _read_once(path: Path) -> Any:
-    return pickle.loads(path.read_bytes())
 
 
 def _require_able_workers(client: Any, folder: Path) -> None:

@@ -20,7 +20,7 @@ from scipy.ndimage import binary_dilation
 from drgan_lib.config import ELONGATED
 from drgan_lib.data.overlays import TABLE, Box, covered, write_overlays
 from drgan_lib.errors import DrganError
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.files import (
     LOCK,
     atomic_folder,
@@ -39,6 +39,7 @@ from drgan_lib.quantify.particles import measure_particles
 from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
 from drgan_lib.quantify.thickness import try_local_thickness
 from drgan_lib.samples import Sample
+from drgan_lib.shared import Shared
 
 if TYPE_CHECKING:
     from drgan_lib.segmentation import Segmenter

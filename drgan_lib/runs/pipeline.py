@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from drgan_lib.config import (
     twin_source,
     user_files,
 )
-from drgan_lib.executors import check_executor
+from drgan_lib.executors import check_executor, local_workers
 from drgan_lib.files import require_free_space, sole_use, write_json
 from drgan_lib.metric import read_metrics
 from drgan_lib.registry import split_arm
@@ -24,6 +25,8 @@ from drgan_lib.runs.due import StageStatus, executed_copy, read_pages, stage_sta
 from drgan_lib.runs.keys import STAGES, Parts, Stage, key_of, page_keys, stage_parts
 from drgan_lib.runs.machine import device, versions
 from drgan_lib.store import point
+
+WORK = "drgan_lib.synthesis.attempt"  # what workers import
 
 
 def run(
@@ -58,7 +61,8 @@ def run(
     states = {s.name: stage_status(exp, s, parts[s.name], pages[s.name]) for s in chosen}
     check_executor(None, exp.runs)
     require_free_space(exp.run_dir, expected_bytes(exp), f"a {profile} run")
-    with sole_use(exp.run_dir):
+    due = any(status.state != "stands" for status in states.values())
+    with sole_use(exp.run_dir), local_workers(WORK) if due else nullcontext():
         write_json(exp.run_dir / "run.json", parameters)
         return _run_stages(exp, chosen, states, parts, pages, parameters, echo)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from drgan_lib.config import Experiment
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.scene.ground import Ground
@@ -16,6 +16,7 @@ from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.parameters import liveness
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.transport import BasisCache, TransportRenderer
+from drgan_lib.shared import Shared
 
 
 def make_renderer(exp: Experiment, *, stage: str, ground: Ground | None = None) -> Renderer:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from drgan_lib.config import Material
 from drgan_lib.digest import code_behind, digest
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.files import atomic_path, remove_abandoned, require_free_space
 from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
@@ -37,6 +37,7 @@ from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
 from drgan_lib.scene.uneven import uneven
+from drgan_lib.shared import Shared
 
 # What is imaged for each appearance, and how.
 TRACED = {"principled": (Terms, trace_basis), "sem": (Electrons, trace_electrons)}

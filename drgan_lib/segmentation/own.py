@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from drgan_lib.digest import code_behind
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.registry import SELF
 from drgan_lib.samples import Sample, SampleSet, open_samples, write_shard
 from drgan_lib.samples.shards import shard_length
@@ -22,6 +22,7 @@ from drgan_lib.segmentation.agreement import Prior, agreed, share_agreed, views_
 from drgan_lib.segmentation.nnunet import NnUNet
 from drgan_lib.segmentation.raw import content
 from drgan_lib.segmentation.segmenter import SegmentationError
+from drgan_lib.shared import Shared
 from drgan_lib.store import Store
 
 if TYPE_CHECKING:

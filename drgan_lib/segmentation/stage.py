@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation
 from drgan_lib.config import Experiment
 from drgan_lib.data.overlays import covered
 from drgan_lib.digest import code_behind
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.files import read_json, write_json
 from drgan_lib.registry import SELF, split_arm
 from drgan_lib.samples import Sample, SampleSet, open_samples, write_samples, write_shard
@@ -25,6 +25,7 @@ from drgan_lib.segmentation.model import Model, models_of, place_of
 from drgan_lib.segmentation.network import Network
 from drgan_lib.segmentation.own import learn_from_own
 from drgan_lib.segmentation.segmenter import Segmenter, make_segmenter, segment_by_rules
+from drgan_lib.shared import Shared
 from drgan_lib.store import Store
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 from drgan_lib.config import Experiment, user_files
 from drgan_lib.digest import PACKAGE, code_behind, file_digest
 from drgan_lib.errors import DrganError
-from drgan_lib.executors import Shared, outcomes
+from drgan_lib.executors import outcomes
 from drgan_lib.files import atomic_path, read_json, remove_abandoned, require_free_space, write_json
 from drgan_lib.metric import Metric, write_metrics
 from drgan_lib.samples import (
@@ -28,6 +28,7 @@ from drgan_lib.samples import (
     write_shard,
 )
 from drgan_lib.scene.meshes import meshes_digest
+from drgan_lib.shared import Shared
 from drgan_lib.store import Store, point
 from drgan_lib.synthesis.attempt import annotate
 

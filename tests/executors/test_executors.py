@@ -15,13 +15,14 @@ from PIL import Image
 
 from drgan_lib import executors
 from drgan_lib.config import load_experiment
-from drgan_lib.executors import ExecutorError, Shared, check_executor, open_executor, outcomes
+from drgan_lib.executors import ExecutorError, check_executor, local_workers, open_executor, outcomes
 from drgan_lib.gan.networks import Generator
 from drgan_lib.quantify import measure_images
 from drgan_lib.samples import open_samples
 from drgan_lib.scene import BasisCache, TransportRenderer, at_position, make_renderer, sample_layout
+from drgan_lib.shared import Shared
 from drgan_lib.synthesis import grow
-from tests.executors.tasks import die, die_once, inverse, loads, threads
+from tests.executors.tasks import Factor, die, die_once, inverse, loads, threads
 from tests.quantify.test_measure import DISCS, Threshold, as_image, draw
 from tests.synthesis.conftest import make_stage  # noqa: F401
 from tests.synthesis.test_grow import assert_equal
@@ -55,6 +56,18 @@ def values(pairs) -> dict:
     return {item: future.result() for item, future in pairs}
 
 
+def test_a_run_starts_its_workers_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("DRGAN_EXECUTOR", "dask")
+    with local_workers("tests.executors.tasks"):
+        schedulers = []
+        for _ in range(2):
+            with open_executor(None, tmp_path) as executor:
+                assert values(outcomes(inverse, [2, 4], executor)) == {2: 0.5, 4: 0.25}
+            schedulers.append(os.environ["DRGAN_EXECUTOR"])
+    assert schedulers[0] == schedulers[1] != "dask"
+    assert os.environ["DRGAN_EXECUTOR"] == "dask"
+
+
 def test_without_an_executor_items_come_in_order_and_one_error_stops_no_other():
     found = list(outcomes(inverse, [2, 0, 4]))
     assert [item for item, _ in found] == [2, 0, 4]
@@ -81,7 +94,7 @@ def test_items_are_taken_as_they_are_needed(monkeypatch):
 
 
 def test_what_is_shared_is_read_once_by_each_worker(dask, tmp_path):
-    with Shared({"factor": 3}, tmp_path) as shared:
+    with Shared(Factor(3), tmp_path) as shared:
         found = values(outcomes(partial(loads, shared), range(1, 40), dask))
         assert len(list(tmp_path.iterdir())) == 1
         assert {process: misses for process, misses, _ in found.values()}.keys() != {os.getpid()}
