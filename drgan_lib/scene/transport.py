@@ -133,8 +133,8 @@ class TransportRenderer(Renderer):
     ) -> None:
         """Makes the bases of all `layouts` ready, traced or read from the cache, as many in memory as it holds.
 
-        Workers of an `executor` trace those that the cache lacks. If the disk has no room for them, the cache is left
-        alone, and all are traced here.
+        Workers of an `executor` trace those that the cache lacks, if processors trace: what a GPU does in milliseconds
+        is done here. If the disk has no room for them, the cache is left alone, and all are traced here.
         """
         if self.cache is not None:
             missing = [layout for layout in layouts if not self.cache.path(self.key(layout)).is_file()]
@@ -145,7 +145,7 @@ class TransportRenderer(Renderer):
             except OSError as error:
                 log(f"{error}. Light transport is not kept on the disk")
                 self.cache = None
-        if self.cache is not None and missing and executor is not None:
+        if self.cache is not None and missing and executor is not None and self.variant.startswith("llvm"):
             log(f"workers trace {len(missing)} layouts")
             with Shared(self, self.cache.folder) as shared:
                 for _, future in outcomes(partial(_trace_away, shared), missing, executor):
