@@ -98,7 +98,7 @@ with chapter.executor() as executor:
     history = gan.train(
         exp, patches.images(), renderer, layouts, folder, reference=others, store=chapter.store, executor=executor
     )
-selected = gan.select_epoch(folder)
+selected = gan.select_epoch(folder, objective=exp.profile.gan.objective)
 print(f"selected: epoch {selected['epoch']}, by the rule: {selected['rule']}")
 glue("selected_epoch", selected["epoch"], display=False)
 glue("distance_name", selected["features"], display=False)
@@ -142,11 +142,13 @@ gan.plot_curves(folder).savefig(folder / "curves.png", dpi=120)
 # %% [markdown]
 # ## Choosing the epoch
 #
-# The epoch with the lowest distance is not always the best one. A generator may find one setting that always passes, and
-# then all its images look alike; a segmentation network trained on them would know only that one look. So the rule is:
-# among the five epochs with the lowest distance (of fewer than ten trained epochs, among the better half), take the one
-# whose parameters are spread most broadly. The *spread* is the standard deviation of a parameter divided by that of a
-# uniform distribution over its bounds, averaged over the parameters: 0 means a single value, 1 means the whole range.
+# The epoch with the lowest distance is not always the best one. The generator of a GAN may find one setting that always
+# passes, and then all its images look alike; a segmentation network trained on them would know only that one look. So
+# the rule is: among the five epochs with the lowest distance (of fewer than ten trained epochs, among the better half),
+# take the one whose parameters are spread most broadly. The *spread* is the standard deviation of a parameter divided by
+# that of a uniform distribution over its bounds, averaged over the parameters: 0 means a single value, 1 means the whole
+# range. Moments compare sets, and images that are too much alike are as far from real ones as those that differ too
+# much: with `gan.objective=moments`, the epoch with the lowest distance is taken.
 #
 # Epoch {glue:text}`selected_epoch` was selected, with a spread of {glue:text}`spread_selected`.
 

@@ -70,23 +70,30 @@ def time_spent(history: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"seconds": seconds, "share": seconds / whole})
 
 
-def select_epoch(folder: Path) -> dict[str, Any]:
+def select_epoch(folder: Path, *, objective: str = "gan") -> dict[str, Any]:
     """Chooses the epoch from history.csv and writes selected.json: `epoch`, its distances, and the candidates.
 
-    As in the paper: among the five trained epochs of lowest Frechet distance, the one with the broadest parameter
-    distribution, so that a generator that gives all images the same appearance is not preferred for its distance. Of
-    fewer than ten trained epochs only the better half are candidates. Raises `CheckpointError` if no epoch is trained.
+    After a `gan` as in the paper: among the five trained epochs of lowest Frechet distance, the one with the broadest
+    parameter distribution, so that a generator that gives all images the same appearance is not preferred for its
+    distance. Of fewer than ten trained epochs only the better half are candidates. `moments` compare sets of images, of
+    which too alike ones are as far as too different ones: there, the lowest distance decides. Raises `CheckpointError`
+    if no epoch is trained.
     """
     trained = read_history(folder).loc[1:]
     if trained.empty:
         raise checkpoint.CheckpointError(f"{folder} holds no trained epoch; train the GAN first (chapter 03)")
     nearest = trained.nsmallest(min(5, max(1, len(trained) // 2)), "fd")
     candidates = nearest[["fd", "kid", "kid_std", "spread"]].reset_index().to_dict("records")
+    broadest = max(candidates, key=lambda row: (row["spread"], -row["fd"]))
+    rules = {
+        "gan": f"broadest parameter distribution among the {len(candidates)} epochs of lowest Frechet distance",
+        "moments": "lowest Frechet distance",
+    }
     selected = {
-        **max(candidates, key=lambda row: (row["spread"], -row["fd"])),
+        **(broadest if objective == "gan" else candidates[0]),
         "features": nearest["features"].iloc[0],
         "spread_definition": SPREAD_DEFINITION,
-        "rule": f"broadest parameter distribution among the {len(candidates)} epochs of lowest Frechet distance",
+        "rule": rules[objective],
         "candidates": candidates,
     }
     write_json(folder / "selected.json", selected)

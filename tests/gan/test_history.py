@@ -77,6 +77,9 @@ def test_selection(tmp_path, distances, spreads, candidates, chosen):
     assert selected["epoch"] == chosen
     assert [row["epoch"] for row in selected["candidates"]] == candidates
     assert json.loads((tmp_path / "selected.json").read_text()) == selected
+    assert select_epoch(tmp_path, objective="moments") == selected | selected["candidates"][0] | {
+        "rule": "lowest Frechet distance"
+    }
 
 
 def test_nothing_trained_is_an_error(small, tmp_path):

@@ -11,7 +11,7 @@ from drgan_lib.config import DETECTOR_BOUNDS, PIXEL_STD_PX, ConfigError
 from drgan_lib.scene import Renderer, TransportRenderer, at_position, liveness
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.build import SCENE_KEYS, build_scene
-from drgan_lib.scene.detector import blur_std_px, detect, spread
+from drgan_lib.scene.detector import WHITE, blur_std_px, detect, exposed, spread
 from drgan_lib.scene.parameters import micrograph
 from tests.scene.conftest import AT_KNOTS, SPP, small_material
 
@@ -83,6 +83,26 @@ def test_a_scan_line_is_offset_as_a_whole_and_apart_from_the_others():
     assert offsets.std(dim=1).max() < 1e-5
     assert offsets[:, 0].std() == pytest.approx(0.01, rel=0.05)
     assert abs(np.corrcoef(offsets[:-1, 0], offsets[1:, 0])[0, 1]) < 0.06
+
+
+@given(st.floats(0.05, 20), st.floats(0.01, 0.5))
+def test_of_an_overexposed_image_next_to_nothing_stays_white_and_others_stay_as_they_are(gain, share):
+    light = torch.rand(2, 50, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    light[0] *= gain * (torch.rand(50, 40, generator=torch.Generator().manual_seed(2)) < share)
+    seen = exposed(light)
+    assert torch.equal(seen[1], light[1])
+    assert (seen[0] > 1 + 1e-9).double().mean() <= WHITE + 1 / 2000
+    ratios = seen[0][light[0] > 0] / light[0][light[0] > 0]
+    assert ratios == pytest.approx(float(ratios[0]), rel=1e-12)
+    assert ratios[0] == 1 or (light[0] > 1).double().mean() > WHITE - 1 / 2000
+
+
+def test_ten_per_cent_of_twice_white_halve_the_gain_where_electrons_are_counted():
+    light = torch.full((1, 10, 10), 0.5)
+    light[0, 0] = 2
+    counted = {"noise_sigma": torch.zeros(1), "shot_noise": torch.zeros(1)}
+    torch.testing.assert_close(detect(light, counted, seeds=[0]), light / 2, atol=1e-5, rtol=0)
+    assert detect(light, {"noise_sigma": torch.zeros(1)}, seeds=[0]).unique().tolist() == [0.5, 1.0]
 
 
 NOISE = {"noise_sigma": 0.02, "blur_px": 0.8, "shot_noise": 0.05, "line_noise": 0.01}
