@@ -30,6 +30,7 @@ ORDER = (
         "files",
         "metric",
         "digest",
+        "shared",
         "executors",
         "store",
         "samples",
