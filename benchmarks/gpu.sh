@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD${1:+:$(realpath "$1")}" PYTHONDONTWRITEBYTECODE=1
 PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || echo "no nvidia-smi"
-timeout 60 "$PYTHON" -m pytest -q -m gpu tests/scene tests/segmentation tests/test_draws.py
+timeout 60 "$PYTHON" -m pytest -q -m gpu $(grep -rl "mark.gpu" tests --include="*.py")
 timeout 170 "$PYTHON" -m benchmarks.devices
-timeout 120 "$PYTHON" -m pytest -q -n auto --dist loadgroup -m "not gpu" \
+timeout 120 "$PYTHON" -m pytest -q -n auto --dist loadgroup -m "not gpu" --continue-on-collection-errors \
     tests/scene tests/gan tests/synthesis tests/segmentation

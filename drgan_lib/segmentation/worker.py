@@ -104,12 +104,13 @@ def compact_configuration(plans: dict[str, Any], request: dict[str, Any]) -> dic
 
 @contextmanager
 def forked_processes() -> Iterator[None]:
-    """Gives nnU-Net, which asks for pools of new processes, forks of one that has imported it, and takes that back.
+    """Gives nnU-Net, which asks for pools of new processes, forks of this one, and takes that back.
 
-    Each new process would spend ten seconds of a core on imports, and nnU-Net has no setting for it.
+    Each new process would spend ten seconds of a core on imports, and nnU-Net has no setting for it. macOS, where a
+    fork is not safe, forks a fresh process that has imported it.
     """
     get_context = multiprocessing.get_context
-    forks = get_context("forkserver")
+    forks = get_context("forkserver" if sys.platform == "darwin" else "fork")
     forks.set_forkserver_preload(["nnunetv2.experiment_planning.plan_and_preprocess_api"])
     multiprocessing.get_context = lambda method=None: forks
     try:
