@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from drgan_lib.config import GanSettings, Material
 from drgan_lib.draws import uniform
 from drgan_lib.scene import Layout, Renderer
-from drgan_lib.scene.detector import detect
+from drgan_lib.scene.detector import WHITE, detect
 
 Log = Callable[[str], None]
 DROPOUT = 1  # stream of random numbers; 0 is the detector's noise
@@ -47,6 +47,7 @@ class Generator(nn.Module):
         low, high = torch.tensor(list(material.bounds.values())).T
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
+        self.register_buffer("white", torch.tensor(WHITE))  # what share of an image may be white
         widths = [4 * self.n_max] + 4 * [settings.hidden] + [len(self.names)]
         layers = [xavier(nn.Linear(n, m)) for n, m in pairwise(widths)]
         nn.init.constant_(layers[-1].bias, math.log(settings.initial_position / (1 - settings.initial_position)))
@@ -84,7 +85,7 @@ class Generator(nn.Module):
         parameters = self.to_physical(self.regress(vectors, seeds=torch.tensor(seeds, device=device)))
         light = renderer.images(parameters, layouts, seeds=seeds)
         values = dict(zip(self.names, parameters.T, strict=True))
-        return detect(light, values, seeds=seeds)[:, None], parameters
+        return detect(light, values, seeds=seeds, white=self.white)[:, None], parameters
 
 
 def _generator_of(material: Material, settings: GanSettings, state: dict[str, Tensor]) -> Generator:

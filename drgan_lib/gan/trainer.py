@@ -25,6 +25,7 @@ from drgan_lib.gan.networks import Generator, Log
 from drgan_lib.gan.objectives import choose_objective
 from drgan_lib.hardware import choose_device
 from drgan_lib.scene import Layout, Renderer
+from drgan_lib.scene.detector import share_of_white
 from drgan_lib.store import Store, point
 
 # Streams of random numbers: no two uses share a seed.
@@ -54,6 +55,7 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
             self.generator = Generator(exp.material, settings).to(self.device)
+            self.generator.white.fill_(share_of_white(images))
             self.objective = choose_objective(settings, self.images)
         adam = partial(torch.optim.Adam, betas=settings.betas, fused=True)
         self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)

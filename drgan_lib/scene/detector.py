@@ -12,6 +12,7 @@ keeps a micrograph in which much is white: there, the gain is lowered.
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from drgan_lib.draws import normal
 LEAST_WEIGHT = 1e-12  # in float32 smaller ones would become denormal numbers, which are slow
 LEAST_VARIANCE = 1e-12  # of a pixel: the square root of 0 has no derivative
 WHITE = 0.005  # of a micrograph, at most; of 124 patches of `tio2_sem` 122 have less, and all 91 of EMPS's materials
+NEARLY_ALL = 0.98  # of a material's patches
+FULL = 0.995  # what is above is white
 LINES = 4  # stream of random numbers; 0 is the noise of pixels, 1 dropout, 2 the ground, 3 the particles' brightness
 
 
@@ -52,26 +55,34 @@ def _weights(n: int, variance: Tensor) -> Tensor:
     return weights / weights.sum(dim=-1, keepdim=True)
 
 
-def exposed(light: Tensor) -> Tensor:
-    """`light` [b, h, w], in images that are overexposed so much less that no more than the share `WHITE` is white."""
-    brightest = light.flatten(1).quantile(1 - WHITE, dim=1)
+def share_of_white(images: np.ndarray) -> float:
+    """How much of an image of this kind may be white: what nearly all `images` [n, h, w] stay below, or `WHITE`."""
+    return max(WHITE, float(np.quantile((images > FULL).mean(axis=(1, 2)), NEARLY_ALL)))
+
+
+def exposed(light: Tensor, white: float | Tensor = WHITE) -> Tensor:
+    """`light` [b, h, w], in images that are overexposed so much less that no more than the share `white` is white."""
+    quantile = torch.as_tensor(1 - white, dtype=light.dtype, device=light.device)
+    brightest = light.flatten(1).quantile(quantile, dim=1)
     return light / brightest.clamp_min(1)[:, None, None]
 
 
-def detect(light: Tensor, values: Mapping[str, Tensor], *, seeds: Sequence[int]) -> Tensor:
+def detect(
+    light: Tensor, values: Mapping[str, Tensor], *, seeds: Sequence[int], white: float | Tensor = WHITE
+) -> Tensor:
     """Micrographs [b, h, w] in [0, 1] of linear light [b, h, w]: clamped to full white, with noise, clamped again.
 
     `values` [b] by name are standard deviations, noise in units of white. `noise_sigma` is that of Gaussian noise, the
     paper's only one. Optional are `blur_px`, of the beam, on top of the scene's filter; `shot_noise`, of the electrons
     counted in a white pixel, one over the square root of their number (the variance is in proportion to the light);
     and `line_noise`, of an offset of each scan line, a row. Shot noise is drawn as normal, in one with Gaussian noise
-    (Foi et al., IEEE Trans. Image Process. 17, 1737, 2008); images with it are `exposed`. `seeds` draw all noise, the
-    same on every device.
+    (Foi et al., IEEE Trans. Image Process. 17, 1737, 2008); images with it are `exposed`, with `white`. `seeds` draw
+    all noise, the same on every device.
     """
     if "blur_px" in values:
         light = spread(light, values["blur_px"])
     if "shot_noise" in values:
-        light = exposed(light)
+        light = exposed(light, white)
     clean, numbers = light.clamp(0, 1), torch.tensor(seeds, device=light.device)
     sigma = values["noise_sigma"][:, None, None]
     if "shot_noise" in values:

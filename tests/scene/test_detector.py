@@ -11,7 +11,7 @@ from drgan_lib.config import DETECTOR_BOUNDS, PIXEL_STD_PX, ConfigError
 from drgan_lib.scene import Renderer, TransportRenderer, at_position, liveness
 from drgan_lib.scene.backend import mi
 from drgan_lib.scene.build import SCENE_KEYS, build_scene
-from drgan_lib.scene.detector import WHITE, blur_std_px, detect, exposed, spread
+from drgan_lib.scene.detector import WHITE, blur_std_px, detect, exposed, share_of_white, spread
 from drgan_lib.scene.parameters import micrograph
 from tests.scene.conftest import AT_KNOTS, SPP, small_material
 
@@ -95,6 +95,16 @@ def test_of_an_overexposed_image_next_to_nothing_stays_white_and_others_stay_as_
     ratios = seen[0][light[0] > 0] / light[0][light[0] > 0]
     assert ratios == pytest.approx(float(ratios[0]), rel=1e-12)
     assert ratios[0] == 1 or (light[0] > 1).double().mean() > WHITE - 1 / 2000
+
+
+def test_what_may_be_white_is_found_in_the_patches():
+    images = np.full((100, 10, 10), 0.5, np.float32)
+    assert share_of_white(images) == WHITE
+    images[:, 0, :3], images[0] = 1.0, 1.0
+    assert share_of_white(images) == pytest.approx(0.03)
+    light = torch.full((1, 10, 10), 0.5)
+    light[0, 0, :3] = 2
+    assert torch.equal(exposed(light, share_of_white(images)), light)
 
 
 def test_ten_per_cent_of_twice_white_halve_the_gain_where_electrons_are_counted():
