@@ -85,15 +85,16 @@ def select_epoch(folder: Path, *, objective: str = "gan") -> dict[str, Any]:
     nearest = trained.nsmallest(min(5, max(1, len(trained) // 2)), "fd")
     candidates = nearest[["fd", "kid", "kid_std", "spread"]].reset_index().to_dict("records")
     broadest = max(candidates, key=lambda row: (row["spread"], -row["fd"]))
-    rules = {
-        "gan": f"broadest parameter distribution among the {len(candidates)} epochs of lowest Frechet distance",
-        "moments": "lowest Frechet distance",
-    }
+    of_broadest = f"broadest parameter distribution among the {len(candidates)} epochs of lowest Frechet distance"
+    chosen, rule = {
+        "gan": (broadest, of_broadest),
+        "moments": (candidates[0], "lowest Frechet distance"),
+    }[objective]
     selected = {
-        **(broadest if objective == "gan" else candidates[0]),
+        **chosen,
         "features": nearest["features"].iloc[0],
         "spread_definition": SPREAD_DEFINITION,
-        "rule": rules[objective],
+        "rule": rule,
         "candidates": candidates,
     }
     write_json(folder / "selected.json", selected)

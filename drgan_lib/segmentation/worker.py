@@ -26,8 +26,8 @@ DATASET_ID = 1
 def main(request: dict[str, Any]) -> None:
     """Plans and preprocesses, then trains each fold; completed parts are kept."""
     device = choose_device()
-    threads, compact = min(torch.get_num_threads(), usable_cores()), request["trainer"] == "CompactTrainer"
-    os.environ |= {"nnUNet_def_n_proc": str(threads), "nnUNet_n_proc_DA": str(threads)}
+    processes, compact = min(torch.get_num_threads(), usable_cores()), request["trainer"] == "CompactTrainer"
+    os.environ |= {"nnUNet_def_n_proc": str(processes), "nnUNet_n_proc_DA": str(processes)}
     os.environ.setdefault("nnUNet_compile", "f" if compact else "t")  # it takes a minute, and a compiler
     # Imported late: nnU-Net reads these variables when it is imported.
     from nnunetv2.run.run_training import run_training
@@ -36,7 +36,7 @@ def main(request: dict[str, Any]) -> None:
     folder = Path(request["preprocessed"]) / request["dataset"]
     done = folder / "complete.json"
     if not done.is_file():
-        write_json(done, {"plans": plan_and_preprocess(folder, request, threads)})
+        write_json(done, {"plans": plan_and_preprocess(folder, request, processes)})
     plans_name = read_json(done)["plans"]
     print("STAGE preprocessed", flush=True)
     if compact or device.type == "cpu":  # nnU-Net's own processes have no order (and its planner refuses 0)
@@ -61,7 +61,7 @@ def main(request: dict[str, Any]) -> None:
     print("STAGE trained", flush=True)
 
 
-def plan_and_preprocess(folder: Path, request: dict[str, Any], threads: int) -> str:
+def plan_and_preprocess(folder: Path, request: dict[str, Any], processes: int) -> str:
     """nnU-Net's fingerprint, its 2-D plan, the compact configuration beside it where asked, and its preprocessing.
 
     Returns the name of the plans.
@@ -70,14 +70,14 @@ def plan_and_preprocess(folder: Path, request: dict[str, Any], threads: int) -> 
 
     configuration = request["configuration"]
     with forked_processes():
-        nnunet.extract_fingerprints([DATASET_ID], num_processes=threads, show_progress_bar=False, verbose=False)
+        nnunet.extract_fingerprints([DATASET_ID], num_processes=processes, show_progress_bar=False, verbose=False)
         plans_name = nnunet.plan_experiments([DATASET_ID], request["planner"])
         if configuration["name"] != "2d":
             path = folder / f"{plans_name}.json"
             plans = read_json(path)
             plans["configurations"][configuration["name"]] = compact_configuration(plans, configuration)
             write_json(path, plans)
-        nnunet.preprocess([DATASET_ID], plans_name, ["2d"], [threads], show_progress_bar=False)
+        nnunet.preprocess([DATASET_ID], plans_name, ["2d"], [processes], show_progress_bar=False)
     return plans_name
 
 
