@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -14,7 +14,7 @@ from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
-from drgan_lib.classes import CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
+from drgan_lib.classes import BACKGROUND, CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
 from drgan_lib.segmentation.metrics import match, remove_small
 
 FULL_SCALE = 65535  # probabilities are rounded to 16 bits: finer differences would break ties by noise
@@ -83,11 +83,12 @@ class BorderCore:
 
     A pixel of class 1 is core if P(particle) - P(border) exceeds `level`, in [0, 1). Two parts of a core become two
     particles if the neck between them is narrower than `neck`, in [0, 1], times the width of the thinner part; 0 cuts
-    no neck.
+    no neck. `contour_px` is the width of outer contours in the labels that were learned (None: not known).
     """
 
     level: float = 0.5
     neck: float = 0.6
+    contour_px: int | None = None
 
     def __post_init__(self):
         if not 0 <= self.level < 1:
@@ -107,6 +108,8 @@ def border_core(class_map: ClassMap, settings: BorderCore) -> np.ndarray:
        stay whole.
     4. A pixel of class contour that has different instances among its four neighbours belongs to the largest of them,
        which gave it up for the label (see `drgan_lib.classes.three_class`).
+    5. One that touches an instance and is further than `settings.contour_px` from background is no outer contour: it
+       belongs to an instance, too, in the same order as in 3. Predicted lines are wider than those of labels.
     """
     foreground = class_map.classes == PARTICLE
     labels = _cut(foreground & (class_map.particle - class_map.border > settings.level), settings.neck)
@@ -115,7 +118,13 @@ def border_core(class_map: ClassMap, settings: BorderCore) -> np.ndarray:
     reached[components[labels > 0]] = True
     labels = np.where(foreground & ~reached[components], components + labels.max(), labels)
     labels = watershed(-class_map.particle, labels, mask=foreground)
-    return _give_back(relabel_sequential(labels)[0].astype(np.int32), class_map.classes == CONTOUR)
+    contour = class_map.classes == CONTOUR
+    labels = _give_back(relabel_sequential(labels)[0].astype(np.int32), contour)
+    if settings.contour_px is None:
+        return labels
+    outer = ndimage.binary_dilation(class_map.classes == BACKGROUND, _FOUR, iterations=settings.contour_px)
+    inner = contour & ~outer & ndimage.binary_dilation(labels > 0, _FOUR)
+    return watershed(-class_map.particle, labels, mask=(labels > 0) | inner)
 
 
 def _cut(core: np.ndarray, neck: float) -> np.ndarray:
@@ -145,16 +154,16 @@ GRID = tuple(BorderCore(level=level, neck=neck) for neck, level in product(NECKS
 
 
 def tune_border_core(
-    maps: Sequence[ClassMap], truths: Sequence[np.ndarray], *, min_area: int
+    maps: Sequence[ClassMap], truths: Sequence[np.ndarray], *, min_area: int, contour_px: int | None = None
 ) -> tuple[BorderCore, pd.DataFrame]:
     """The settings that count right among those of the highest instance PQ, and a table with a row per setting tried.
 
     `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
-    background; instances of fewer than `min_area` pixels count on neither side. PQ is the mean over images; settings
-    that are at most one standard error below the best are as good (Breiman et al., Classification and Regression Trees,
-    1984), that of the difference, which is paired: images differ far more than settings do. Of these, the one whose
-    number of particles is nearest to the true one is chosen, since too few are too large ones; of equal ones that with
-    the lowest neck, then the lowest level: it cuts least.
+    background; instances of fewer than `min_area` pixels count on neither side, and all settings have `contour_px`. PQ
+    is the mean over images; settings that are at most one standard error below the best are as good (Breiman et al.,
+    Classification and Regression Trees, 1984), that of the difference, which is paired: images differ far more than
+    settings do. Of these, the one whose number of particles is nearest to the true one is chosen, since too few are too
+    large ones; of equal ones that with the lowest neck, then the lowest level: it cuts least.
     The table has the columns `level`, `neck`, `pq`, `standard_error` (of the difference to the best; 0 for one image),
     `count_ratio` (predicted by true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError`
     without an image or if there is not one truth per map.
@@ -164,12 +173,13 @@ def tune_border_core(
     # Imported late: PyTorch comes with it.
     from drgan_lib.hardware import usable_cores
 
+    grid = [replace(settings, contour_px=contour_px) for settings in GRID]
     kept = [remove_small(np.asarray(truth), min_area) for truth in truths]
     with ThreadPoolExecutor(usable_cores()) as pool:
         qualities, ratios = zip(
-            *pool.map(lambda settings: quality_of(settings, maps, kept, min_area), GRID), strict=True
+            *pool.map(lambda settings: quality_of(settings, maps, kept, min_area), grid), strict=True
         )
-    table = pd.DataFrame([asdict(settings) for settings in GRID])
+    table = pd.DataFrame([asdict(settings) for settings in GRID]).drop(columns="contour_px")
     table["pq"] = np.mean(qualities, axis=1)
     below = np.array(qualities)[table["pq"].argmax()] - np.array(qualities)
     table["standard_error"] = below.std(axis=1, ddof=1) / len(maps) ** 0.5 if len(maps) > 1 else 0.0
@@ -178,7 +188,7 @@ def tune_border_core(
     wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)
     chosen = int(wrong.where(good, np.inf).to_numpy().argmin())
     table["chosen"] = np.arange(len(table)) == chosen
-    return GRID[chosen], table
+    return grid[chosen], table
 
 
 def quality_of(

@@ -115,7 +115,7 @@ class NnUNet(Network):
         folder = self.store.folder("network", identity) / str(self.settings.iterations)
         if not (folder / "trained.json").is_file():
             self._train(folder, learned, seed, log, start)
-        super().__init__(folder)
+        super().__init__(folder, BorderCore(contour_px=self.contour_px))
         self._tune(aside, log)
         return self
 
@@ -162,7 +162,8 @@ class NnUNet(Network):
         path = self.folder / "border_core.json"
         if not path.is_file() or read_json(path)["made_from"] != made_from:
             maps = [self.class_map(sample.image) for sample in aside]
-            chosen, table = tune_border_core(maps, [s.instances for s in aside], min_area=self.min_area_px)
+            how = {"min_area": self.min_area_px, "contour_px": self.contour_px}
+            chosen, table = tune_border_core(maps, [s.instances for s in aside], **how)
             with atomic_path(path.with_suffix(".csv")) as temporary:
                 table.to_csv(temporary, index=False)
             write_json(path, {"made_from": made_from, "chosen": asdict(chosen)})

@@ -12,7 +12,9 @@ from drgan_lib.segmentation.instances import BorderCore, ClassMap, border_core, 
 from drgan_lib.segmentation.metrics import score
 
 CLASSES = arrays(np.uint8, (7, 8), elements=st.integers(0, 2))
-SETTINGS = st.builds(BorderCore, level=st.floats(0, 0.95), neck=st.floats(0, 1))
+SETTINGS = st.builds(
+    BorderCore, level=st.floats(0, 0.95), neck=st.floats(0, 1), contour_px=st.none() | st.integers(1, 4)
+)
 
 
 def certain(classes: np.ndarray) -> ClassMap:
@@ -55,10 +57,11 @@ def test_shape_is_checked():
         plain(np.zeros((1, 4, 4)))
 
 
+@pytest.mark.parametrize("contour_px", [1, 4])
 @pytest.mark.parametrize("neck", [0.0, 0.6])
-def test_a_perfect_contour_gives_the_truth_with_the_lines_that_it_gave_up(neck: float):
-    truth = np.pad(np.kron(np.array([[1, 1, 2]]), np.ones((9, 9), int)), 3)
-    found = border_core(certain(three_class(truth, 1)), BorderCore(level=0, neck=neck))
+def test_a_perfect_contour_gives_the_truth_with_the_lines_that_it_gave_up(neck: float, contour_px: int):
+    truth = np.pad(np.kron(np.array([[1, 1, 2]]), np.ones((9, 9), int)), 5)
+    found = border_core(certain(three_class(truth, contour_px)), BorderCore(0, neck, contour_px))
     assert (found > 0).tolist() == (truth > 0).tolist()
     assert score(truth, found)["pq"] == 1
     assert score(truth, plain(three_class(truth, 1)))["sq"] < 0.98
@@ -116,6 +119,16 @@ def test_a_component_without_core_is_kept():
 def test_a_line_belongs_to_the_larger_neighbour_and_the_background_to_none():
     classes = np.array([[1, 1, 1, 2, 1, 2, 0]] * 3, np.uint8)
     assert border_core(certain(classes), BorderCore(level=0, neck=0)).tolist() == [[1, 1, 1, 1, 2, 0, 0]] * 3
+
+
+def test_a_wide_line_and_a_spot_belong_to_particles_and_the_outer_contour_to_none():
+    truth = np.pad(np.kron(np.array([[1, 2]]), np.ones((12, 12), int)), 4)
+    classes = three_class(truth, 2)
+    classes[4:-4, 15:17], classes[9:11, 9:11] = 2, 2
+    found = border_core(certain(classes), BorderCore(level=0, neck=0, contour_px=2))
+    assert (found > 0).tolist() == (truth > 0).tolist()
+    assert score(truth, found)["sq"] > 0.9
+    assert (border_core(certain(classes), BorderCore(level=0, neck=0)) > 0).sum() == (truth > 0).sum() - 2 * 12 - 4
 
 
 def uncertain(classes: np.ndarray, seed: int) -> ClassMap:
