@@ -346,8 +346,7 @@ def test_any_material_takes_the_appearance_of_electrons(name):
     overrides = ["dataset.path=mine", "gan.appearance=sem", "bounds.tilt=[0, 2]"]
     material = load_experiment(name, "demo", overrides).material
     paper = load_experiment(name).material
-    facets = {} if material.meshes.shape in ("cube", "grain", "platelet") else {"facet_spread": (0.0, 0.1)}
-    assert material.bounds == SEM_BOUNDS | facets | {"noise_sigma": paper.bounds["noise_sigma"], "tilt": (0, 2)}
+    assert material.bounds == SEM_BOUNDS | {"noise_sigma": paper.bounds["noise_sigma"], "tilt": (0, 2)}
     assert (material.appearance, paper.appearance) == ("sem", "principled")
 
 

@@ -52,12 +52,10 @@ SEM_BOUNDS = {
     "stage_flat": (0.0, 0.4),
     "stage_sky": (0.0, 0.4),
     "brightness_spread": (0.1, 0.4),
-    "facet_spread": (0.2, 0.4),
+    "facet_spread": (0.0, 0.1),
     "skin_spread": (0.0, 0.2),
     "noise_sigma": (0.001, 0.1),
 }
-ROUND_BOUNDS = {"facet_spread": (0.0, 0.1)}  # in place of the above, of shapes without facets
-ROUND = ("sphere", "ellipsoid", "rod", "wire")
 SEM_PARTICLE_PARAMETERS = tuple(SEM_BOUNDS)[:10]
 APPEARANCES = {"principled": PARAMETERS, "sem": tuple(SEM_BOUNDS)}
 LEAST = {"detector_x": -1, "detector_z": -1, "sharpness": 0.1}  # of a lower bound; 0 for the others

@@ -13,8 +13,6 @@ from drgan_lib.config.material import (
     APPEARANCES,
     DETECTOR_BOUNDS,
     PARAMETERS,
-    ROUND,
-    ROUND_BOUNDS,
     SEM_BOUNDS,
     Material,
 )
@@ -161,9 +159,7 @@ def _fit_bounds(tree: dict[str, dict[str, Any]], overrides: dict[str, Any]) -> N
                 "one of them, or leave it out"
             )
         del bounds[name]
-    meshes = tree["material"].get("meshes")
-    no_facets = ROUND_BOUNDS if isinstance(meshes, dict) and meshes.get("shape") in ROUND else {}
-    tree["material"]["bounds"] = (SEM_BOUNDS | no_facets if appearance == "sem" else {}) | given | bounds
+    tree["material"]["bounds"] = (SEM_BOUNDS if appearance == "sem" else {}) | given | bounds
 
 
 def _set(tree: dict[str, Any], key: str, value: Any) -> None:
