@@ -452,7 +452,7 @@ figure = plots.particles_apart(transport, layouts[0])
 # | --- | --- |
 # | `flat`, `stage_flat` | 1 on particles, on the support |
 # | `tilt`, `sharpness` | 0 face-on, 1 where the beam grazes: electrons are set free nearer to the surface; `sharpness` is the depth that the beam reaches, in escape depths |
-# | `edge_fine`, `edge_coarse` | the upper side of a step in depth, of a width of 1 and 4 px: electrons leave through the wall as well |
+# | `edge_fine`, `edge_coarse` | the upper side of a step in depth, of a width of 1 and 4 px: electrons leave through the wall as well. Of these electrons, and those of the tilt, other particles catch their share: rims are dark where particles meet |
 # | `sky`, `stage_sky` | the share of the electrons that neither particles nor support catch: dark gaps, and shadows around particles |
 # | `detector_x`, `detector_z` | from where the detector draws, right and down in the image: the first moments of that sky |
 # | `elevation` | the height above the support, in median particle sizes: what lies low is dim |
@@ -460,7 +460,7 @@ figure = plots.particles_apart(transport, layouts[0])
 #
 # All but `sharpness` are factors, in units of full white, so the sum is as exact as the other one; `sharpness` has knots and
 # a spline, as the roughness. Shading goes from full to none as `flat` takes over, and seams between grains from a bright
-# line to nothing. Rays are traced by Mitsuba, but there is no BSDF that its automatic differentiation could take; so
+# line over nothing to a dark one. Rays are traced by Mitsuba, but there is no BSDF that its automatic differentiation could take; so
 # `gan.renderer=mitsuba` is refused, and chapter 04 sums as well.
 #
 # ### Where the sum ends

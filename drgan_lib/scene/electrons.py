@@ -9,6 +9,8 @@ the cosine between the surface's normal and the beam, d the median size of the p
   face-on to 1 at grazing, at knots of k with a spline between them, as for the roughness in `terms`.
 - `edge_fine`, `edge_coarse`: electrons leave through walls nearby, too: 1 - exp(-8 u / d) for a place that lies u above
   the Gaussian mean of its neighbourhood (as in Gwyddion; Necas and Klapetek, Cent. Eur. J. Phys. 10, 181, 2012).
+  Of the electrons of `tilt`, `edge_fine` and `edge_coarse`, those that other particles catch are lost: rims are dark
+  where particles meet.
 - `sky`: V + `detector` . M. V is the part of the electrons, leaving with a cosine distribution, that no particle and no
   support catches; the first moments M of their directions make it the view of a detector to one side.
 - `elevation`: the height above the support, over d.
@@ -20,6 +22,7 @@ The support has a level, `stage_flat`, and `stage_sky`: shadows, and the darkeni
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Self
 
 import numpy as np
@@ -39,7 +42,7 @@ KNOT_SPACING = 1.3  # in ln(sharpness); holds half a per cent of white, see test
 EDGES_PX = (1.0, 4.0)  # standard deviations of the neighbourhoods of edges
 EDGES_PER_SIZE = 8
 ACROSS = 4  # rays across a pixel, and down, at most
-DIRECTIONS = 4  # from each ray to the sky, at most; nothing else has grain
+DIRECTIONS = 4  # from each ray to the sky, at most; nothing else has grain, and this is smoothed within a particle
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,18 @@ def edge_yield(height: Tensor, std: float) -> Tensor:
     return -torch.expm1(-EDGES_PER_SIZE * (height - spread(height, std)).clamp_min(0))
 
 
+def smoothed(images: Tensor, owner: Tensor, step: int) -> Tensor:
+    """`images` [n, h, w], each place the mean over the 3 x 3 around it, `step` apart, of the same `owner` [h, w]."""
+    (h, w), steps = owner.shape, (0, step, 2 * step)
+    around, owners = (torch.nn.functional.pad(x, (step,) * 4, value=-1) for x in (images, owner))
+    total, count = torch.zeros_like(images), torch.zeros(h, w, device=images.device)
+    for row, column in product(steps, steps):
+        same = (owners[row : row + h, column : column + w] == owner).float()
+        total.addcmul_(around[:, row : row + h, column : column + w], same)
+        count += same
+    return total / count
+
+
 def trace_electrons(material: Material, built: BuiltScene, terms: Electrons, *, spp: int, seed: int) -> Basis:
     """The images of `built`, from a grid of rays in each pixel and directions from each of these to the sky.
 
@@ -121,13 +136,23 @@ def trace_electrons(material: Material, built: BuiltScene, terms: Electrons, *, 
     height = ((hit.p.y - material.scene.stage_y) / terms.size).torch()
     thickness = -torch.expm1(-_through(built, hit, ray.d, owner).torch() / terms.size)
     means = _sky(built, hit, n_rays, min(DIRECTIONS, spp // n_rays), seed=seed)
-    ones, sky = torch.ones_like(height), [mean.torch() for mean in means]
-    tilts = [tilt_yield(hit.wi.z.torch(), float(sharpness)) for sharpness in terms.knots]
-    grid = height.view(size, size, across, across).transpose(1, 2).reshape(size * across, size * across)
-    edges = [edge_yield(grid, std * across).view(size, across, size, across) for std in EDGES_PX]
-    images = torch.stack([ones, height, thickness, *sky, *tilts, *(edge.transpose(1, 2).flatten() for edge in edges)])
-
     owner = owner.torch().long()
+
+    def as_grid(rays: Tensor) -> Tensor:
+        tiles = rays.view(-1, size, size, across, across).transpose(2, 3)
+        return tiles.reshape(-1, size * across, size * across)
+
+    def as_rays(grid: Tensor) -> Tensor:
+        return grid.view(-1, size, across, size, across).transpose(2, 3).flatten(1)
+
+    means = smoothed(as_grid(torch.stack([mean.torch() for mean in means])), as_grid(owner)[0], across)
+    *sky, caught = as_rays(means)
+    ones = torch.ones_like(height)
+    left = 1 - 2 * caught / (1 + hit.sh_frame.n.y.torch())  # of what would leave the particle if it were alone
+    tilts = [left * tilt_yield(hit.wi.z.torch(), float(sharpness)) for sharpness in terms.knots]
+    edges = [left * as_rays(edge_yield(as_grid(height)[0], std * across))[0] for std in EDGES_PX]
+    images = torch.stack([ones, height, thickness, *sky, *tilts, *edges])
+
     on_particles = torch.nonzero(owner)[:, 0]
     found = add_up(
         lambda some: images[:, on_particles[some]],
@@ -142,7 +167,7 @@ def trace_electrons(material: Material, built: BuiltScene, terms: Electrons, *, 
 
 
 def _sky(built: BuiltScene, hit: mi.SurfaceInteraction3f, n_rays: int, n: int, *, seed: int) -> list[mi.Float]:
-    """V, and M to the right (x) and downwards (z), for each of the hits of `n_rays` per pixel.
+    """V, M to the right (x) and downwards (z), and what particles catch, for each of the hits of `n_rays` per pixel.
 
     The `n` directions of each are drawn as electrons leave, by the cosine, so that these are plain means.
     """
@@ -150,13 +175,14 @@ def _sky(built: BuiltScene, hit: mi.SurfaceInteraction3f, n_rays: int, n: int, *
     sampler.set_sample_count(n_rays)
     sampler.set_samples_per_wavefront(n_rays)
     sampler.seed(seed, dr.width(hit.p))
-    means = [mi.Float(0), mi.Float(0), mi.Float(0)]
+    means = [mi.Float(0)] * 4
     for _ in range(n):
         direction = hit.sh_frame.to_world(mi.warp.square_to_cosine_hemisphere(sampler.next_2d()))
-        seen = direction.y > 0
-        seen &= ~built.scene.ray_test(hit.spawn_ray(direction), seen)
-        parts = 1, direction.x, direction.z
-        means = [mean + dr.select(seen, part / n, 0) for mean, part in zip(means, parts, strict=True)]
+        upwards = direction.y > 0
+        caught = upwards & built.scene.ray_test(hit.spawn_ray(direction), upwards)
+        seen = upwards & ~caught
+        parts = (seen, 1), (seen, direction.x), (seen, direction.z), (caught, 1)
+        means = [mean + dr.select(where, part / n, 0) for mean, (where, part) in zip(means, parts, strict=True)]
         dr.eval(means)
     return means
 

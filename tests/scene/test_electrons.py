@@ -9,12 +9,13 @@ import trimesh
 from scipy.special import erfc
 
 from drgan_lib.scene import Layout, Renderer, SceneError, TransportRenderer, at_position, liveness, make_renderer
-from drgan_lib.scene.electrons import EDGES_PER_SIZE, Electrons, edge_yield, tilt_yield
+from drgan_lib.scene.electrons import EDGES_PER_SIZE, Electrons, edge_yield, smoothed, tilt_yield
 from tests.scene.conftest import small_experiment, small_material
 
 R, PX = 1.0, 96  # radius of the sphere, side of the image
 # Rays that are nearly parallel, as a microscope's.
 FAR_CAMERA = {"scene__camera_y": 500, "scene__top_y": 600, "scene__fov_deg": math.degrees(2 * math.atan(3.64 / 504))}
+FIELDS = ("transforms", "rotations", "mesh_index")
 SEM = small_material(gan__appearance="sem")
 
 
@@ -106,6 +107,25 @@ def test_edges_lie_at_the_outline(renderer, radius):
     edge, px = images_of(renderer, spheres(R))["edge, px"], 1 / renderer.material.scene_unit_px
     assert edge[radius < R - 4 * px].max() < 0.1
     assert edge[(radius > R - 1.5 * px) & (radius < R - px)].min() > 0.4
+
+
+def test_particles_catch_what_grazing_surfaces_of_a_neighbour_set_free(renderer, radius):
+    """A sphere takes cos(a) (R / D)^2 of what leaves a place, at the distance D and the angle a from the normal."""
+    alone, neighbour = spheres(R), spheres(2.5 * R, apart=2.2 * R)
+    pair = Layout(*(np.concatenate([getattr(one, name) for one in (alone, neighbour)]) for name in FIELDS))
+    one, both = (images_of(renderer, layout)["tilt, sharpness"] for layout in (alone, pair))
+    row, column = ((n + 0.5 - PX / 2) / renderer.material.scene_unit_px for n in np.divmod(np.arange(PX**2), PX))
+    normal = np.stack([column, np.sqrt(np.maximum(R**2 - row**2 - column**2, 0)), row], axis=1)
+    to = np.array([2.2, 1.5, 0]) * R - normal
+    distance, along = np.linalg.norm(to, axis=1), (to * normal).sum(axis=1)
+    left = 1 - along / distance * (R / distance) ** 2 / ((1 + normal[:, 1]) / 2)
+    in_view = (along > R) & (to[:, 1] > R) & (radius.numpy() < 0.95 * R)
+    facing, away = in_view & (normal[:, 0] > 0.5), (radius.numpy() < 0.95 * R) & (normal[:, 0] < -0.5)
+    assert facing.sum() > 20
+    assert left[facing].max() < 0.9
+    assert (both[facing] / one[facing]).mean() == pytest.approx(left[facing].mean(), abs=0.03)
+    assert both[facing] == pytest.approx(one[facing] * left[facing], abs=0.2)
+    assert both[away] == pytest.approx(one[away], abs=0.1)
 
 
 def test_a_step_brightens_its_upper_side_alone_and_a_slope_nothing():
@@ -210,3 +230,14 @@ def test_both_stages_sum_and_synthesis_holds_one_layout(tmp_path, crowd):
 def test_mitsuba_s_bsdfs_refuse_it(meshes):
     with pytest.raises(SceneError, match="use a TransportRenderer"):
         Renderer(SEM, meshes, spp=4)
+
+
+def test_smoothing_mixes_places_of_one_owner_alone():
+    owner = torch.zeros(12, 12, dtype=torch.int64)
+    owner[:, 6:] = 1
+    image = torch.rand(2, 12, 12, generator=torch.Generator().manual_seed(0))
+    assert smoothed(3.0 * owner[None].float(), owner, 2)[0] == pytest.approx(3.0 * owner.float())
+    found = smoothed(image, owner, 2)
+    assert found[:, 5, 8] == pytest.approx(image[:, 3:8:2, 6:11:2].mean(dim=(1, 2)))
+    assert found[:, 5, 7] == pytest.approx(image[:, 3:8:2, 7:10:2].mean(dim=(1, 2)))
+    assert found[:, 0, 0] == pytest.approx(image[:, 0:3:2, 0:3:2].mean(dim=(1, 2)))
