@@ -131,10 +131,14 @@ def _cut(core: np.ndarray, neck: float) -> np.ndarray:
     """Labels [h, w] of the parts of the mask `core`, 4-connected or cut at necks."""
     if neck == 0:
         return ndimage.label(core, _FOUR)[0]
-    distance = ndimage.distance_transform_edt(core)
-    depth = np.where(core, np.log(np.maximum(distance, 1)), -1.0)
-    filled = reconstruction(np.maximum(depth + np.log(neck), -1.0), depth, footprint=_EIGHT)
-    parts = ndimage.label(local_maxima(filled, connectivity=2) & core, _EIGHT)[0]
+    distance, maxima = ndimage.distance_transform_edt(core), np.zeros(core.shape, bool)
+    islands = ndimage.label(core, _EIGHT)[0]
+    for number, box in enumerate(ndimage.find_objects(islands), 1):  # apart, as their pixels are sorted
+        own = islands[box] == number
+        depth = np.pad(np.where(own, np.log(np.maximum(distance[box], 1)), -1.0), 1, constant_values=-1.0)
+        filled = reconstruction(np.maximum(depth + np.log(neck), -1.0), depth, footprint=_EIGHT)
+        maxima[box] |= own & local_maxima(filled, connectivity=2)[1:-1, 1:-1]
+    parts = ndimage.label(maxima, _EIGHT)[0]
     # Maxima that touch by a corner are one; where nothing else joins what grew from them, it is in pieces.
     return label(watershed(-distance, parts, mask=core), connectivity=1)
 
