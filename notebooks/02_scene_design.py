@@ -429,8 +429,8 @@ figure = plots.particles_apart(transport, layouts[0])
 # `brightness_spread` is another one: in micrographs, particles of one kind differ in brightness, for charge, or the tilt
 # of their lattice. Each gets a factor of its own, whose logarithm has this standard deviation; the seed of the image
 # draws it. `facet_spread` does the same for the two sides of a straight line across two fifths of the particles, and for the
-# line: a facet, or a twin in a crystal. A network that never saw one takes such a line for the end of a particle. With
-# `skin_spread` surfaces are uneven in finer places.
+# line: a facet, or a twin in a crystal. A network that never saw one takes such a line for the end of a particle;
+# one that saw strong ones takes seams for such lines. With `skin_spread` surfaces are uneven in finer places.
 #
 # The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
