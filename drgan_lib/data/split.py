@@ -55,14 +55,27 @@ def split_at_necks(height: np.ndarray, mask: np.ndarray, depth: float, *, lines:
     in px a number of px, with their logarithms a ratio, the same at every scale. Beyond the mask, all is as low as the
     lowest of `height`. With `lines` the pixels between two parts belong to none.
     """
-    islands, lowest = ndimage.label(mask, np.ones((3, 3)))[0], height.min()
-    maxima = np.zeros(mask.shape, bool)
-    for number, box in enumerate(ndimage.find_objects(islands), 1):  # apart, as their pixels are sorted
-        island = np.pad(np.where(islands[box] == number, height[box], lowest), 1, constant_values=lowest)
-        if np.ptp(island) >= depth:
-            maxima[box] |= h_maxima(island, depth)[1:-1, 1:-1].astype(bool)
-    seeds = ndimage.label(maxima & mask, np.ones((3, 3)))[0]
+
+    def maxima(island: np.ndarray) -> np.ndarray:
+        return h_maxima(island, depth).astype(bool) if np.ptp(island) >= depth else np.zeros(island.shape, bool)
+
+    seeds = ndimage.label(on_islands(maxima, height, mask, height.min()), np.ones((3, 3)))[0]
     return watershed(-height, seeds, mask=mask, watershed_line=lines)
+
+
+def on_islands(
+    maxima: Callable[[np.ndarray], np.ndarray], height: np.ndarray, mask: np.ndarray, lowest: float
+) -> np.ndarray:
+    """bool [h, w]: `maxima` of `height` [h, w] on each 8-connected part of `mask`, with all around it at `lowest`.
+
+    Parts are looked at one by one, since such functions sort all pixels that they get.
+    """
+    islands, found = ndimage.label(mask, np.ones((3, 3)))[0], np.zeros(mask.shape, bool)
+    for number, box in enumerate(ndimage.find_objects(islands), 1):
+        own = islands[box] == number
+        island = np.pad(np.where(own, height[box], lowest), 1, constant_values=lowest)
+        found[box] |= own & maxima(island)[1:-1, 1:-1]
+    return found
 
 
 def equivalent_diameters(labels: np.ndarray) -> np.ndarray:

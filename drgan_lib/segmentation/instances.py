@@ -15,6 +15,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import relabel_sequential, watershed
 
 from drgan_lib.classes import BACKGROUND, CONTOUR, LABELS, PARTICLE, SEAM, SEAM_LABELS
+from drgan_lib.data.split import on_islands
 from drgan_lib.segmentation.metrics import match, remove_small
 
 FULL_SCALE = 65535  # probabilities are rounded to 16 bits: finer differences would break ties by noise
@@ -131,14 +132,13 @@ def _cut(core: np.ndarray, neck: float) -> np.ndarray:
     """Labels [h, w] of the parts of the mask `core`, 4-connected or cut at necks."""
     if neck == 0:
         return ndimage.label(core, _FOUR)[0]
-    distance, maxima = ndimage.distance_transform_edt(core), np.zeros(core.shape, bool)
-    islands = ndimage.label(core, _EIGHT)[0]
-    for number, box in enumerate(ndimage.find_objects(islands), 1):  # apart, as their pixels are sorted
-        own = islands[box] == number
-        depth = np.pad(np.where(own, np.log(np.maximum(distance[box], 1)), -1.0), 1, constant_values=-1.0)
+    distance = ndimage.distance_transform_edt(core)
+
+    def maxima(depth: np.ndarray) -> np.ndarray:
         filled = reconstruction(np.maximum(depth + np.log(neck), -1.0), depth, footprint=_EIGHT)
-        maxima[box] |= own & local_maxima(filled, connectivity=2)[1:-1, 1:-1]
-    parts = ndimage.label(maxima, _EIGHT)[0]
+        return local_maxima(filled, connectivity=2).astype(bool)
+
+    parts = ndimage.label(on_islands(maxima, np.log(np.maximum(distance, 1)), core, -1.0), _EIGHT)[0]
     # Maxima that touch by a corner are one; where nothing else joins what grew from them, it is in pieces.
     return label(watershed(-distance, parts, mask=core), connectivity=1)
 
