@@ -267,9 +267,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path(f"{Path(arguments.place[0]).expanduser().resolve().stem}_measured")
     model = load_model(arguments.model, arm=arguments.arm, seed=arguments.seed)
     min_area_px = model.min_area_px if arguments.min_area_px is None else arguments.min_area_px
-    size = arguments.pixel_size_nm
-    if size is not None:
-        size = read_pixel_sizes(size) if Path(size).suffix.lower() == ".csv" else _number(size)
+    size = None if arguments.pixel_size_nm is None else read_pixel_sizes(arguments.pixel_size_nm)
     with open_executor(arguments.executor, out.absolute().parent) as executor:
         found = measure_images(
             arguments.place,
@@ -283,15 +281,6 @@ def _measure(arguments: argparse.Namespace) -> int:
         )
     print("", *found.lines(), "", f"results: {out}", f"report: {report_measurement(out, found)}", sep="\n")
     return 1 if found.left_out else 0
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise config.ConfigError(
-            f"--pixel-size-nm: expected a number or a CSV file with the columns file and pixel_size_nm, got {text!r}"
-        ) from None
 
 
 @_command(

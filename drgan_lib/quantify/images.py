@@ -4,6 +4,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -128,14 +129,19 @@ def given_sizes(pixel_size_nm: float | Mapping[str, float] | None, paths: Iterab
     return pixel_size_nm if isinstance(pixel_size_nm, Mapping) else {path.name: pixel_size_nm for path in paths}
 
 
-def read_pixel_sizes(path: str | Path) -> dict[str, float]:
-    """Pixel sizes in nm by the name of a file, from a CSV file with the columns `file` and `pixel_size_nm`."""
+def read_pixel_sizes(said: str | Path) -> float | dict[str, float]:
+    """What is said of pixel sizes, nm: a number; or the path of a CSV file with the columns `file` and `pixel_size_nm`.
+
+    Of a file, the sizes by the names of images. `DataError` if it is neither.
+    """
+    with suppress(ValueError):
+        return float(str(said))
     try:
-        table = pd.read_csv(path, dtype={"file": str})
+        table = pd.read_csv(said, dtype={"file": str})
         return dict(zip(table["file"], table["pixel_size_nm"].astype(float), strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path}: expected a number, or a CSV file with the columns file and pixel_size_nm ({error}); correct it"
+            f"{said}: expected a number, or a CSV file with the columns file and pixel_size_nm ({error}); correct it"
         ) from None
 
 

@@ -212,6 +212,12 @@ def test_pixel_sizes_by_file_come_from_a_table(tmp_path, said):
             read_pixel_sizes(table)
 
 
+def test_a_pixel_size_may_be_a_number(tmp_path):
+    assert read_pixel_sizes("2.5") == 2.5
+    with pytest.raises(DataError, match=r"two: expected a number, or a CSV file"):
+        read_pixel_sizes("two")
+
+
 def test_a_bar_lost_levels_and_dark_particles_are_said(tmp_path, said):
     bar = IMAGE.copy()
     bar[70:] = 0
