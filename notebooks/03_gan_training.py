@@ -87,6 +87,10 @@ bounds
 # derivatives. This gives the same images up to Monte Carlo noise, some hundred times more slowly; the tests use it as
 # the reference.
 #
+# Every step follows one batch of images, so weights wander around what suits all of them. With `gan.averaging`, the running
+# mean of the generator's weights is what is measured and kept {cite}`yazici2019`: each step moves it by the rest to 1, such as
+# .05. The paper has no such mean (0).
+#
 # Everything is saved after each epoch: both networks, both optimisers, and the measurements. Interrupt this cell
 # whenever you like and run it again. It continues from the last complete epoch, with the random numbers that it would
 # have drawn had it never stopped. If you ask for more epochs, it trains only those that are missing. The weights are the

@@ -37,6 +37,7 @@ class GanSettings(Section):
     lr_generator: float = Field(2e-4, gt=0)
     lr_discriminator: float = Field(1e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.999)
+    averaging: float = Field(0.0, ge=0, lt=1, description="decay per step of the generator's running mean; 0: none")
     dropout: float = Field(0.2, ge=0, lt=1)
     hidden: int = Field(128, ge=1)
     initial_position: float = Field(0.2, gt=0, lt=1, description="where in its bounds a parameter starts")
@@ -191,6 +192,7 @@ BEYOND: dict[str, Any] = {
     "objective": "moments",
     "batch_size": 12,
     "lr_generator": 2e-3,
+    "averaging": 0.95,
     "support": "real",
     "appearance": "sem",
     "detector": "poisson_gaussian",

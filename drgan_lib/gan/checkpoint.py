@@ -1,9 +1,9 @@
 """One checkpoint per epoch, from which training resumes and every epoch's generator can be had.
 
-A checkpoint holds the generator, its optimiser, the state of its objective (as a discriminator) and what the epoch
-measured. Random numbers need no stored state: each draw is seeded by (seed, epoch, iteration), and the seed is part of
-the identity that a resumed run must share.
-Objective and optimiser, 99 % of the size, stay in the last two checkpoints only.
+A checkpoint holds the generator, the weights that training moves, their optimiser, the state of the objective (as a
+discriminator) and what the epoch measured. Random numbers need no stored state: each draw is seeded by (seed, epoch,
+iteration), and the seed is part of the identity that a resumed run must share. All but the generator and what was
+measured stays in the last two checkpoints only.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from drgan_lib.gan.networks import Log
 from drgan_lib.scene import Ground, Layout
 
 FULL = 2  # the newest checkpoints that keep what resuming needs
-RESUME_KEYS = ("objective", "optimiser_generator")
+RESUME_KEYS = ("trained", "objective", "optimiser_generator")
 FREE_SETTINGS = {"epochs", "features", "inception_weights"}  # may change: how long to train, how to measure
 
 

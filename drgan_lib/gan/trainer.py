@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from drgan_lib.config import Experiment
 from drgan_lib.digest import code_behind
@@ -44,7 +46,10 @@ def derive_seed(*path: int) -> int:
 
 
 class Trainer:
-    """The generator of one experiment, its optimiser and its objective, and the steps that move them."""
+    """The generator of one experiment, its optimiser and its objective, and the steps that move them.
+
+    Steps move the weights of `trained`; `generator` has their running mean, which is what is measured and kept.
+    """
 
     def __init__(self, exp: Experiment, images: np.ndarray, renderer: Renderer, layouts: Sequence[Layout]):
         settings = exp.profile.gan
@@ -54,11 +59,13 @@ class Trainer:
         self.images = torch.from_numpy(images).to(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(exp.seed, INITIALISATION))
-            self.generator = Generator(exp.material, settings).to(self.device)
-            self.generator.white.fill_(share_of_white(images))
+            self.trained = Generator(exp.material, settings).to(self.device)
+            self.trained.white.fill_(share_of_white(images))
             self.objective = choose_objective(settings, self.images)
+        self.generator = deepcopy(self.trained).to(self.device)
+        self.average = get_ema_multi_avg_fn(settings.averaging)
         adam = partial(torch.optim.Adam, betas=settings.betas, fused=True)
-        self.optimiser_generator = adam(self.generator.parameters(), lr=settings.lr_generator)
+        self.optimiser_generator = adam(self.trained.parameters(), lr=settings.lr_generator)
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Trains on `epoch_size` real patches, `batch_size` at a time; means over the steps of what the objective says.
@@ -97,7 +104,7 @@ class Trainer:
         Returns the means of the objective, then the norm of the generator's gradient, on the device.
         """
         with self._clock("render"):
-            images, _ = self.generator.sample(self.renderer, layouts, seeds=seeds)
+            images, _ = self.trained.sample(self.renderer, layouts, seeds=seeds)
         if images.shape != real.shape:
             raise TrainingError(
                 f"expected renders of the patches' size {tuple(real.shape[2:])}, got {tuple(images.shape[2:])}; "
@@ -108,8 +115,10 @@ class Trainer:
         with self._clock("render"):
             self.optimiser_generator.zero_grad(set_to_none=True)
             images.backward(image_gradient)
-            gradients = [p.grad for p in self.generator.parameters() if p.grad is not None]
+            weights = list(self.trained.parameters())
+            gradients = [p.grad for p in weights if p.grad is not None]
             self.optimiser_generator.step()
+            self.average(list(self.generator.parameters()), weights, None)
             return torch.cat([means, torch.nn.utils.get_total_norm(gradients)[None]])
 
     @contextmanager
@@ -194,7 +203,7 @@ def train(
         code = code_behind(__file__, inspect.getfile(type(renderer)))
         point(checkpoints, store.folder("training", same | {"code": code}))
     trainer = Trainer(exp, images, renderer, layouts)
-    n_bytes = 4 * sum(p.numel() for net in (trainer.generator, trainer.objective) for p in net.parameters())
+    n_bytes = 4 * sum(p.numel() for net in (trainer.trained, trainer.objective) for p in net.parameters())
     require_free_space(checkpoints, 4 * 3 * n_bytes + 2**20 * settings.epochs, "GAN training")
 
     last = checkpoint.newest(checkpoints, same, log)

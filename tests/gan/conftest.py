@@ -16,6 +16,7 @@ SMALL = {
     "scene.stage_half_extent": 40.0,  # for the twin's images, which are eight times as wide
     "layout.n_particles": [2, 4],
     "gan.epochs": 4,
+    "gan.averaging": 0.8,
     "gan.discriminator_channels": 8,
     "gan.discriminator_layers": 2,
     "gan.features": "efficientnet_lite0",

@@ -263,8 +263,24 @@ def test_a_full_disk_is_found_before_the_work(small, run, tmp_path, monkeypatch)
 
 def gradients(trainer):
     """Gradients of both networks after a step, by name."""
-    networks = {"generator": trainer.generator, "discriminator": trainer.objective.discriminator}
+    networks = {"generator": trainer.trained, "discriminator": trainer.objective.discriminator}
     return {f"{name}.{key}": weight.grad for name in networks for key, weight in networks[name].named_parameters()}
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.8])
+def test_the_generator_is_the_running_mean_of_the_trained_weights(small, world, decay):
+    trainer = Trainer(small(**{"gan.averaging": decay}), world.images, world.renderer, world.layouts)
+
+    def flat(generator):
+        return torch.cat([weight.detach().flatten() for weight in generator.parameters()])
+
+    expected = flat(trainer.trained)
+    assert torch.equal(flat(trainer.generator), expected)
+    for seed in range(3):
+        trainer.step(trainer.images[:1, None], world.layouts[:1], seeds=[seed])
+        expected = decay * expected + (1 - decay) * flat(trainer.trained)
+    torch.testing.assert_close(flat(trainer.generator), expected)
+    assert torch.equal(flat(trainer.generator), flat(trainer.trained)) == (decay == 0)
 
 
 def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
@@ -275,7 +291,7 @@ def test_a_shared_pass_gives_the_gradients_of_separate_passes(small, world):
     plain = Trainer(exp, world.images, world.renderer, world.layouts)
     shared.step(real, world.layouts[:1], seeds=[1])
 
-    image, _ = plain.generator.sample(world.renderer, world.layouts[:1], seeds=[1])
+    image, _ = plain.trained.sample(world.renderer, world.layouts[:1], seeds=[1])
     lsgan_loss(plain.objective.discriminator(image), 1.0).backward()
     plain.objective.discriminator.zero_grad()
     fake, true = plain.objective.discriminator(image.detach()), plain.objective.discriminator(real)
