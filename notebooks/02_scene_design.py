@@ -157,7 +157,8 @@ print(f"the two most alike of {len(renderer.meshes)} shapes differ by {different
 # - `placement`: anywhere (`random`); or `agglomerated`: cluster seeds keep a least distance (Poisson-disk sampling
 #   {cite}`bridson2007`), and each further particle is put beside one of its cluster, touching or looser by `tightness`;
 #   or `packed` in a layer around such seeds, at the places of a triangular lattice, as spheres of one size arrange themselves.
-# - `space`: all on the support (`planar`), some dropped onto others (`stacked`), or floating above it (`volume`).
+# - `space`: all on the support (`planar`), a share of them, `stacking`, dropped onto others (`stacked`), or floating above it
+#   (`volume`).
 # - `orientation`: turned at random (`free`), or as they lie on the support (`lying`), a share of them (`alignment`) in one
 #   direction, as rods of a bundle do.
 # - `sintering`: grains that have grown together, as many metal oxides do. When every particle has its place, those of a

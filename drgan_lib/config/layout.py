@@ -67,8 +67,9 @@ class LayoutSettings(Section):
     (`volume`). `orientation`: turned at random (`free`), or as the mesh lies on the stage (`lying`), turned about the
     vertical and half of them upside down.
 
-    `clusters`, `seed_radius` and `tightness` shape agglomerates, and `stacking` those that are stacked; particles at
-    random are stacked where they happen to fall onto others. `sintering` is the share by which the particles of an
+    `clusters`, `seed_radius` and `tightness` shape agglomerates. `stacking` is the share of particles that are set onto
+    others, where `space` allows it, and the rest lie beside them (what finds no place there, too, is set onto others);
+    particles at random are stacked where they happen to fall. `sintering` is the share by which the particles of an
     agglomerate are drawn towards its centre: they grow into each other, as sintered grains do, and what of each is
     visible is its mask. `alignment` is the share of lying particles that point in one direction, as rods of a bundle
     do. These four are ranges, from which each layout draws a value; one number is the same in all.
@@ -83,7 +84,7 @@ class LayoutSettings(Section):
     clusters: Counts = (1, 5)
     seed_radius: float = Field(2.5, gt=0, description="least distance of cluster centres")
     tightness: Annotated[Shares, ordered(0.05)] = Field(0.8, description="1: particles touch; smaller: looser clusters")
-    stacking: Shares = Field(0.3, description="share of particles set partly onto a neighbour")
+    stacking: Shares = Field(0.3, description="share of particles set onto others")
     height: float = Field(3.0, gt=0, description="of the highest centre above the stage, in median sizes")
     sintering: Annotated[Shares, ordered(0, 0.9)] = (0.0, 0.0)
     field_margin: float = Field(1.1, gt=0, description="placement area in units of the field of view")

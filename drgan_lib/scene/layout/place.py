@@ -22,7 +22,7 @@ from drgan_lib.scene.layout.record import Layout, LayoutError
 from drgan_lib.scene.layout.room import cover, require_room
 from drgan_lib.scene.layout.sizes import size_distribution
 
-ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any
+ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any, and on top instead of beside
 WIDE = 0.9  # quantile of the widths of particles for which the places of a packed layer are wide enough
 ASKEW_DEG = 8.0  # standard deviation of the directions of aligned particles
 BEGINNINGS = 6  # of a layout before it is taken as it is
@@ -141,18 +141,22 @@ class _Placer:
             self.free = list(places[np.argsort(-away)])  # the next one last
 
     def place(self, k: int, body: Body) -> None:
-        """Tries to find a place for the particle with the number k."""
+        """Tries to find a place for the particle with the number k.
+
+        Of an agglomerate, a share of `stacking` comes to lie on others, the rest beside them, as far as there is room.
+        """
         settings = self.settings
-        in_layer = settings.placement == "packed" and (settings.space == "planar" or self.rng.random() >= self.stacking)
-        for attempt in range(2 * ATTEMPTS):
-            if in_layer and self.free:
+        on_top = settings.space == "stacked" and self.rng.random() < self.stacking
+        for attempt in range(3 * ATTEMPTS):
+            if settings.placement == "packed" and not on_top and self.free:
                 centre = np.insert(self.free.pop(), 1, self.floor(body))
                 centre = centre if self.crowd.is_clear(body, centre) else None
             elif settings.placement == "agglomerated":
-                at_rim = attempt >= ATTEMPTS
+                at_rim, rises = attempt >= ATTEMPTS, on_top == (attempt < 2 * ATTEMPTS)
                 if at_rim:
                     self.cluster[k] = self.rng.integers(len(self.seeds))
-                centre = self._settled(body, self._in_cluster(body, self.cluster[k], at_rim=at_rim))
+                near = self._in_cluster(body, self.cluster[k], at_rim=at_rim, on_top=rises)
+                centre = self._settled(body, near, rises=rises)
             else:
                 centre = self._settled(body, self._anywhere(body))
             if centre is not None:
@@ -170,8 +174,8 @@ class _Placer:
         centre[1] = self.rng.uniform(floor, max(floor, self.ceiling)) if self.floating else floor
         return centre
 
-    def _in_cluster(self, body: Body, cluster: int, *, at_rim: bool) -> np.ndarray:
-        """Beside a random member of the cluster, looser by `tightness`, sometimes partly on top of it.
+    def _in_cluster(self, body: Body, cluster: int, *, at_rim: bool, on_top: bool) -> np.ndarray:
+        """Beside a random member of the cluster, looser by `tightness`, or partly on top of it.
 
         `at_rim`: where it stops when it comes from outside, whichever particle it meets first.
         """
@@ -188,13 +192,13 @@ class _Placer:
             start[1], direction[1] = floor, 0.0
         direction /= np.linalg.norm(direction)
         contact = max(0.0, self.crowd.stop(body, start, direction, owner=None if at_rim else parent))
-        if settings.space == "stacked" and self.rng.random() < self.stacking:
+        if on_top:
             contact *= self.rng.uniform(0.3, 0.9)
         elif not at_rim:
             contact *= self.rng.uniform(1.0, 1.0 / self.tightness)
         return start + contact * direction
 
-    def _settled(self, body: Body, centre: np.ndarray) -> np.ndarray | None:
+    def _settled(self, body: Body, centre: np.ndarray, *, rises: bool = True) -> np.ndarray | None:
         """`centre`, raised to where the particle rests if it may; None if it has no place there."""
         floor, below_camera = self.floor(body), self.camera_y - body.high[1] - CLEARANCE
         in_field = np.abs(centre[[0, 2]]).max() <= self.high[0] and floor <= centre[1] <= max(floor, self.ceiling)
@@ -202,7 +206,7 @@ class _Placer:
             return None
         if self.crowd.is_clear(body, centre):
             return centre
-        if self.settings.space != "stacked":
+        if self.settings.space != "stacked" or not rises:
             return None
         rise = self.crowd.stop(body, centre, UP)
         if rise == NOWHERE or centre[1] + rise > min(self.ceiling, below_camera):

@@ -194,6 +194,25 @@ def test_each_layout_draws_its_own_tightness():
     assert min(gaps) < 0.02 < 0.06 < max(gaps)
 
 
+@pytest.mark.parametrize("stacking", [0.0, 0.3, 0.8])
+def test_the_share_that_rests_on_others_is_the_one_asked_for(stacking):
+    changes = {"n_particles": [20, 20], "sizes": {"law": "lognormal", "median": 0.5, "sigma": 0.1}}
+    material = material_of("sphere", clusters=[1, 1], stacking=stacking, **changes)
+    layouts, _ = sampled(material, "sphere", 20)
+    bottoms = np.concatenate([lowest(layout, meshes_of("sphere")) for layout in layouts]) - material.scene.stage_y
+    # Some of them come down beside their neighbour, and the first of each agglomerate has none.
+    assert 0.75 * stacking <= (bottoms > TOUCHING).mean() <= stacking
+
+
+def test_what_finds_no_place_beside_others_rests_on_them():
+    sizes = {"law": "lognormal", "median": 1.3, "sigma": 0.05}
+    material = material_of("sphere", sizes=sizes, n_particles=[50, 50], clusters=[2, 2], stacking=0.0)
+    layout = sample_layout(material, meshes_of("sphere"), seed=7)
+    bottoms = lowest(layout, meshes_of("sphere")) - material.scene.stage_y
+    assert len(layout) == 50
+    assert (bottoms > TOUCHING).sum() >= 5
+
+
 @pytest.mark.parametrize("tightness", [0.7, 1.0])
 def test_packed_spheres_have_six_neighbours_at_the_distance_of_the_lattice(tightness):
     sizes = {"law": "lognormal", "median": 0.5, "sigma": 0.0}
