@@ -67,7 +67,7 @@ def parts(trainer: Trainer, real: torch.Tensor, k: int) -> dict[str, float]:
         found[name] += now() - before
         before = now()
 
-    image, _ = trainer.generator.sample(trainer.renderer, [trainer.layouts[k % len(trainer.layouts)]], seeds=[k])
+    image, _ = trainer.trained.sample(trainer.renderer, [trainer.layouts[k % len(trainer.layouts)]], seeds=[k])
     lap("generator_forward")
     judged = image.detach().requires_grad_()
     scores_synthetic, scores_real = trainer.objective.scores(torch.cat([judged, real])).split(1)
