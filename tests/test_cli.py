@@ -64,7 +64,7 @@ def test_materials_are_listed(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "cells"),
     [
-        ("tio2_sem", ["tio2_sem", "CC BY-NC-ND 4.0", "6 to 70", "-", "TiO2 in SEM; known:"]),
+        ("tio2_sem", ["tio2_sem", "CC BY-NC-ND 4.0", "3 to 48", "-", "TiO2 in SEM; known:"]),
         ("rods_sem", ["emps/rods_sem", "MIT", "2 to 6", "-", "Rods in SEM (EMPS);"]),
         ("twin", ["its twin", "CC0 1.0", "12 to 40", "7.344", "Digital twin of TiO2"]),
     ],

@@ -76,7 +76,7 @@ def test_a_learned_ring_radiance_reaches_the_image(meshes, layout):
 def test_a_replaced_layout_gives_the_image_and_ids_of_a_scene_built_for_it(material, renderer, layout):
     """There and back: nothing of the layout before stays behind, whatever the number of triangles."""
     parameters = at_position(material, 0.2)
-    other = sample_layout(material, renderer.meshes, seed=2)
+    other = sample_layout(material, renderer.meshes, seed=1)
     assert len(other) != len(layout)
     kept = Renderer(material, renderer.meshes, spp=4)
     for wanted in (layout, other, layout):
