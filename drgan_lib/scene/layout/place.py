@@ -22,7 +22,7 @@ from drgan_lib.scene.layout.record import Layout, LayoutError
 from drgan_lib.scene.layout.room import cover, require_room
 from drgan_lib.scene.layout.sizes import size_distribution
 
-ATTEMPTS = 30  # tries to place one particle in its cluster, then as many in any, and on top instead of beside
+ATTEMPTS = 30  # tries to place one particle in its cluster, then in any, then (heaps) beside for on top or the reverse
 WIDE = 0.9  # quantile of the widths of particles for which the places of a packed layer are wide enough
 ASKEW_DEG = 8.0  # standard deviation of the directions of aligned particles
 BEGINNINGS = 6  # of a layout before it is taken as it is
@@ -145,9 +145,9 @@ class _Placer:
 
         Of an agglomerate, a share of `stacking` comes to lie on others, the rest beside them, as far as there is room.
         """
-        settings = self.settings
-        on_top = settings.space == "stacked" and self.rng.random() < self.stacking
-        for attempt in range(3 * ATTEMPTS):
+        settings, stacked = self.settings, self.settings.space == "stacked"
+        on_top = stacked and self.rng.random() < self.stacking
+        for attempt in range((3 if stacked and settings.placement == "agglomerated" else 2) * ATTEMPTS):
             if settings.placement == "packed" and not on_top and self.free:
                 centre = np.insert(self.free.pop(), 1, self.floor(body))
                 centre = centre if self.crowd.is_clear(body, centre) else None
@@ -158,7 +158,7 @@ class _Placer:
                 near = self._in_cluster(body, self.cluster[k], at_rim=at_rim, on_top=rises)
                 centre = self._settled(body, near, rises=rises)
             else:
-                centre = self._settled(body, self._anywhere(body))
+                centre = self._settled(body, self._anywhere(body), rises=stacked)
             if centre is not None:
                 self.crowd.add(body, centre, k)
                 self.centres[k] = centre
@@ -198,15 +198,15 @@ class _Placer:
             contact *= self.rng.uniform(1.0, 1.0 / self.tightness)
         return start + contact * direction
 
-    def _settled(self, body: Body, centre: np.ndarray, *, rises: bool = True) -> np.ndarray | None:
-        """`centre`, raised to where the particle rests if it may; None if it has no place there."""
+    def _settled(self, body: Body, centre: np.ndarray, *, rises: bool) -> np.ndarray | None:
+        """`centre`, raised to where the particle rests if it `rises`; None if it has no place there."""
         floor, below_camera = self.floor(body), self.camera_y - body.high[1] - CLEARANCE
         in_field = np.abs(centre[[0, 2]]).max() <= self.high[0] and floor <= centre[1] <= max(floor, self.ceiling)
         if not in_field or centre[1] > below_camera:
             return None
         if self.crowd.is_clear(body, centre):
             return centre
-        if self.settings.space != "stacked" or not rises:
+        if not rises:
             return None
         rise = self.crowd.stop(body, centre, UP)
         if rise == NOWHERE or centre[1] + rise > min(self.ceiling, below_camera):
