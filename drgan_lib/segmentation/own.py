@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from drgan_lib.synthesis.sources import Origin
 
 ROUNDS = 2
-HELD_BACK = 4  # every fourth micrograph is not learned from
+HELD_BACK = 4  # the first micrograph, and every fourth after it, is not learned from
+
+
+def require_two(origin: Origin) -> None:
+    """`SegmentationError` for fewer than two training micrographs: one is learned from, one held back."""
+    if (n := len(origin.micrographs)) < 2:
+        raise SegmentationError(
+            f"expected at least 2 training micrographs for an arm with self, one of which is held back, got {n}; add "
+            "some, or leave this arm out"
+        )
 
 
 def learn_from_own(
@@ -46,13 +55,8 @@ def learn_from_own(
 
     Each is as long as the first, and goes on from the network before. It counts if the views of the micrographs held
     back agree on a larger share of the pixels of particles than before; if not, the network before it is the last.
-    Raises `SegmentationError` for fewer than `HELD_BACK` training micrographs.
+    There have to be two training micrographs, see `require_two`.
     """
-    if len(origin.micrographs) < HELD_BACK:
-        raise SegmentationError(
-            f"expected at least {HELD_BACK} training micrographs for an arm with self, one of which is held back, got "
-            f"{len(origin.micrographs)}; add some, or leave this arm out"
-        )
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis.sources import real_patches
 

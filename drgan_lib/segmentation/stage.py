@@ -23,7 +23,7 @@ from drgan_lib.registry import SELF, split_arm
 from drgan_lib.samples import Sample, SampleSet, open_samples, write_samples, write_shard
 from drgan_lib.segmentation.model import Model, models_of, place_of
 from drgan_lib.segmentation.network import Network
-from drgan_lib.segmentation.own import learn_from_own
+from drgan_lib.segmentation.own import learn_from_own, require_two
 from drgan_lib.segmentation.segmenter import Segmenter, make_segmenter, segment_by_rules
 from drgan_lib.shared import Shared
 from drgan_lib.store import Store
@@ -56,12 +56,13 @@ def segment(
     # Imported late: the renderer comes with it.
     from drgan_lib.synthesis.sources import training_samples
 
-    folder = Path(folder).absolute()
+    folder, models = Path(folder).absolute(), models_of(exp)
+    if any(SELF in split_arm(arm)[0] for arm, _ in models):
+        require_two(origin)
     shutil.rmtree(folder / "truth", ignore_errors=True)
     unjudged = [_unjudged(sample) for sample in truth]
     judged = SampleSet(len(truth), lambda k: _without(truth[k], unjudged[k]))
     judged = write_samples(folder / "truth", judged, bits=16)
-    models = models_of(exp)
     write_json(folder / "models.json", models)
     shutil.rmtree(folder / "models", ignore_errors=True)  # until they are known to be those of these settings
     trained_nm, scale = exp.material.dataset.pixel_size_nm, exp.material.dataset.working_scale

@@ -59,8 +59,14 @@ def test_it_goes_on_while_views_of_what_was_held_back_agree_on_more(experiment, 
 
 
 def test_without_a_micrograph_to_hold_back_it_is_refused(experiment, make, calls):
-    with pytest.raises(SegmentationError, match=r"at least 4 training micrographs .* got 3"):
-        make(experiment("discs+self"), n=3)
+    with pytest.raises(SegmentationError, match=r"at least 2 training micrographs .* got 1"):
+        make(experiment("discs,discs+self"), n=1)
+    assert calls == []
+
+
+def test_of_two_micrographs_one_is_learned_from(experiment, make, calls):
+    make(experiment("discs+self"), n=2, shares=[0.5, 0.5])
+    assert [call for call in calls if call != "predict"] == ["train 50 images, seed 0", "train 54 images, seed 0"]
 
 
 @pytest.mark.slow
