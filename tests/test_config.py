@@ -184,7 +184,7 @@ def test_overrides_are_read_as_yaml():
         ),
         (["meshes.shape=rod", "meshes.cap=[0, 2]"], "meshes.cap: expected values from 0 to 1"),
         (["twin.dose=[0, 9]"], "twin.dose: expected at least 1"),
-        (["patches.size_px=112", "scene.size_px=112", "twin.size_px=256"], "expected a multiple of 32"),
+        (["patches.size_px=120", "scene.size_px=120", "twin.size_px=256"], "expected a multiple of 16"),
         (["segmentation.trainer=default", "segmentation.iterations=9"], "segmentation.iterations"),
         (["name=../up"], "unknown section 'name'"),
         (["gan.appearance=him"], "gan.appearance: Input should be 'principled' or 'sem'"),

@@ -203,7 +203,7 @@ PROFILES = {
         gan=GanSettings(epochs=12, n_layouts=48, spp=36),
         synthesis=SynthesisSettings(n_images=60, spp=16, textures=True),
         segmentation=SegmentationSettings(
-            trainer="compact", iterations=500, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
+            trainer="compact", iterations=500, batch_size=2, patch_px=128, features=16, stages=5, seam_px=2
         ),
         patches={"max_train": 48, "n_background": 20},
     ),
@@ -212,7 +212,7 @@ PROFILES = {
         gan=GanSettings(epochs=10, n_layouts=124, spp=36, **BEYOND),
         synthesis=SynthesisSettings(n_images=1000, spp=49),
         segmentation=SegmentationSettings(
-            trainer="compact", iterations=2000, batch_size=2, patch_px=128, features=16, stages=6, seam_px=2
+            trainer="compact", iterations=2700, batch_size=2, patch_px=128, features=16, stages=5, seam_px=2
         ),
     ),
     "gpu": Profile(
