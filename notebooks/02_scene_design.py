@@ -84,7 +84,7 @@ figure = plots.shape_library()
 # | `wire` | long rods, thinner at the ends, bent | `aspect`, `taper`, `bend_deg`, `sides` |
 # | `octahedron` | crystals with the facets {111} and {100} | `truncation` (1: cuboctahedron), `deformation` |
 # | `platelet` | flat prisms with rounded rims | `aspect` (width over thickness), `sides`, `roundness` |
-# | `grain` | irregular convex grains with flat places | `facets` (their number), `aspect`, `roundness` |
+# | `grain` | irregular convex grains with flat places | `facets` (their number), `aspect`, `roundness`, `rough` (the share with a bumpy surface) |
 #
 # Another kind takes one setting. Rods are sized by their diameter, so they need a smaller one than cubes:
 #
@@ -432,7 +432,8 @@ figure = plots.particles_apart(transport, layouts[0])
 # of their lattice. Each gets a factor of its own, whose logarithm has this standard deviation; the seed of the image
 # draws it. `facet_spread` does the same for the two sides of a straight line across two fifths of the particles, and for the
 # line: a facet, or a twin in a crystal. A network that never saw one takes such a line for the end of a particle;
-# one that saw strong ones takes seams for such lines. With `skin_spread` surfaces are uneven in finer places.
+# one that saw strong ones takes seams for such lines. With `skin_spread` surfaces are uneven in finer places,
+# those of some particles much more than those of others.
 #
 # The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another

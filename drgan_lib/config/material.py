@@ -25,7 +25,7 @@ PARTICLE_PARAMETERS = (
     "flatness",
 )
 # `brightness_spread` is how much the particles of an image differ, `facet_spread` how much the sides of one do, and
-# `skin_spread` how uneven they are: standard deviations of ln(brightness), see `drgan_lib.scene.uneven`.
+# `skin_spread` how uneven the median particle is: deviations of ln(brightness), see `drgan_lib.scene.uneven`.
 PARAMETERS = (
     *PARTICLE_PARAMETERS,
     "stage_base_color",

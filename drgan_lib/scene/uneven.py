@@ -19,8 +19,9 @@ from drgan_lib.scene.detector import spread
 from drgan_lib.scene.layout import Layout, in_image
 
 # Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
-BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH = 3, 5, 6, 7, 8, 9, 10
+BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH, ROUGH = 3, 5, 6, 7, 8, 9, 10, 11
 SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
+ROUGHER = 0.8  # deviation of the logarithm of `roughness`; as different as particles of a micrograph, see there
 ALIKE = 0.7  # as alike as neighbours in micrographs are, see book/appearance.md
 FACETED, FARTHEST = 0.4, 0.5  # the share of particles with a line; how far it is from the middle, at most, in radii
 
@@ -49,7 +50,8 @@ def uneven(
         lines = of_fragments(facets(material, parameters, layouts, seeds=seeds), 0).T
         factors = factors * across(lines, pixel // size, pixel % size)
     if "skin_spread" in names:
-        factors = factors * of_fragments(skin(material, parameters, seeds=seeds).flatten(1), 1)
+        fields = of_fragments(skin(material, parameters, seeds=seeds).flatten(1), 1)
+        factors = factors * fields ** of_fragments(roughness(layouts, seeds=seeds, like=parameters), 0)
     return factors
 
 
@@ -82,6 +84,12 @@ def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Ten
     white = _drawn(normal, seeds, size**2, SKIN, parameters).view(-1, size, size)
     field = spread(white, SKIN_PX) * (2 * math.pi**0.5 * SKIN_PX)  # of deviation 1
     return (deviation[:, None, None] * field).exp()
+
+
+def roughness(layouts: Sequence[Layout], *, seeds: Sequence[int], like: Tensor) -> list[Tensor]:
+    """Powers to which each particle takes the skin, float32 [len(layout)] for each layout: log-normal, of median 1."""
+    drawn = _drawn(normal, seeds, max(map(len, layouts)), ROUGH, like)
+    return [(ROUGHER * own[: len(layout)]).exp() for own, layout in zip(drawn, layouts, strict=True)]
 
 
 def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> list[Tensor]:

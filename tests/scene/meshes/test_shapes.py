@@ -19,8 +19,8 @@ from drgan_lib.config import (
     WireSettings,
     load_experiment,
 )
-from drgan_lib.scene.meshes import MeshError, convex_parts, make_meshes, normalise, self_intersections
-from drgan_lib.scene.meshes.compact import deformed_cube, ellipsoid, grain, uneven_sphere
+from drgan_lib.scene.meshes import MeshError, convex_parts, generate_meshes, make_meshes, normalise, self_intersections
+from drgan_lib.scene.meshes.compact import BUMPS, deformed_cube, ellipsoid, grain, uneven_sphere
 from drgan_lib.scene.meshes.elongated import rod, wire
 from drgan_lib.scene.meshes.make import GENERATORS
 from drgan_lib.scene.meshes.polyhedra import platelet, truncated_octahedron
@@ -57,7 +57,12 @@ SHAPES = st.one_of(
     st.builds(CubeSettings, deformation=SHARE, roundness=SHARE, max_triangles=st.integers(12, 5000)),
     st.builds(SphereSettings, deformation=st.floats(0, 0.3), max_triangles=st.integers(20, 5000)),
     st.builds(EllipsoidSettings, aspect=pairs(1, 6), max_triangles=st.integers(20, 5000)),
-    st.builds(GrainSettings, facets=st.tuples(st.integers(6, 9), st.integers(9, 40)), roundness=st.floats(0.05, 1)),
+    st.builds(
+        GrainSettings,
+        facets=st.tuples(st.integers(6, 9), st.integers(9, 40)),
+        roundness=st.floats(0.05, 1),
+        rough=st.sampled_from([0.0, 1.0]),
+    ),
     st.builds(OctahedronSettings, truncation=pairs(0, 1), deformation=st.floats(0, 0.3), max_triangles=TRIANGLES),
     st.builds(
         PlateletSettings,
@@ -169,6 +174,18 @@ def test_a_grain_is_convex_and_the_sharper_the_flatter():
         return (bent < np.radians(1)).mean()
 
     assert flat(1.0) < 0.3 < 0.6 < flat(0.05)
+
+
+def test_a_share_of_grains_is_rough_and_its_radii_deviate_as_said():
+    smooth, some = (generate_meshes(GrainSettings(count=200, rough=rough)) for rough in (0.0, 0.3))
+    deviations = np.array(
+        [
+            np.log(np.linalg.norm(a.vertices, axis=1) / np.linalg.norm(b.vertices, axis=1)).std()
+            for a, b in zip(some, smooth, strict=True)
+        ]
+    )
+    assert (deviations > 0).mean() == pytest.approx(0.3, abs=0.1)
+    assert deviations[deviations > 0] == pytest.approx(BUMPS, rel=0.2)  # about a centroid that the bumps moved a little
 
 
 def test_a_platelet_lies_flat_and_is_as_wide_as_asked():
