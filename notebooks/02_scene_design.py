@@ -84,7 +84,7 @@ figure = plots.shape_library()
 # | `wire` | long rods, thinner at the ends, bent | `aspect`, `taper`, `bend_deg`, `sides` |
 # | `octahedron` | crystals with the facets {111} and {100} | `truncation` (1: cuboctahedron), `deformation` |
 # | `platelet` | flat prisms with rounded rims | `aspect` (width over thickness), `sides`, `roundness` |
-# | `grain` | irregular convex grains with flat places | `facets` (their number), `aspect`, `roundness`, `rough` (the share with a bumpy surface) |
+# | `grain` | irregular convex grains with flat places | `facets` (their number), `aspect`, `roundness`, `bumpy` (the share with an uneven surface) |
 #
 # Another kind takes one setting. Rods are sized by their diameter, so they need a smaller one than cubes:
 #

@@ -180,15 +180,15 @@ class PlateletSettings(ShapeSettings):
 class GrainSettings(ShapeSettings):
     """Convex grains with `facets` flat places in random directions, and edges rounded by `roundness`.
 
-    `aspect` is the longest over the shortest axis by which a grain is then stretched. The surface of the share `rough`
-    is broken and bumpy.
+    `aspect` is the longest over the shortest axis by which a grain is then stretched. The share `bumpy` has an
+    uneven surface.
     """
 
     shape: Literal["grain"] = "grain"
     facets: Annotated[IntRange, ordered(6, 60)] = (8, 20)
     aspect: Annotated[Range, ordered(1)] = (1.0, 1.6)
     roundness: float = Field(0.6, gt=0, le=1)
-    rough: float = Field(0.0, ge=0, le=1)
+    bumpy: float = Field(0.0, ge=0, le=1)
 
 
 CompactSettings = (

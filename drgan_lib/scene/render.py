@@ -17,7 +17,7 @@ from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.lights import LIGHTS
 from drgan_lib.scene.trace import trace
-from drgan_lib.scene.uneven import across, brightness, facets, roughness, skin
+from drgan_lib.scene.uneven import across, brightness, facets, skin, skin_powers
 
 TRACED_ON = "cuda" if VARIANT.startswith("cuda") else "cpu"
 
@@ -71,7 +71,7 @@ class Renderer:
         size, keys = settings.size_px, [(i, key) for i, name in enumerate(names) for key in SCENE_KEYS.get(name, ())]
 
         @dr.wrap(source="torch", target="drjit")
-        def render(values, of_particle, rough, of_pixel, lines):
+        def render(values, of_particle, powers, of_pixel, lines):
             for i, key in keys:
                 built.params[key] = dr.gather(mi.Float, values.array, i)
             built.params.update()
@@ -86,7 +86,7 @@ class Renderer:
             line = [dr.gather(mi.Float, lines.array, 5 * particle + k) for k in range(5)]
             own = across(line, mi.Float(paths.pixel // size), mi.Float(paths.pixel % size), library=dr)
             own *= dr.gather(mi.Float, of_particle.array, particle)
-            own *= dr.gather(mi.Float, of_pixel.array, paths.pixel) ** dr.gather(mi.Float, rough.array, particle)
+            own *= dr.gather(mi.Float, of_pixel.array, paths.pixel) ** dr.gather(mi.Float, powers.array, particle)
             radiance *= dr.select(paths.owner > 0, own, 1)
             if self.ground is not None:
                 factor = mi.Float(self.ground.draw([seed]).flatten().to(TRACED_ON))
@@ -97,8 +97,8 @@ class Renderer:
         values = (parameters * 1.0).to(TRACED_ON)
         drawn = self.material, values[None]
         (of_particle,), (lines,) = (draw(*drawn, [layout], seeds=[seed]) for draw in (brightness, facets))
-        (rough,) = roughness([layout], seeds=[seed], like=values)
-        image = render(values, of_particle, rough, skin(*drawn, seeds=[seed]), lines).to(parameters.device)
+        (powers,) = skin_powers([layout], seeds=[seed], like=values)
+        image = render(values, of_particle, powers, skin(*drawn, seeds=[seed]), lines).to(parameters.device)
         self._changes += 1
         if image.requires_grad:
             image.register_hook(partial(self._require_latest, self._changes))

@@ -11,7 +11,7 @@ from drgan_lib.scene.meshes.measures import self_intersections
 # Of grains: the power of the norm at roundness 1, the deviation of ln(distance) of a facet, and that of its direction,
 # over the root of their number.
 SHARPEST, FACET_SPREAD, UNEVEN = 5.0, 0.1, 0.6
-BUMPS, BUMP_PERIODS = 0.05, (0.5, 1.2)  # of rough grains: the deviation of ln(radius), and periods of waves, in radii
+BUMPS, BUMP_PERIODS = 0.05, (0.5, 1.2)  # of bumpy grains: the deviation of ln(radius), and periods of waves, in radii
 UNEVENNESS = range(2, 6)  # degrees of the spherical harmonics: 1 would be a shift, higher ones a rough skin
 
 
@@ -74,7 +74,7 @@ def grain(settings: GrainSettings, *, seed: int) -> trimesh.Trimesh:
 
     With a large p this is the intersection of half-spaces, a polyhedron; with a smaller one its edges are round. Facets
     face in directions that are spread as evenly as Fibonacci's spiral does, but for chance. Of the share
-    `settings.rough`, ln(radius) has a sum of plane waves of all directions on top; the others are convex.
+    `settings.bumpy`, ln(radius) has a sum of plane waves of all directions on top; the others are convex.
     """
     rng = np.random.default_rng(seed)
     aspect, n = rng.uniform(*settings.aspect), int(rng.integers(settings.facets[0], settings.facets[1] + 1))
@@ -87,7 +87,7 @@ def grain(settings: GrainSettings, *, seed: int) -> trimesh.Trimesh:
     heights = ball.vertices @ (normals * np.exp(FACET_SPREAD * rng.normal(size=(n, 1)))).T
     radius = (heights.clip(0) ** p).sum(axis=1) ** (-1 / p)
     axes = (aspect, 1.0, aspect ** rng.uniform())
-    if rng.uniform() < settings.rough:
+    if rng.uniform() < settings.bumpy:
         waves = 2 * np.pi / rng.uniform(*BUMP_PERIODS, size=(64, 1)) * _directions(rng, 64)
         bumps = np.cos(ball.vertices @ waves.T + 2 * np.pi * rng.uniform(size=64)).sum(axis=1)
         radius *= np.exp(BUMPS * bumps / bumps.std())

@@ -61,7 +61,7 @@ SHAPES = st.one_of(
         GrainSettings,
         facets=st.tuples(st.integers(6, 9), st.integers(9, 40)),
         roundness=st.floats(0.05, 1),
-        rough=st.sampled_from([0.0, 1.0]),
+        bumpy=st.sampled_from([0.0, 1.0]),
     ),
     st.builds(OctahedronSettings, truncation=pairs(0, 1), deformation=st.floats(0, 0.3), max_triangles=TRIANGLES),
     st.builds(
@@ -176,8 +176,8 @@ def test_a_grain_is_convex_and_the_sharper_the_flatter():
     assert flat(1.0) < 0.3 < 0.6 < flat(0.05)
 
 
-def test_a_share_of_grains_is_rough_and_its_radii_deviate_as_said():
-    smooth, some = (generate_meshes(GrainSettings(count=200, rough=rough)) for rough in (0.0, 0.3))
+def test_a_share_of_grains_is_bumpy_and_its_radii_deviate_as_said():
+    smooth, some = (generate_meshes(GrainSettings(count=200, bumpy=bumpy)) for bumpy in (0.0, 0.3))
     deviations = np.array(
         [
             np.log(np.linalg.norm(a.vertices, axis=1) / np.linalg.norm(b.vertices, axis=1)).std()
