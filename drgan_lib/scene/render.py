@@ -97,7 +97,7 @@ class Renderer:
         values = (parameters * 1.0).to(TRACED_ON)
         drawn = self.material, values[None]
         (of_particle,), (lines,) = (draw(*drawn, [layout], seeds=[seed]) for draw in (brightness, facets))
-        (powers,) = skin_powers([layout], seeds=[seed], like=values)
+        (powers,) = skin_powers(self.material, [layout], seeds=[seed], like=values)
         image = render(values, of_particle, powers, skin(*drawn, seeds=[seed]), lines).to(parameters.device)
         self._changes += 1
         if image.requires_grad:

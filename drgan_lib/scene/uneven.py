@@ -22,7 +22,6 @@ from drgan_lib.scene.layout import Layout, in_image
 BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH, POWER = 3, 5, 6, 7, 8, 9, 10, 11
 SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
 ALIKE = 0.7  # as alike as neighbours in micrographs are, see book/appearance.md
-UNLIKE = 0.8  # the deviation of ln(power of the skin); as unlike as particles of one micrograph are, see there
 FACETED, FARTHEST = 0.4, 0.5  # the share of particles with a line; how far it is from the middle, at most, in radii
 
 
@@ -51,7 +50,7 @@ def uneven(
         factors = factors * across(lines, pixel // size, pixel % size)
     if "skin_spread" in names:
         fields = of_fragments(skin(material, parameters, seeds=seeds).flatten(1), 1)
-        factors = factors * fields ** of_fragments(skin_powers(layouts, seeds=seeds, like=parameters), 0)
+        factors = factors * fields ** of_fragments(skin_powers(material, layouts, seeds=seeds, like=parameters), 0)
     return factors
 
 
@@ -86,10 +85,13 @@ def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Ten
     return (deviation[:, None, None] * field).exp()
 
 
-def skin_powers(layouts: Sequence[Layout], *, seeds: Sequence[int], like: Tensor) -> list[Tensor]:
-    """Powers to which each particle takes the skin, float32 [len(layout)] for each layout: log-normal, of median 1."""
-    drawn = _drawn(normal, seeds, max(map(len, layouts)), POWER, like)
-    return [(UNLIKE * own[: len(layout)]).exp() for own, layout in zip(drawn, layouts, strict=True)]
+def skin_powers(material: Material, layouts: Sequence[Layout], *, seeds: Sequence[int], like: Tensor) -> list[Tensor]:
+    """Powers to which each particle takes the skin, float32 [len(layout)] for each layout, on the device of `like`.
+
+    They are log-normal, of median 1 and the deviation `scene.skin_unlike`.
+    """
+    drawn = material.scene.skin_unlike * _drawn(normal, seeds, max(map(len, layouts)), POWER, like)
+    return [own[: len(layout)].exp() for own, layout in zip(drawn, layouts, strict=True)]
 
 
 def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> list[Tensor]:

@@ -9,17 +9,18 @@ from scipy import ndimage
 
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position
 from drgan_lib.scene.layout import in_image
-from drgan_lib.scene.uneven import ALIKE, FACETED, FARTHEST, UNLIKE, across, brightness, facets, skin, skin_powers
+from drgan_lib.scene.uneven import ALIKE, FACETED, FARTHEST, across, brightness, facets, skin, skin_powers
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
-SPREAD, FACET, SKIN = 0.4, 0.3, 0.2
+SPREAD, FACET, SKIN, UNLIKE = 0.4, 0.3, 0.2, 0.8
 MOST = (SPREAD, FACET, SKIN)
 NAMES = ("brightness_spread", "facet_spread", "skin_spread")
 
 
 @pytest.fixture(scope="module")
 def both(meshes):
-    material = small_material(**{f"bounds__{name}": [0, most] for name, most in zip(NAMES, MOST, strict=True)})
+    bounds = {f"bounds__{name}": [0, most] for name, most in zip(NAMES, MOST, strict=True)}
+    material = small_material(scene__skin_unlike=UNLIKE, **bounds)
     return [kind(material, meshes, spp=SPP) for kind in (Renderer, TransportRenderer)]
 
 
@@ -45,7 +46,7 @@ def test_each_particle_takes_the_skin_to_a_power_of_its_own(both, crowd):
     _, ours = both
     row = parameters_of(ours.material, skin=SKIN)
     uneven, even = (ours.image(values, crowd, seed=3) for values in (row, parameters_of(ours.material)))
-    (powers,) = skin_powers([crowd], seeds=[3], like=row)
+    (powers,) = skin_powers(ours.material, [crowd], seeds=[3], like=row)
     (field,), ratio = skin(ours.material, row[None], seeds=[3]).log(), (uneven / even).log()
     ids = ours.instance_ids(crowd)
     for k, power in enumerate(powers.tolist(), 1):
@@ -53,7 +54,7 @@ def test_each_particle_takes_the_skin_to_a_power_of_its_own(both, crowd):
             continue
         slope = np.polyfit(field[inside].numpy(), ratio[inside].numpy(), 1)[0]
         assert slope == pytest.approx(power, rel=0.25), k  # the beam's blur takes some of it
-    logarithms = torch.cat(skin_powers([crowd] * 500, seeds=range(500), like=row)).log()
+    logarithms = torch.cat(skin_powers(ours.material, [crowd] * 500, seeds=range(500), like=row)).log()
     assert (logarithms.mean(), logarithms.std()) == pytest.approx((0, UNLIKE), abs=0.05)
 
 
