@@ -88,16 +88,10 @@ def grain(settings: GrainSettings, *, seed: int) -> trimesh.Trimesh:
     radius = (heights.clip(0) ** p).sum(axis=1) ** (-1 / p)
     axes = (aspect, 1.0, aspect ** rng.uniform())
     if rng.uniform() < settings.bumpy:
-        waves = 2 * np.pi / rng.uniform(*BUMP_PERIODS, size=(64, 1)) * _directions(rng, 64)
+        waves = 2 * np.pi / rng.uniform(*BUMP_PERIODS, size=(64, 1)) * trimesh.unitize(rng.normal(size=(64, 3)))
         bumps = np.cos(ball.vertices @ waves.T + 2 * np.pi * rng.uniform(size=64)).sum(axis=1)
         radius *= np.exp(BUMPS * bumps / bumps.std())
     return normalise(trimesh.Trimesh(ball.vertices * radius[:, None] * axes, ball.faces, process=False))
-
-
-def _directions(rng: np.random.Generator, n: int) -> np.ndarray:
-    """float64 [n, 3]: unit vectors in directions without preference."""
-    drawn = rng.normal(size=(n, 3))
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
 def _icosphere(max_triangles: int, shape: str) -> trimesh.Trimesh:
