@@ -212,7 +212,7 @@ PROFILES = {
         gan=GanSettings(epochs=10, n_layouts=124, spp=36, **BEYOND),
         synthesis=SynthesisSettings(n_images=1000, spp=49),
         segmentation=SegmentationSettings(
-            trainer="compact", iterations=2700, batch_size=2, patch_px=128, features=16, stages=5, seam_px=2
+            trainer="compact", iterations=4000, batch_size=2, patch_px=128, features=16, stages=5, seam_px=2
         ),
     ),
     "gpu": Profile(

@@ -24,6 +24,7 @@ from drgan_lib.segmentation import network as prediction
 from drgan_lib.segmentation.instances import BorderCore
 from drgan_lib.segmentation.nnunet import request_of
 from drgan_lib.segmentation.tiles import apply_windows
+from drgan_lib.segmentation.trainers import compact as compact_trainer
 from drgan_lib.segmentation.trainers.compact import AtomicTrainer, Batches, CompactTrainer, in_order
 from drgan_lib.segmentation.training import TRAINERS, Reporter, run_worker
 from drgan_lib.store import Store
@@ -212,6 +213,36 @@ def test_a_resumed_training_equals_an_uninterrupted_one(trained, tmp_path):
     whole.fit(micrographs(48), seed=0, log=lambda line: None)
     weights = [network._checkpoints()["all"]["network_weights"] for network in (trained, whole)]
     torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("trained")
+def test_threads_that_divide_a_batch_find_the_gradients_of_the_whole(trained, tmp_path, monkeypatch):
+    plans, dataset = (read_json(next(trained.folder.rglob(f"{name}.json"))) for name in ("plans", "dataset"))
+    plans["configurations"]["2d_compact"]["batch_size"] = 3
+    for name in ("preprocessed", "results"):
+        monkeypatch.setenv(f"nnUNet_{name}", str(tmp_path))
+    data = tmp_path / plans["dataset_name"] / plans["configurations"]["2d"]["data_identifier"] / "0.b2nd"
+    data.parent.mkdir(parents=True)
+    data.touch()  # by its suffix, nnU-Net chooses how it would read
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
+    monkeypatch.setattr(compact_trainer, "has_bfloat16", lambda device: False)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(3, 1, 32, 32, generator=random)
+    classes = [torch.randint(0, 3, (3, 1, 32 // n, 32 // n), generator=random).float() for n in (1, 2)]
+
+    def gradients(cores: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(compact_trainer, "usable_cores", lambda: cores)
+        start = plans | {"continue_training": False}
+        trainer = CompactTrainer(start, "2d_compact", "all", dataset, torch.device("cpu"))
+        trainer.initialize()
+        trainer.on_train_epoch_start()
+        loss = trainer.train_step({"data": images, "target": classes})["loss"]
+        return [loss, *(weight.grad for weight in trainer.network.parameters())]
+
+    whole = gradients(1)
+    for cores in (2, 3, 8):
+        torch.testing.assert_close(gradients(cores), whole, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -5,12 +5,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from drgan_lib.hardware import has_bfloat16, usable_cores
@@ -18,9 +20,6 @@ from drgan_lib.registry import SELF
 from drgan_lib.segmentation.graphed import Graphed
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
-# A step of the `laptop` profile, in pixels x features. Two threads, which wait for each other in each of a thousand
-# small operations, are no faster than one, and several times as slow beside a busy process.
-OF_ONE_THREAD = 2 * 128**2 * 16
 RATE, DECAY = 5e-3, 1e-2  # of AdamW
 LEAST_S = 20  # between two checkpoints: a GPU is through an epoch in the time that one takes to write
 
@@ -39,8 +38,8 @@ class CompactTrainer(AtomicTrainer):
     Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the length, the
     optimizer (AdamW, Loshchilov and Hutter, ICLR 2019: at a rate of .002 it is in 1,000 iterations where SGD with
     nnU-Net's momentum, the memory of which is 100 iterations long, is in 2,000), the learning rate (nnU-Net's
-    polynomial, but stepped per iteration), bfloat16, a step that a GPU replays, a seed, no plots, and checkpoints after
-    epochs of 50 iterations.
+    polynomial, but stepped per iteration), bfloat16, a step that a GPU replays and a processor divides by images, a
+    seed, no plots, and checkpoints after epochs of 50 iterations.
     From the checkpoint of a shorter training it goes on with the iteration after its last.
     """
 
@@ -62,10 +61,11 @@ class CompactTrainer(AtomicTrainer):
         self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
-        features = self.configuration_manager.network_arch_init_kwargs["features_per_stage"][0]
-        work = self.configuration_manager.batch_size * math.prod(self.configuration_manager.patch_size) * features
-        threads = work // OF_ONE_THREAD if device.type == "cpu" else 1
-        torch.set_num_threads(max(1, min(threads, torch.get_num_threads())))
+        # Threads that share each of a thousand small operations wait for each other, and several times as long beside a
+        # busy process; those that have images of their own meet once per step.
+        torch.set_num_threads(1)
+        self._threads = min(usable_cores(), self.configuration_manager.batch_size) if device.type == "cpu" else 1
+        self._map = ThreadPoolExecutor(self._threads).map if self._threads > 1 else map
         self.bfloat16, self._graph = has_bfloat16(device), None
         self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
         seed_all(self.seed, 0)
@@ -88,7 +88,7 @@ class CompactTrainer(AtomicTrainer):
         own = np.array([name.startswith(SELF) for name in train.indices])
         if own.any():  # as often as all others together
             train.sampling_probabilities = np.where(own, 0.5 / own.sum(), 0.5 / max(1, (~own).sum()))
-        left = usable_cores() - torch.get_num_threads()
+        left = usable_cores() - 1
         processes = 0 if sys.platform == "darwin" else left if self.device.type == "cuda" else min(1, left)
         epochs = range(self.current_epoch, self.num_epochs)
         return (
@@ -112,15 +112,25 @@ class CompactTrainer(AtomicTrainer):
         self.optimizer.step()
         return {"loss": loss}
 
-    def _backward(self, data: torch.Tensor, *target: torch.Tensor) -> torch.Tensor:
+    def _backward(self, data: Tensor, *target: Tensor) -> Tensor:
         """The loss of a batch; leaves its gradients, clipped as nnU-Net does."""
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
-            output = self.network(data)
-        loss = self.loss([scale.float() for scale in output], list(target))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12, foreach=True)
+        weights = list(self.network.parameters())
+        outputs = list(self._map(self._forward, data.chunk(self._threads)))
+        with torch.no_grad():
+            joined = [torch.cat(scale).requires_grad_() for scale in zip(*outputs, strict=True)]
+        loss = self.loss(joined, list(target))
+        slopes = torch.autograd.grad(loss, joined, materialize_grads=True)
+        shares = zip(*(slope.chunk(self._threads) for slope in slopes), strict=True)
+        parts = self._map(lambda output, share: torch.autograd.grad(output, weights, share), outputs, shares)
+        for weight, *gradients in zip(weights, *parts, strict=True):
+            weight.grad = sum(gradients[1:], start=gradients[0])
+        torch.nn.utils.clip_grad_norm_(weights, 12, foreach=True)
         return loss.detach()
+
+    def _forward(self, images: Tensor) -> list[Tensor]:
+        """What the network makes of images, at each scale, in single precision."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16, cache_enabled=False):
+            return [scale.float() for scale in self.network(images)]
 
     def on_train_epoch_end(self, train_outputs: list[dict]) -> None:
         losses = torch.stack([output["loss"] for output in train_outputs]).cpu()  # a GPU was not waited for till now
