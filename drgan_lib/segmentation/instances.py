@@ -23,6 +23,7 @@ _FOUR, _EIGHT = ndimage.generate_binary_structure(2, 1), ndimage.generate_binary
 LEVELS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95)
 NECKS = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 ROUNDING = 1e-9
+AS_GOOD, COUNT = 2, 0.01  # standard errors of PQ, and a part of the number of particles, that make no difference
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,10 @@ def tune_border_core(
 
     `maps` are predictions for annotated images of the arm's own kind, `truths` their instances, int [h, w] with 0 as
     background; instances of fewer than `min_area` pixels count on neither side, and all settings have `contour_px`. PQ
-    is the mean over images; settings that are at most one standard error below the best are as good (Breiman et al.,
-    Classification and Regression Trees, 1984), that of the difference, which is paired: images differ far more than
-    settings do. Of these, the one whose number of particles is nearest to the true one is chosen, since too few are too
-    large ones; of equal ones that with the lowest neck, then the lowest level: it cuts least.
+    is the mean over images; settings that are at most two standard errors below the best are as good (as in Breiman et
+    al., Classification and Regression Trees, 1984), those of the difference, which is paired: images differ far more
+    than settings do. Of these, the number of particles has to be right to 1 %, or as near as any comes, since too few
+    are too large ones; and of those, the highest PQ counts, with the lowest neck, then the lowest level if equal.
     The table has the columns `level`, `neck`, `pq`, `standard_error` (of the difference to the best; 0 for one image),
     `count_ratio` (predicted by true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError`
     without an image or if there is not one truth per map.
@@ -188,9 +189,9 @@ def tune_border_core(
     below = np.array(qualities)[table["pq"].argmax()] - np.array(qualities)
     table["standard_error"] = below.std(axis=1, ddof=1) / len(maps) ** 0.5 if len(maps) > 1 else 0.0
     table["count_ratio"] = ratios
-    good = below.mean(axis=1) <= table["standard_error"].clip(lower=ROUNDING)
-    wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0)
-    chosen = int(wrong.where(good, np.inf).to_numpy().argmin())
+    good = below.mean(axis=1) <= (AS_GOOD * table["standard_error"]).clip(lower=ROUNDING)
+    wrong = np.abs(np.log(table["count_ratio"].clip(lower=ROUNDING))).fillna(0).clip(lower=COUNT)
+    chosen = int(table["pq"].where(good & (wrong <= wrong[good].min()), -1).to_numpy().argmax())
     table["chosen"] = np.arange(len(table)) == chosen
     return grid[chosen], table
 

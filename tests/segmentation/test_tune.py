@@ -43,14 +43,21 @@ def test_the_simplest_of_equal_settings_is_chosen():
     assert tune_border_core([certain], [classes.astype(int)], min_area=5)[0] == BorderCore(level=0, neck=0)
 
 
-def test_of_settings_as_good_as_the_best_the_right_number_counts(monkeypatch):
-    """PQ .8 with .7 of the particles; as good with 1.2 of them; and one that is lower, if by little, in each image."""
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([([0.61, 0.98], 1.2), ([0.58, 0.98], 1.0)], 1),  # the last has a lower PQ, if by little, in each image
+        ([([0.61, 0.97], 1.0), ([0.62, 0.97], 0.995)], 2),  # counts that are as right as each other
+    ],
+)
+def test_of_settings_as_good_as_the_best_the_right_number_counts(monkeypatch, others, expected):
+    """The first has the best PQ and .7 of the particles."""
     grid = (BorderCore(0.5, 0.4), BorderCore(0.7, 0.4), BorderCore(0.7, 0.6))
-    rows = [([0.6, 1.0], 0.7), ([0.61, 0.98], 1.2), ([0.58, 0.98], 1.0)]
+    rows = [([0.6, 1.0], 0.7), *others]
     monkeypatch.setattr(instances, "GRID", grid)
     monkeypatch.setattr(instances, "quality_of", lambda settings, *_: rows[grid.index(settings)])
     maps, truths = zip(squares(0.2), squares(0.2), strict=True)
-    assert tune_border_core(maps, truths, min_area=5)[0] == grid[1]
+    assert tune_border_core(maps, truths, min_area=5)[0] == grid[expected]
 
 
 def test_the_table_holds_the_mean_over_images_of_every_setting():
