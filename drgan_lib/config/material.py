@@ -97,6 +97,7 @@ class SceneSettings(Section):
     spp: int = Field(121, ge=1)
     filter_std_px: float = Field(0.5, ge=PIXEL_STD_PX, description="standard deviation of the image of a point")
     skin_unlike: float = Field(0.0, ge=0, le=2, description="how unlike the skins of particles are, see `skin_powers`")
+    charge: float = Field(0.0, ge=0, le=1, description="how unlike charge makes particles (gan.appearance=sem)")
     stage_roughness: float = Field(0.5, ge=0)
     stage_specular: float = Field(0.0, ge=0)
     particle_specular: float = Field(0.5, ge=0)

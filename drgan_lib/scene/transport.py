@@ -36,7 +36,7 @@ from drgan_lib.scene.layout import Layout
 from drgan_lib.scene.meshes import meshes_digest
 from drgan_lib.scene.render import Renderer
 from drgan_lib.scene.terms import Terms
-from drgan_lib.scene.uneven import uneven
+from drgan_lib.scene.uneven import charge, charged, uneven
 from drgan_lib.shared import Shared
 
 # What is imaged for each appearance, and how.
@@ -225,6 +225,12 @@ class TransportRenderer(Renderer):
             particles = torch.cat([row @ basis.particles for row, basis in zip(weights, bases, strict=True)])
         fragments = [(basis.particle.long(), basis.pixel.long()) for basis in bases]
         particles = particles * uneven(self.material, parameters.to(self.device), layouts, fragments, seeds=seeds)
+        if settings.charge and self.material.appearance == "sem":  # the first image of a particle is its area
+            drawn = charge(self.material, layouts, seeds=seeds, like=particles)
+            rows = zip(particles.split([len(basis.pixel) for basis in bases]), drawn, bases, strict=True)
+            particles = torch.cat(
+                [charged(light, own[basis.particle.long()], basis.particles[0]) for light, own, basis in rows]
+            )
         of_support = self.terms.of_support(values).T
         support = torch.stack([row @ basis.stage for row, basis in zip(of_support, bases, strict=True)])
         if lights := learned_lights(self.material):
@@ -256,7 +262,7 @@ class TransportRenderer(Renderer):
     def _describe(self) -> str:
         """What all bases of this renderer depend on, besides the layout."""
         code = code_behind(inspect.getfile(self._images_of))
-        scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px"})
+        scene = self.material.scene.model_dump_json(exclude={"spp", "filter_std_px", "skin_unlike", "charge"})
         lights = {name: self.material.bounds.get(name) for name in learned_lights(self.material)}
         parts = (meshes_digest(self.meshes), code, scene, lights, self.terms, self.spp, mi.__version__, self.variant)
         return " ".join(map(str, parts))

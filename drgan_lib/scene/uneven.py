@@ -19,7 +19,7 @@ from drgan_lib.scene.detector import spread
 from drgan_lib.scene.layout import Layout, in_image
 
 # Streams of random numbers; 0 is the detector's noise, 1 dropout, 2 the ground, 4 scan lines.
-BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH, POWER = 3, 5, 6, 7, 8, 9, 10, 11
+BRIGHTNESS, SKIN, TURN, SHIFT, STEP, LINE, WHICH, POWER, CHARGE = 3, 5, 6, 7, 8, 9, 10, 11, 12
 SKIN_PX, STEP_PX, LINE_PX = 1.5, 0.7, 1.0
 ALIKE = 0.7  # as alike as neighbours in micrographs are, see book/appearance.md
 FACETED, FARTHEST = 0.4, 0.5  # the share of particles with a line; how far it is from the middle, at most, in radii
@@ -63,14 +63,29 @@ def brightness(
     of independent numbers of all particles, with weights that fall with the distance in the image, as a Gaussian of
     `ALIKE` times the distance of two that touch.
     """
-    row, column, radius = _places(material, layouts, parameters.device)
-    own = _drawn(normal, seeds, row.shape[1], BRIGHTNESS, parameters)
-    squares = (row[:, :, None] - row[:, None]).square() + (column[:, :, None] - column[:, None]).square()
-    touching = (radius[:, :, None] + radius[:, None]).clamp_min(1)
-    weights = (-squares / (2 * (ALIKE * touching).square())).exp() * (radius > 0)[:, None]
-    alike = (weights @ own[:, :, None])[:, :, 0] / weights.norm(dim=2).clamp_min(1e-9)
+    alike = _alike(material, layouts, seeds, BRIGHTNESS, parameters)
     factors = (_spread_of("brightness_spread", material, parameters)[:, None] * alike).exp()
     return [own[: len(layout)] for own, layout in zip(factors, layouts, strict=True)]
+
+
+def charge(material: Material, layouts: Sequence[Layout], *, seeds: Sequence[int], like: Tensor) -> list[Tensor]:
+    """How many times as bright charge makes each particle, float32 [len(layout)] for each layout, as `brightness`.
+
+    The deviation of the logarithms is `scene.charge`; the factors are on the device of `like`.
+    """
+    factors = (material.scene.charge * _alike(material, layouts, seeds, CHARGE, like)).exp()
+    return [own[: len(layout)] for own, layout in zip(factors, layouts, strict=True)]
+
+
+def charged(light: Tensor, factors: Tensor, areas: Tensor) -> Tensor:
+    """The `light` [n] of fragments of one image with `factors` [n] of `charge`; they cover `areas` [n] of their pixels.
+
+    A factor below 1 leaves that part of the light. One above 1 adds the same everywhere, in units of the mean level, so
+    that contrast within the particle stays what it was: of bright particles in micrographs it is no higher than of
+    others, and seams in bright heaps are faint (book/appearance.md).
+    """
+    level = light.sum() / areas.sum().clamp_min(1)
+    return light * factors.clamp(max=1) + level * areas * (factors - 1).clamp(min=0)
 
 
 def skin(material: Material, parameters: Tensor, *, seeds: Sequence[int]) -> Tensor:
@@ -121,6 +136,16 @@ def across(line, row, column, *, library=torch):
     to_row, to_column, offset, step, bright = line
     away = to_row * row + to_column * column - offset
     return library.exp(step / 2 * library.tanh(away / STEP_PX) + bright * library.exp(-((away / LINE_PX) ** 2) / 2))
+
+
+def _alike(material: Material, layouts: Sequence[Layout], seeds: Sequence[int], stream: int, like: Tensor) -> Tensor:
+    """float32 [b, n]: a normal number of deviation 1 for each particle, those of neighbours alike."""
+    row, column, radius = _places(material, layouts, like.device)
+    own = _drawn(normal, seeds, row.shape[1], stream, like)
+    squares = (row[:, :, None] - row[:, None]).square() + (column[:, :, None] - column[:, None]).square()
+    touching = (radius[:, :, None] + radius[:, None]).clamp_min(1)
+    weights = (-squares / (2 * (ALIKE * touching).square())).exp() * (radius > 0)[:, None]
+    return (weights @ own[:, :, None])[:, :, 0] / weights.norm(dim=2).clamp_min(1e-9)
 
 
 def _places(material: Material, layouts: Sequence[Layout], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,6 +26,7 @@ SMALL = {
     "layout.tightness": 0.8,
     "layout.stacking": 0.3,
     "layout.sintering": [0, 0],
+    "scene.charge": 0,
 }
 # What the paper leaves fixed and the basis can hold too.
 MORE = {

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from drgan_lib.scene import Layout, Renderer, TransportRenderer, at_position
 from drgan_lib.scene.layout import in_image
-from drgan_lib.scene.uneven import ALIKE, FACETED, FARTHEST, across, brightness, facets, skin, skin_powers
+from drgan_lib.scene.uneven import ALIKE, FACETED, FARTHEST, across, brightness, charge, facets, skin, skin_powers
 from tests.scene.conftest import AT_KNOTS, SIZE, SPP, small_material
 
 SPREAD, FACET, SKIN, UNLIKE = 0.4, 0.3, 0.2, 0.8
@@ -132,6 +132,30 @@ def test_neighbours_are_alike_and_particles_far_apart_are_not(both):
     assert correlation[0, 1] == pytest.approx(2 * w / (1 + w**2), abs=0.04)
     assert np.abs(correlation[2, :2]).max() < 0.05
     assert logarithms.std(axis=0) == pytest.approx(SPREAD, rel=0.05)
+
+
+def test_charge_takes_a_part_of_the_light_or_adds_the_same_everywhere(meshes, crowd):
+    larger = {"patches__size_px": 96, "scene__size_px": 96}
+    materials = [small_material(gan__appearance="sem", scene__charge=spread, **larger) for spread in (0, 0.4)]
+    neutral, loaded = (TransportRenderer(material, meshes, spp=SPP) for material in materials)
+    row = at_position(materials[0], 0.3)
+    before, after = (renderer.image(row, crowd, seed=1).numpy() for renderer in (neutral, loaded))
+    ids = neutral.instance_ids(crowd)
+    level, support = before[ids > 0].mean(), ndimage.binary_erosion(ids == 0, iterations=3)
+    assert after[support] == pytest.approx(before[support], abs=1e-3)
+    (factors,) = charge(materials[1], [crowd], seeds=[1], like=row)
+    kinds = set()
+    for k, factor in enumerate(factors.tolist(), 1):
+        if (inside := ndimage.binary_erosion(ids == k, iterations=3)).sum() < 20:
+            continue
+        kinds.add(factor > 1)
+        if factor < 1:
+            assert after[inside] / before[inside] == pytest.approx(factor, abs=1e-3)
+        else:
+            assert after[inside] - before[inside] == pytest.approx((factor - 1) * level, rel=0.05, abs=1e-3)
+    assert kinds == {False, True}
+    logarithms = torch.cat(charge(materials[1], [crowd] * 500, seeds=range(500), like=row)).log()
+    assert (logarithms.mean(), logarithms.std()) == pytest.approx((0, 0.4), abs=0.03)
 
 
 def test_a_line_crosses_its_particle_and_parts_two_sides(both, crowd):
