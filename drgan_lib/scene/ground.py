@@ -65,7 +65,8 @@ class Ground:
         """
         images = [patch.image for patch in patches]
         found = detect_particles(images)
-        free = [ndimage.distance_transform_edt(~one.suspect) > HALO_PX for one in found]
+        # Patches hold particles; where none is found, they would be taken for ground.
+        free = [(ndimage.distance_transform_edt(~one.suspect) > HALO_PX) & one.suspect.any() for one in found]
         seen = [(without_noise(i), f) for i, f in zip(images, free, strict=True) if f.mean() >= LEAST_GAP]
         if not seen:
             raise GroundError(

@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 
 from drgan_lib.config import GanSettings
+from drgan_lib.data.detect import detect_particles
 from drgan_lib.samples import Sample, SampleSet
 from drgan_lib.scene import Ground, GroundError, Renderer, TransportRenderer, at_position, choose_ground
 from drgan_lib.scene.ground import LEAST, noise_std, without_noise
@@ -97,6 +98,15 @@ def test_a_texture_has_the_spectrum_and_the_levels_of_what_lies_between_particle
     assert fields.std() == pytest.approx(0.1 / 2**0.5, rel=0.15)
     power = (np.abs(np.fft.fft2(fields - 1)) ** 2).mean(axis=0)
     assert np.unravel_index(power.argmax(), power.shape) in ((0, 16), (0, 112))
+
+
+def test_a_patch_in_which_no_particle_is_found_lends_no_texture():
+    """Its particles, no brighter than the support, would be taken for a texture of it."""
+    discs, (y, x) = between_discs(4), np.mgrid[:128, :128]
+    faint = 0.2 * (1 + 0.3 * np.sin(x / 9) * np.sin(y / 9)) + np.random.default_rng(2).normal(0, 0.002, x.shape)
+    unseen = Sample("unseen", faint.astype(np.float32), provenance={"micrograph": "m0"})
+    assert not detect_particles([unseen.image])[0].suspect.any()
+    assert Ground.between(discs + SampleSet.of([unseen])).key == Ground.between(discs).key
 
 
 def test_the_ground_is_chosen_by_the_settings_and_what_there_is():
