@@ -433,7 +433,9 @@ figure = plots.particles_apart(transport, layouts[0])
 # draws it. `facet_spread` does the same for the two sides of a straight line across two fifths of the particles, and for the
 # line: a facet, or a twin in a crystal. A network that never saw one takes such a line for the end of a particle;
 # one that saw strong ones takes seams for such lines. With `skin_spread` surfaces are uneven in finer places,
-# and with `scene.skin_unlike` those of some particles much more than those of others.
+# and with `scene.skin_unlike` those of some particles much more than those of others. `scene.charge`, which is no learned
+# parameter, adds light to some particles and takes it from others; those that get more have no more contrast for it, so
+# that seams in bright heaps are as faint as in micrographs.
 #
 # The specular level is not among them. It sets the index of refraction, and how much a surface mirrors then follows from
 # Fresnel's formula, in which index and angle cannot be pulled apart: each pixel sees another angle and so another
