@@ -23,7 +23,7 @@ _FOUR, _EIGHT = ndimage.generate_binary_structure(2, 1), ndimage.generate_binary
 LEVELS = (0.0, 0.3, 0.5, 0.7, 0.9, 0.95)
 NECKS = (0.0, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95)
 ROUNDING = 1e-9
-AS_GOOD, COUNT = 2, 0.01  # standard errors of PQ, and a part of the number of particles, that make no difference
+AS_GOOD, COUNT = 2, 0.02  # standard errors of PQ, and a part of the number of particles, that make no difference
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def tune_border_core(
     background; instances of fewer than `min_area` pixels count on neither side, and all settings have `contour_px`. PQ
     is the mean over images; settings that are at most two standard errors below the best are as good (as in Breiman et
     al., Classification and Regression Trees, 1984), those of the difference, which is paired: images differ far more
-    than settings do. Of these, the number of particles has to be right to 1 %, or as near as any comes, since too few
+    than settings do. Of these, the number of particles has to be right to 2 %, or as near as any comes, since too few
     are too large ones; and of those, the highest PQ counts, with the lowest neck, then the lowest level if equal.
     The table has the columns `level`, `neck`, `pq`, `standard_error` (of the difference to the best; 0 for one image),
     `count_ratio` (predicted by true instances of all images; NaN without a true one) and `chosen`. Raises `ValueError`
