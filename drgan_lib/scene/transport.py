@@ -227,10 +227,8 @@ class TransportRenderer(Renderer):
         particles = particles * uneven(self.material, parameters.to(self.device), layouts, fragments, seeds=seeds)
         if settings.charge and self.material.appearance == "sem":  # the first image of a particle is its area
             drawn = charge(self.material, layouts, seeds=seeds, like=particles)
-            rows = zip(particles.split([len(basis.pixel) for basis in bases]), drawn, bases, strict=True)
-            particles = torch.cat(
-                [charged(light, own[basis.particle.long()], basis.particles[0]) for light, own, basis in rows]
-            )
+            rows = zip(particles.split([len(which) for which, _ in fragments]), drawn, fragments, bases, strict=True)
+            particles = torch.cat([charged(light, own[which], b.particles[0]) for light, own, (which, _), b in rows])
         of_support = self.terms.of_support(values).T
         support = torch.stack([row @ basis.stage for row, basis in zip(of_support, bases, strict=True)])
         if lights := learned_lights(self.material):

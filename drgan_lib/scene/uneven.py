@@ -64,8 +64,7 @@ def brightness(
     `ALIKE` times the distance of two that touch.
     """
     alike = _alike(material, layouts, seeds, BRIGHTNESS, parameters)
-    factors = (_spread_of("brightness_spread", material, parameters)[:, None] * alike).exp()
-    return [own[: len(layout)] for own, layout in zip(factors, layouts, strict=True)]
+    return _of_each((_spread_of("brightness_spread", material, parameters)[:, None] * alike).exp(), layouts)
 
 
 def charge(material: Material, layouts: Sequence[Layout], *, seeds: Sequence[int], like: Tensor) -> list[Tensor]:
@@ -73,8 +72,7 @@ def charge(material: Material, layouts: Sequence[Layout], *, seeds: Sequence[int
 
     The deviation of the logarithms is `scene.charge`; the factors are on the device of `like`.
     """
-    factors = (material.scene.charge * _alike(material, layouts, seeds, CHARGE, like)).exp()
-    return [own[: len(layout)] for own, layout in zip(factors, layouts, strict=True)]
+    return _of_each((material.scene.charge * _alike(material, layouts, seeds, CHARGE, like)).exp(), layouts)
 
 
 def charged(light: Tensor, factors: Tensor, areas: Tensor) -> Tensor:
@@ -106,7 +104,7 @@ def skin_powers(material: Material, layouts: Sequence[Layout], *, seeds: Sequenc
     They are log-normal, of median 1 and the deviation `scene.skin_unlike`.
     """
     drawn = material.scene.skin_unlike * _drawn(normal, seeds, max(map(len, layouts)), POWER, like)
-    return [own[: len(layout)].exp() for own, layout in zip(drawn, layouts, strict=True)]
+    return _of_each(drawn.exp(), layouts)
 
 
 def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *, seeds: Sequence[int]) -> list[Tensor]:
@@ -124,7 +122,7 @@ def facets(material: Material, parameters: Tensor, layouts: Sequence[Layout], *,
     rows, columns = (math.pi * turn).sin(), (math.pi * turn).cos()
     offset = rows * row + columns * column + FARTHEST * (2 * shift - 1) * radius
     lines = torch.stack([rows, columns, offset, step, line], dim=2)
-    return [own[: len(layout)] for own, layout in zip(lines, layouts, strict=True)]
+    return _of_each(lines, layouts)
 
 
 def across(line, row, column, *, library=torch):
@@ -155,6 +153,11 @@ def _places(material: Material, layouts: Sequence[Layout], device: torch.device)
         own[: len(layout), :2] = in_image(layout.transforms[:, :3], material)
         own[: len(layout), 2] = layout.transforms[:, 3] * material.scene_unit_px / 2
     return torch.from_numpy(places).to(device).unbind(dim=2)
+
+
+def _of_each(values: Tensor, layouts: Sequence[Layout]) -> list[Tensor]:
+    """[len(layout), ...] of each layout from [b, n, ...], without what only longer ones have."""
+    return [own[: len(layout)] for own, layout in zip(values, layouts, strict=True)]
 
 
 def _spread_of(name: str, material: Material, parameters: Tensor) -> Tensor:
