@@ -96,9 +96,9 @@ found[rule].table.head()
 # %% mystnb={"figure": {"caption": "The particles of a test micrograph, coloured by their equivalent diameter. Pink ones do not count.", "name": "fig-particles"}, "image": {"alt": "Micrograph with coloured particles, those at the border in pink"}}
 shown = predictions[rule][0]
 particles = quantify.measure_particles(shown.instances, shown.pixel_size_nm if unit == "nm" else None)
-figure = quantify.plot_particles(shown.image, shown.instances, particles, f"equivalent_diameter_{unit}", counting)
-figure.savefig(folder / "particles.png", dpi=110)
-figure
+picture = quantify.draw_particles(shown.image, shown.instances, particles, f"equivalent_diameter_{unit}", counting)
+picture.save(folder / "particles.png")
+picture
 
 # %% [markdown]
 # ## What the border hides

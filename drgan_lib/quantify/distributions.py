@@ -164,10 +164,16 @@ def distribution(
             intervals["nano_fraction"] = wilson(values["nano_fraction"], weights, level)
     defined = [name for name, share in SHARES.items() if n_resamples and n >= fewest(share, level)]
     if defined:
+        order = np.argsort(sizes, kind="stable")
+        rising, its_weights = sizes[order], weights[order]
+
+        def statistics(ranks: np.ndarray, axis: int = -1) -> np.ndarray:
+            ranks = np.sort(ranks, axis=axis)  # whole numbers are sorted in a fraction of the time of sizes
+            return _statistics(rising[ranks], its_weights[ranks], axis)
+
         result = bootstrap(
-            (sizes, weights),
-            _statistics,
-            paired=True,
+            (np.argsort(order).astype(np.int32),),
+            statistics,
             vectorized=True,
             n_resamples=min(n_resamples, max(LEAST_RESAMPLES, LARGEST_BOOTSTRAP // n)),
             batch=max(1, LARGEST_BATCH // n),

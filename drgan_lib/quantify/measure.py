@@ -35,8 +35,9 @@ from drgan_lib.quantify.distributions import Counting
 from drgan_lib.quantify.handover import outlines, write_geojson, write_labels, write_rois
 from drgan_lib.quantify.images import check_images, given_sizes, read_image
 from drgan_lib.quantify.measurement import Measurement, combine, read_table, write_table
+from drgan_lib.quantify.overlay import draw_particles
 from drgan_lib.quantify.particles import measure_particles
-from drgan_lib.quantify.plots import plot_distribution, plot_particles, plot_thickness
+from drgan_lib.quantify.plots import plot_distribution, plot_thickness
 from drgan_lib.quantify.thickness import try_local_thickness
 from drgan_lib.samples import Sample
 from drgan_lib.shared import Shared
@@ -239,13 +240,13 @@ def _write(
     more |= {"image": sample.provenance["file"]}
     write_table(table, folder / "particles", pixel_size_nm=size_nm, counting=counting, **more)
     image, column = _stretched(sample.image), f"equivalent_diameter_{'px' if size_nm is None else 'nm'}"
-    plot_particles(image, labels, table, column, counting).savefig(folder / "overlay.png", dpi=150, pil_kwargs=FAST_PNG)
+    draw_particles(image, labels, table, column, counting).save(folder / "overlay.png", **FAST_PNG)
     if max(image.shape) > 2 * DETAIL_PX:  # particles are too small to judge on the whole
         rows, columns = (slice(max(0, (n - DETAIL_PX) // 2), min(n, (n + DETAIL_PX) // 2)) for n in image.shape)
         part = table[table["id"].isin(np.unique(labels[rows, columns]))]
         part = part.assign(row_px=part["row_px"] - rows.start, column_px=part["column_px"] - columns.start)
-        middle = plot_particles(image[rows, columns], labels[rows, columns], part, column, counting)
-        middle.savefig(folder / "overlay_middle.png", dpi=150, pil_kwargs=FAST_PNG)
+        middle = draw_particles(image[rows, columns], labels[rows, columns], part, column, counting)
+        middle.save(folder / "overlay_middle.png", **FAST_PNG)
     found = try_local_thickness(labels, size_nm, name=sample.name, log=log) if thickness else None
     if found is not None:
         tifffile.imwrite(folder / "thickness.tif", found.diameter_px, compression="zlib")

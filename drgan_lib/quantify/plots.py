@@ -1,21 +1,16 @@
-"""Plots of sizes: distributions, maps of thickness, and the particles that were measured on their image."""
+"""Plots of sizes: distributions, and maps of thickness."""
 
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from skimage.segmentation import find_boundaries
 
-from drgan_lib.quantify.distributions import PERCENTILES, Counting, Distribution, counted
+from drgan_lib.quantify.distributions import PERCENTILES, Distribution
 from drgan_lib.quantify.thickness import Thickness
 
 SERIES = (("#0072b2", "-"), ("#d55e00", "--"), ("#009e73", ":"))  # blue, vermilion, green of Okabe and Ito
-EXCLUDED = (0.8, 0.3, 0.6)
 COLOURS, SHOWN_PX = "viridis", 1500
 LABELS = {"feret_max": "largest Feret diameter", "feret_min": "smallest Feret diameter"}
 
@@ -55,7 +50,7 @@ def plot_distribution(distributions: Mapping[str, Distribution]) -> Figure:
     right.set_yticks([0, 10, 50, 90, 100])
     right.grid(axis="y", alpha=0.3)
     for axes in (left, right):
-        axes.set_xlabel(_label(columns[0]))
+        axes.set_xlabel(axis_label(columns[0]))
     left.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     level = max(d.level for d in distributions.values())
     right.set_title(f"points: D10, D50 and D90 with their {100 * level:.3g} % intervals", fontsize=9)
@@ -64,11 +59,11 @@ def plot_distribution(distributions: Mapping[str, Distribution]) -> Figure:
 
 def plot_thickness(image: np.ndarray, thickness: Thickness) -> Figure:
     """Map of the thickness over `image` [h, w] in [0, 1], and its histogram over the pixels with the median."""
-    _same_shape(image, thickness.diameter_px)
+    require_same_shape(image, thickness.diameter_px)
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     diameter = thickness.diameter_px * (thickness.pixel_size_nm or 1.0)
-    step = _step(image)
+    step = step_to_show(image)
     left.imshow(image[::step, ::step], cmap="gray", vmin=0, vmax=1)
     norm = Normalize(0, float(diameter.max()) or 1.0)
     shown = np.ma.masked_equal(diameter[::step, ::step], 0)
@@ -84,44 +79,7 @@ def plot_thickness(image: np.ndarray, thickness: Thickness) -> Figure:
     return figure
 
 
-def plot_particles(
-    image: np.ndarray, labels: np.ndarray, table: pd.DataFrame, column: str, counting: Counting
-) -> Figure:
-    """The particles of `labels` [h, w] on `image` [h, w] in [0, 1], those that count coloured by `column`.
-
-    Those left out are pink and crossed. `table` is that of `measure_particles(labels)`.
-    """
-    _same_shape(image, labels)
-    keep, _ = counted(table, counting)
-    values = table[column].to_numpy(float)
-    low, high = (values[keep].min(), values[keep].max()) if keep.any() else (0.0, 1.0)
-    norm = Normalize(low, high if high > low else low + 1)
-    step = _step(image)
-    small = labels[::step, ::step]
-    picture = np.repeat(np.clip(image[::step, ::step], 0, 1)[..., None].astype(float), 3, axis=2)
-    if len(table):
-        index = np.searchsorted(table["id"], small.ravel()).reshape(small.shape).clip(max=len(table) - 1)
-        colours = np.where(keep[:, None], colormaps[COLOURS](norm(values))[:, :3], EXCLUDED)[index]
-        opacity = np.where(find_boundaries(small, mode="inner"), 1.0, 0.55)[..., None]
-        picture = np.where(small[..., None] > 0, (1 - opacity) * picture + opacity * colours, picture)
-    height, width = small.shape
-    scale = 8 / max(height, width)
-    wide, high = max(3, scale * width + 1.2), max(1.5, scale * height + 0.8)  # inches
-    figure = Figure(figsize=(wide, high))  # a layout that looks for room by itself takes half of the time
-    axes = figure.add_axes((0.1 / wide, 0.4 / high, 1 - 1.2 / wide, 1 - 0.8 / high))
-    axes.imshow(np.rint(255 * picture).astype(np.uint8), interpolation="nearest")
-    axes.autoscale(False)  # what an edge cuts may have its centre beyond
-    axes.plot(table["column_px"][~keep] / step, table["row_px"][~keep] / step, "x", color="white", markersize=4)
-    axes.set_axis_off()
-    axes.set_title(f"{int(keep.sum())} particles counted, {int((~keep).sum())} left out", fontsize=10)
-    reason = "left out: on the border" + (f" or below {counting.min_area_px} px" if counting.min_area_px else "")
-    figure.legend(handles=[Patch(color=EXCLUDED, label=reason)], fontsize=8, loc="lower left", frameon=False)
-    scale_axes = figure.add_axes((1 - 0.95 / wide, 0.4 / high, 0.2 / wide, 1 - 0.8 / high))
-    figure.colorbar(ScalarMappable(norm, COLOURS), cax=scale_axes, label=_label(column))
-    return figure
-
-
-def _label(column: str) -> str:
+def axis_label(column: str) -> str:
     """The size in words, with its unit."""
     bare, _, unit = column.rpartition("_")
     if unit.rstrip("2") not in ("px", "nm"):
@@ -129,11 +87,11 @@ def _label(column: str) -> str:
     return LABELS.get(bare, bare.replace("_", " ")) + (f" ({unit.replace('2', '²')})" if unit else "")
 
 
-def _same_shape(image: np.ndarray, other: np.ndarray) -> None:
+def require_same_shape(image: np.ndarray, other: np.ndarray) -> None:
     if image.ndim != 2 or image.shape != other.shape:
         raise ValueError(f"expected an image of the shape {other.shape} of what was measured, got {image.shape}")
 
 
-def _step(image: np.ndarray) -> int:
+def step_to_show(image: np.ndarray) -> int:
     """Each how many-th pixel is drawn, so that images of any size stay readable and quick."""
     return -(-max(image.shape) // SHOWN_PX)
