@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -42,19 +43,33 @@ def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
         images = torch.cat([real[place] for place in places])
         trainer.step(images, [trainer.layouts[place] for place in places], seeds=range(k, k + BATCH))
 
-    whole, of_batch = seconds(step, repeats), seconds(batch, repeats)
-    beside = []
-    for n_busy in (1, 2):
-        with busy_processes(n_busy):
-            beside.append(seconds(step, repeats))
+    of_batch = seconds(batch, repeats)
     laps = [parts(trainer, real[k % n_layouts], k) for k in range(repeats + WARM_UP)][WARM_UP:]
+    contended = beside_busy("training_step", step, repeats)
+    whole = contended["training_step"]["value"]
     return {
-        "training_step": row(whole, "s"),
-        "training_step_beside_a_busy_process": row(beside[0] / whole, "x"),
-        "training_step_beside_two": row(beside[1] / whole, "x"),
+        **contended,
+        **beside_busy("training_step_with_moments", moments_step(), repeats),
         f"training_images_per_second_at_batch_{BATCH}": row(BATCH * whole / of_batch, "x"),
         **{f"training_step_{name}": row(median(lap[name] for lap in laps), "s") for name in laps[0]},
     }
+
+
+def moments_step() -> Callable[[int], object]:
+    """A step as in `laptop`: a dozen images, judged by their moments."""
+    trainer = make_trainer(
+        load_experiment("tio2_sem", "laptop", {"gan.spp": 16, "gan.support": "flat"}), n_layouts=12, n_patches=12
+    )
+    return lambda k: trainer.step(trainer.images[:, None], trainer.layouts, seeds=range(12 * k, 12 * k + 12))
+
+
+def beside_busy(name: str, work: Callable[[int], object], repeats: int) -> dict[str, dict]:
+    """Seconds of `work`, and how many times as long it takes beside one and two busy processes."""
+    found = {name: row(alone := seconds(work, repeats), "s")}
+    for n_busy, words in ((1, "a_busy_process"), (2, "two")):
+        with busy_processes(n_busy):
+            found[f"{name}_beside_{words}"] = row(seconds(work, repeats) / alone, "x")
+    return found
 
 
 def parts(trainer: Trainer, real: torch.Tensor, k: int) -> dict[str, float]:

@@ -5,6 +5,8 @@ Importing this module keeps PyTorch to the cores that may be used.
 
 import math
 import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +53,25 @@ def _quota(folder: Path) -> float:
 
 # OpenMP respects on which cores a process may run, and knows nothing of a container's share of time.
 torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+
+
+def threads_for(device: torch.device) -> int:
+    """Threads that share a batch by its images: as many as PyTorch has on a processor, one where a GPU computes."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def map_apart(n: int) -> Callable[..., Iterator]:
+    """`map` in `n` threads, in each of which PyTorch computes alone; gradients are on and autocast is off there.
+
+    Threads that share each of a thousand small operations wait for each other, and several times as long beside a busy
+    process; those that have images of their own meet once per step.
+    """
+
+    def alone() -> None:
+        torch.get_num_threads()  # a thread's first question sets its number, so that it has to come before
+        torch.set_num_threads(1)
+
+    return ThreadPoolExecutor(n, initializer=alone).map if n > 1 else map
 
 
 def has_bfloat16(device: torch.device) -> bool:

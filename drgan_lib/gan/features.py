@@ -18,6 +18,7 @@ from drgan_lib.config import GanSettings
 from drgan_lib.errors import DrganError
 from drgan_lib.files import atomic_path
 from drgan_lib.gan.networks import Log
+from drgan_lib.hardware import map_apart, threads_for
 
 # As in pytorch-fid, which takes seconds to import.
 INCEPTION_URL = (
@@ -43,17 +44,19 @@ class Features:
     network: Callable[[Tensor], Tensor]  # features [n, d] of RGB images [n, 3, h, w] in [0, 1]
     device: str | torch.device
 
-    @torch.no_grad()
     def extract(self, images: Tensor | np.ndarray) -> np.ndarray:
         """Features float32 [n, d] of grayscale images [n, h, w] in [0, 1], repeated to three channels."""
         images = torch.as_tensor(images, dtype=torch.float32)
         if images.ndim != 3:
             raise ValueError(f"expected images [n, h, w], got shape {tuple(images.shape)}")
-        batches = (
-            chunk.to(self.device)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-            for chunk in images.split(BATCH)
-        )
-        return torch.cat([self.network(batch).float().cpu() for batch in batches]).numpy()
+
+        @torch.no_grad()  # in its thread
+        def of(some: Tensor) -> Tensor:
+            rgb = some.to(self.device)[:, None].expand(-1, 3, -1, -1)
+            return self.network(rgb.contiguous(memory_format=torch.channels_last)).float().cpu()
+
+        threads = threads_for(torch.device(self.device))
+        return torch.cat(list(map_apart(threads)(of, images.split(BATCH)))).numpy()
 
 
 def choose_features(

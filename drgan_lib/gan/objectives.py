@@ -11,6 +11,7 @@ matching, Li et al., ICML 2015; estimator and kernel, Binkowski et al., ICLR 201
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import repeat
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from drgan_lib.config import GanSettings
 from drgan_lib.gan.features import image_moments
 from drgan_lib.gan.networks import PatchDiscriminator, lsgan_loss
-from drgan_lib.hardware import has_bfloat16
+from drgan_lib.hardware import has_bfloat16, map_apart, threads_for
 
 ALPHAS = (0.2, 0.5, 1.0, 2.0, 5.0)  # of the kernel, a sum of rational quadratic ones
 LEAST_STD = 0.01  # of a moment, as a share of the mean one: what hardly varies in real patches does not count for more
@@ -52,26 +53,39 @@ class Adversary:
         self.precision = torch.bfloat16 if half else torch.float32
         shape = {"layers": settings.discriminator_layers, "channels": settings.discriminator_channels}
         self.discriminator = PatchDiscriminator(**shape).to(device)
+        self._threads = threads_for(device)
+        self._map = map_apart(self._threads)
         weights = self.discriminator.parameters()
         self.optimiser = torch.optim.Adam(weights, lr=settings.lr_discriminator, betas=settings.betas, fused=True)
 
     def judge(self, images: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """One pass over both kinds of images serves both losses: the discriminator judges, and then takes its step."""
-        judged = images.detach().requires_grad_()
-        scores_synthetic, scores_real = self.scores(torch.cat([judged, real])).chunk(2)
+        n, weights = self._threads, list(self.discriminator.parameters())
+        parts = [*images.chunk(n), *real.chunk(n)] if n > 1 else [torch.cat([images, real])]
+        parts = [part.detach().requires_grad_() for part in parts]
+        scores = list(self._map(self.scores, parts))
+        joined = torch.cat(scores).detach().requires_grad_()
+        scores_synthetic, scores_real = joined.chunk(2)
         loss_generator = lsgan_loss(scores_synthetic, 1.0)
         loss_discriminator = 0.5 * (lsgan_loss(scores_real, 1.0) + lsgan_loss(scores_synthetic, 0.0))
-        (image_gradient,) = torch.autograd.grad(loss_generator, judged, retain_graph=True)
-        weights = list(self.discriminator.parameters())
-        for weight, gradient in zip(weights, torch.autograd.grad(loss_discriminator, weights), strict=True):
-            weight.grad = gradient
+        of_generator, of_discriminator = (
+            torch.autograd.grad(loss, joined)[0].split([len(part) for part in scores])
+            for loss in (loss_generator, loss_discriminator)
+        )
+        kept = partial(torch.autograd.grad, retain_graph=True)
+        of_images = list(self._map(kept, scores, parts[: len(images.chunk(n))], of_generator))
+        of_weights = self._map(torch.autograd.grad, scores, repeat(weights), of_discriminator)
+        for weight, *gradients in zip(weights, *of_weights, strict=True):
+            weight.grad = sum(gradients[1:], start=gradients[0])
         self.optimiser.step()
         found = loss_generator, loss_discriminator, scores_real.mean(), scores_synthetic.mean()
-        return image_gradient, torch.stack(found).detach()
+        of_images = torch.cat([gradient for (gradient,) in of_images])
+        return of_images[: len(images)], torch.stack(found).detach()
 
     def scores(self, images: Tensor) -> Tensor:
         """The discriminator's scores, float32 [b, 1, h', w'], of images [b, 1, h, w], in `self.precision`."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
+        half = self.precision == torch.bfloat16
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             return self.discriminator(images).float()
 
     def parameters(self) -> Iterable[Tensor]:
@@ -91,19 +105,21 @@ class Moments:
     means = ("loss_generator",)
 
     def __init__(self, real: Tensor):
-        self._moments = image_moments(real.device)
-        with torch.no_grad():
-            found = torch.cat([self._moments(some[:, None]) for some in real.split(16)])
+        self._moments, self._threads = image_moments(real.device), threads_for(real.device)
+        self._map = map_apart(self._threads)
+        found = torch.cat(list(self._map(torch.no_grad()(self._moments), real[:, None].split(16))))
         self._mean, std = found.mean(dim=0), found.std(dim=0)
         self._std = std + LEAST_STD * std.mean()
 
     def judge(self, images: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        judged = images.detach().requires_grad_()
-        with torch.no_grad():
-            of_real = self._scaled(real)
-        loss = squared_mmd(self._scaled(judged), of_real)
-        (gradient,) = torch.autograd.grad(loss, judged)
-        return gradient, loss.detach()[None]
+        of_real = torch.cat(list(self._map(torch.no_grad()(self._scaled), real.chunk(self._threads))))
+        judged = [part.detach().requires_grad_() for part in images.chunk(self._threads)]
+        found = list(self._map(self._scaled, judged))
+        joined = torch.cat(found).detach().requires_grad_()
+        loss = squared_mmd(joined, of_real)
+        (slope,) = torch.autograd.grad(loss, joined)
+        gradients = self._map(torch.autograd.grad, found, judged, slope.split([len(part) for part in found]))
+        return torch.cat([gradient for (gradient,) in gradients]), loss.detach()[None]
 
     def _scaled(self, images: Tensor) -> Tensor:
         return (self._moments(images) - self._mean) / self._std

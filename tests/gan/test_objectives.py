@@ -4,7 +4,8 @@ import torch
 
 from drgan_lib.config import ConfigError
 from drgan_lib.gan.features import image_moments
-from drgan_lib.gan.objectives import ALPHAS, squared_mmd
+from drgan_lib.gan.networks import lsgan_loss
+from drgan_lib.gan.objectives import ALPHAS, choose_objective, squared_mmd
 
 
 def test_the_discrepancy_is_that_of_its_formula():
@@ -48,3 +49,45 @@ def test_moments_are_of_every_channel_and_have_exact_derivatives():
 def test_one_image_is_no_set(small):
     with pytest.raises(ConfigError, match="compares sets of images, got"):
         small(**{"gan.objective": "moments"})
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of PyTorch's threads, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_threads_that_share_a_batch_find_the_gradients_of_one_pass(small, threads, batch):
+    images, real = torch.rand(2, batch, 1, 32, 32, generator=torch.Generator().manual_seed(2))
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        torch.manual_seed(0)
+        judge = choose_objective(small(**{"gan.precision": "float32"}).profile.gan, real[:, 0])
+        variable = images.clone().requires_grad_()
+        loss = lsgan_loss(judge.scores(variable), 1.0)
+        (expected,) = torch.autograd.grad(loss, variable)
+        said = judge.scores(real).mean().item(), judge.scores(images).mean().item()
+        gradient, means = judge.judge(images, real)
+        assert torch.allclose(gradient, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+        assert means[0].item() == pytest.approx(loss.item(), rel=1e-5)
+        assert means[2:].tolist() == pytest.approx(said, rel=1e-4)
+        found.append(torch.cat([weight.grad.flatten() for weight in judge.parameters()]))
+    assert found[0].abs().max() > 0
+    assert all(torch.allclose(other, found[0], rtol=1e-3, atol=1e-5) for other in found[1:])
+
+
+def test_threads_that_share_a_batch_find_the_moments_of_the_whole(small, threads):
+    settings = small(**{"gan.objective": "moments", "gan.batch_size": 5}).profile.gan
+    images, real = torch.rand(2, 5, 1, 48, 48, generator=torch.Generator().manual_seed(3))
+    found = []
+    for n in (1, 2, 3):
+        threads(n)
+        found.append(choose_objective(settings, real[:, 0]).judge(images, real))
+    for gradient, loss in found[1:]:
+        assert torch.allclose(gradient, found[0][0], rtol=1e-3, atol=1e-4 * found[0][0].abs().max().item())
+        assert loss.item() == pytest.approx(found[0][1].item(), rel=1e-4)
+    assert found[0][0].abs().max() > 0

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from drgan_lib.hardware import has_bfloat16, usable_cores
+from drgan_lib.hardware import has_bfloat16, map_apart, usable_cores
 from drgan_lib.registry import SELF
 from drgan_lib.segmentation.graphed import Graphed
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
@@ -61,11 +60,9 @@ class CompactTrainer(AtomicTrainer):
         self.num_epochs = math.ceil(self.iterations / COMPACT_EPOCH)
         self.num_val_iterations_per_epoch = 1  # for the log only
         self.save_every = 1
-        # Threads that share each of a thousand small operations wait for each other, and several times as long beside a
-        # busy process; those that have images of their own meet once per step.
         torch.set_num_threads(1)
         self._threads = min(usable_cores(), self.configuration_manager.batch_size) if device.type == "cpu" else 1
-        self._map = ThreadPoolExecutor(self._threads).map if self._threads > 1 else map
+        self._map = map_apart(self._threads)
         self.bfloat16, self._graph = has_bfloat16(device), None
         self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
         seed_all(self.seed, 0)
