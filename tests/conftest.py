@@ -100,3 +100,13 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finally:
             if cores:
                 os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of PyTorch's threads, for one test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

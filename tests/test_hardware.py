@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 from drgan_lib import hardware
-from drgan_lib.hardware import DeviceError, choose_device
+from drgan_lib.hardware import DeviceError, choose_device, map_apart, threads_for
 
 
 @pytest.fixture
@@ -78,3 +79,12 @@ def test_a_device_that_cannot_be_had_is_an_error(monkeypatch, forgotten, asked, 
     monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match=message):
         choose_device()
+
+
+def test_threads_apart_compute_alone_and_in_order_and_this_one_keeps_its_own(threads):
+    threads(2)
+    found = list(map_apart(3)(lambda k: (k, torch.get_num_threads(), torch.is_grad_enabled()), range(20)))
+    assert found == [(k, 1, True) for k in range(20)]
+    assert torch.get_num_threads() == threads_for(torch.device("cpu")) == 2
+    assert threads_for(torch.device("cuda")) == 1
+    assert list(map_apart(1)(lambda k: torch.get_num_threads(), range(2))) == [2, 2]

@@ -51,14 +51,6 @@ def test_one_image_is_no_set(small):
         small(**{"gan.objective": "moments"})
 
 
-@pytest.fixture
-def threads():
-    """Sets the number of PyTorch's threads, for one test."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("batch", [1, 4])
 def test_threads_that_share_a_batch_find_the_gradients_of_one_pass(small, threads, batch):
     images, real = torch.rand(2, batch, 1, 32, 32, generator=torch.Generator().manual_seed(2))
