@@ -49,18 +49,17 @@ def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
     whole = contended["training_step"]["value"]
     return {
         **contended,
-        **beside_busy("training_step_with_moments", moments_step(), repeats),
+        **beside_busy("training_step_with_moments", moments_step(2 * n_layouts), repeats),
         f"training_images_per_second_at_batch_{BATCH}": row(BATCH * whole / of_batch, "x"),
         **{f"training_step_{name}": row(median(lap[name] for lap in laps), "s") for name in laps[0]},
     }
 
 
-def moments_step() -> Callable[[int], object]:
-    """A step as in `laptop`: a dozen images, judged by their moments."""
-    trainer = make_trainer(
-        load_experiment("tio2_sem", "laptop", {"gan.spp": 16, "gan.support": "flat"}), n_layouts=12, n_patches=12
-    )
-    return lambda k: trainer.step(trainer.images[:, None], trainer.layouts, seeds=range(12 * k, 12 * k + 12))
+def moments_step(n: int) -> Callable[[int], object]:
+    """A step as in `laptop`, which takes a dozen: `n` images, judged by their moments."""
+    exp = load_experiment("tio2_sem", "laptop", {"gan.spp": 16, "gan.support": "flat"})
+    trainer = make_trainer(exp, n_layouts=n, n_patches=n)
+    return lambda k: trainer.step(trainer.images[:, None], trainer.layouts, seeds=range(n * k, n * k + n))
 
 
 def beside_busy(name: str, work: Callable[[int], object], repeats: int) -> dict[str, dict]:

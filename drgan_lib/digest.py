@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
 # Modules that show results and make none, and packages that count by the values they give, or not at all.
-SHOWING = ("plots", "panel")
+SHOWING = ("plots", "panel", "overlay")
 NOT_FOLLOWED = ("config", "executors", "runs", "cli")
 
 

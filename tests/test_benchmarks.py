@@ -56,12 +56,10 @@ def test_the_transport_benchmark_measures_speed_and_what_it_costs():
 
 def test_the_training_benchmark_breaks_the_step_down():
     results = training.benchmark(repeats=1, n_layouts=1)
-    shared = {
-        "training_step_beside_a_busy_process",
-        "training_step_beside_two",
-        "training_images_per_second_at_batch_8",
-    }
-    check(results, {"training_step", *shared, *(f"training_step_{part}" for part in PARTS)})
+    beside = ("", "_beside_a_busy_process", "_beside_two")
+    steps = {f"{name}{words}" for name in ("training_step", "training_step_with_moments") for words in beside}
+    parts = {f"training_step_{part}" for part in PARTS}
+    check(results, {*steps, *parts, "training_images_per_second_at_batch_8"})
 
 
 def test_the_synthesis_benchmark_writes_images():
