@@ -93,7 +93,7 @@ found[rule].table.head()
 # The tables lie beside this run as CSV, for people and spreadsheets, and as Parquet, for programs, each with a JSON file
 # that says how every column is defined. They hold all particles; which ones count is decided afterwards.
 
-# %% mystnb={"figure": {"caption": "The particles of a test micrograph, coloured by their equivalent diameter. Pink ones do not count.", "name": "fig-particles"}, "image": {"alt": "Micrograph with coloured particles, those at the border in pink"}}
+# %% mystnb={"figure": {"caption": "The particles of a test micrograph, coloured by their equivalent diameter. Pink and crossed ones do not count.", "name": "fig-particles"}, "image": {"alt": "Micrograph with coloured particles, those at the border in pink, small ones crossed"}}
 shown = predictions[rule][0]
 particles = quantify.measure_particles(shown.instances, shown.pixel_size_nm if unit == "nm" else None)
 picture = quantify.draw_particles(shown.image, shown.instances, particles, f"equivalent_diameter_{unit}", counting)

@@ -13,7 +13,7 @@ from drgan_lib.quantify.distributions import Counting, counted
 from drgan_lib.quantify.plots import COLOURS, axis_label, require_same_shape, step_to_show
 
 EXCLUDED, CROSS = (0.8, 0.3, 0.6), "white"
-SMALLEST_PX, MARGIN, BAR, TEXT = 800, 34, (26, 70), 16  # of the longer side; above and below; bar and its numbers; font
+SMALLEST_PX, MARGIN, BAR, TEXT = 800, 40, (26, 84), 20  # of the longer side; above and below; bar and its numbers; font
 NARROWEST_PX = 640  # that the text has room
 
 

@@ -39,7 +39,7 @@ def test_particles_have_the_colour_of_their_size_and_those_left_out_are_pink_and
         drawn = has(picture, in_bytes(colormaps[COLOURS](end)))
         assert number in scattered[drawn]
         assert set(sizes[np.unique(scattered[drawn])]) == {sizes[number]}
-    right = np.asarray(whole)[:, -80:]
+    right = np.asarray(whole)[:, -110:]
     assert (
         has(right, in_bytes(colormaps[COLOURS](1.0))).any(axis=1).argmax()
         < has(right, in_bytes(colormaps[COLOURS](0.0))).any(axis=1).argmax()
