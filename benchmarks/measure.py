@@ -52,6 +52,20 @@ def row(value: float, unit: str, *, at_most: float | None = None, at_least: floa
     return {"value": value, "unit": unit, "at_most": at_most, "at_least": at_least, "met": met if judged else None}
 
 
+def beside_busy(name: str, measured: Callable[[int], float], *, at_most: float | None = None) -> dict[str, dict]:
+    """Seconds that `measured` finds, and how many times as many beside one and two busy processes, which it is told."""
+    times = []
+    for n_busy in range(3):
+        with busy_processes(n_busy):
+            times.append(measured(n_busy))
+    alone, beside_one, beside_two = times
+    return {
+        name: row(alone, "s"),
+        f"{name}_beside_a_busy_process": row(beside_one / alone, "x", at_most=at_most),
+        f"{name}_beside_two": row(beside_two / alone, "x"),
+    }
+
+
 def line(name: str, entry: dict) -> str:
     """A row of the printed table."""
     limits = [

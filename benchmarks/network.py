@@ -6,7 +6,7 @@ import tempfile
 
 import numpy as np
 
-from benchmarks.measure import busy_processes, row
+from benchmarks.measure import beside_busy
 from drgan_lib.config import load_experiment
 from drgan_lib.samples import Sample, SampleSet
 from drgan_lib.segmentation import NnUNet
@@ -28,16 +28,7 @@ def benchmark(epochs: int = 4, **settings: int) -> dict[str, dict]:
             network.fit(samples, seed=seed, log=lambda line: None)
             return network.training()["seconds"].iloc[1:].median() / COMPACT_EPOCH
 
-    times = []
-    for n_busy in range(3):
-        with busy_processes(n_busy):
-            times.append(iteration(seed=n_busy))
-    alone, beside_one, beside_two = times
-    return {
-        "network_iteration": row(alone, "s"),
-        "network_iteration_beside_a_busy_process": row(beside_one / alone, "x", at_most=BESIDE_TARGET),
-        "network_iteration_beside_two": row(beside_two / alone, "x"),
-    }
+    return beside_busy("network_iteration", iteration, at_most=BESIDE_TARGET)
 
 
 def squares(seed: int, *, size_px: int) -> Sample:

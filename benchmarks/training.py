@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.measure import WARM_UP, busy_processes, now, row, seconds
+from benchmarks.measure import WARM_UP, beside_busy, now, row, seconds
 from drgan_lib.config import Experiment, load_experiment
 from drgan_lib.gan.networks import Generator, lsgan_loss
 from drgan_lib.gan.trainer import Trainer
@@ -45,11 +45,12 @@ def benchmark(repeats: int = 15, n_layouts: int = 6) -> dict[str, dict]:
 
     of_batch = seconds(batch, repeats)
     laps = [parts(trainer, real[k % n_layouts], k) for k in range(repeats + WARM_UP)][WARM_UP:]
-    contended = beside_busy("training_step", step, repeats)
+    with_moments = moments_step(2 * n_layouts)
+    contended = beside_busy("training_step", lambda n_busy: seconds(step, repeats))
     whole = contended["training_step"]["value"]
     return {
         **contended,
-        **beside_busy("training_step_with_moments", moments_step(2 * n_layouts), repeats),
+        **beside_busy("training_step_with_moments", lambda n_busy: seconds(with_moments, repeats)),
         f"training_images_per_second_at_batch_{BATCH}": row(BATCH * whole / of_batch, "x"),
         **{f"training_step_{name}": row(median(lap[name] for lap in laps), "s") for name in laps[0]},
     }
@@ -60,15 +61,6 @@ def moments_step(n: int) -> Callable[[int], object]:
     exp = load_experiment("tio2_sem", "laptop", {"gan.spp": 16, "gan.support": "flat"})
     trainer = make_trainer(exp, n_layouts=n, n_patches=n)
     return lambda k: trainer.step(trainer.images[:, None], trainer.layouts, seeds=range(n * k, n * k + n))
-
-
-def beside_busy(name: str, work: Callable[[int], object], repeats: int) -> dict[str, dict]:
-    """Seconds of `work`, and how many times as long it takes beside one and two busy processes."""
-    found = {name: row(alone := seconds(work, repeats), "s")}
-    for n_busy, words in ((1, "a_busy_process"), (2, "two")):
-        with busy_processes(n_busy):
-            found[f"{name}_beside_{words}"] = row(seconds(work, repeats) / alone, "x")
-    return found
 
 
 def parts(trainer: Trainer, real: torch.Tensor, k: int) -> dict[str, float]:
