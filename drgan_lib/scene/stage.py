@@ -10,12 +10,13 @@ from drgan_lib.config import Experiment
 from drgan_lib.executors import outcomes
 from drgan_lib.files import atomic_path
 from drgan_lib.metric import Metric, write_metrics
+from drgan_lib.scene.cache import BasisCache
 from drgan_lib.scene.ground import Ground
 from drgan_lib.scene.layout import Layout, coverage, read_layouts, sample_layout, write_layouts
 from drgan_lib.scene.meshes import make_meshes
 from drgan_lib.scene.parameters import liveness
 from drgan_lib.scene.render import Renderer
-from drgan_lib.scene.transport import BasisCache, TransportRenderer
+from drgan_lib.scene.transport import TransportRenderer
 from drgan_lib.shared import Shared
 
 

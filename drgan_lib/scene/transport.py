@@ -1,23 +1,18 @@
 """Precomputed light transport: the renderer of the training loop, a weighted sum of basis images.
 
 Ray tracing is paid once per layout. After that an image costs a product of a vector and a small matrix, with exact
-derivatives, for any values of the parameters, on any device. Bases stay on the disk, one file per layout, under a key
-that changes with anything they depend on. Two runs may share that folder: a file appears under its name only when it is
-whole, its name says what it holds, and a file that another run removes is just made again.
+derivatives, for any values of the parameters, on any device. Bases stay on the disk (`drgan_lib.scene.cache`), one file
+per layout, under a key that changes with anything they depend on.
 """
 
 import inspect
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import trimesh
 from torch import Tensor
@@ -25,10 +20,11 @@ from torch import Tensor
 from drgan_lib.config import Material
 from drgan_lib.digest import code_behind, digest
 from drgan_lib.executors import outcomes
-from drgan_lib.files import atomic_path, remove_abandoned, require_free_space
+from drgan_lib.files import require_free_space
 from drgan_lib.hardware import choose_device
 from drgan_lib.scene.backend import dr, mi
 from drgan_lib.scene.basis import Basis, learned_lights, trace_basis
+from drgan_lib.scene.cache import BasisCache
 from drgan_lib.scene.detector import blur_std_px, spread
 from drgan_lib.scene.electrons import Electrons, trace_electrons
 from drgan_lib.scene.ground import Ground
@@ -41,61 +37,7 @@ from drgan_lib.shared import Shared
 
 # What is imaged for each appearance, and how.
 TRACED = {"principled": (Terms, trace_basis), "sem": (Electrons, trace_electrons)}
-LIMIT_BYTES = 8 * 2**30
 MEMORY_BYTES = 2 * 2**30
-
-
-class BasisCache:
-    """A folder of bases of about `limit_bytes`; the ones used longest ago go first.
-
-    The folder is listed when a process writes for the first time, and then each time that it has written a tenth of the
-    limit: however many bases there are, a write costs the same.
-    """
-
-    def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES, log: Callable[[str], None] = print):
-        self.folder, self.limit_bytes, self.log = Path(folder).absolute(), limit_bytes, log
-        self._unlisted = limit_bytes  # bytes written since the folder was listed
-
-    def path(self, key: str) -> Path:
-        return self.folder / f"{key}.npz"
-
-    def read(self, key: str) -> Basis | None:
-        """The basis of `key`; None if it is not there, or, with a note, if it cannot be read."""
-        path = self.path(key)
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                basis = Basis(**{name: torch.from_numpy(stored[name]) for name in Basis.__dataclass_fields__})
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # of NumPy, zipfile and the parser of headers, according to the damaged byte
-            self.log(f"{path} is damaged ({type(error).__name__}) and is made again")
-            return None
-        with suppress(OSError):  # a folder of somebody else's can be read all the same
-            os.utime(path)
-        return basis
-
-    def write(self, key: str, basis: Basis) -> None:
-        """Stores a basis; now and then removes the ones used longest ago, and what interrupted runs left."""
-        with atomic_path(self.path(key)) as temporary:
-            np.savez(temporary, **{name: tensor.cpu().numpy() for name, tensor in vars(basis).items()})
-            self._unlisted += temporary.stat().st_size
-        if self._unlisted >= self.limit_bytes / 10:
-            self._prune()
-            self._unlisted = 0
-
-    def _prune(self) -> None:
-        remove_abandoned(self.folder)
-        whole = []
-        for path in self.folder.glob("[!.]*.npz"):
-            with suppress(FileNotFoundError):  # another run was faster
-                stat = path.stat()
-                whole.append((stat.st_mtime_ns, stat.st_size, path))
-        total = sum(size for _, size, _ in whole)
-        for _, size, path in sorted(whole)[:-1]:
-            if total <= self.limit_bytes:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
 
 
 class TransportRenderer(Renderer):

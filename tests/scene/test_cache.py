@@ -11,8 +11,7 @@ import torch
 
 from drgan_lib import files
 from drgan_lib.config import ROOT
-from drgan_lib.scene import BasisCache, TransportRenderer, at_position, sample_layout
-from drgan_lib.scene import transport as cache
+from drgan_lib.scene import BasisCache, TransportRenderer, at_position, cache, sample_layout
 from drgan_lib.scene.basis import Basis
 from tests.scene.conftest import made_basis, small_material
 
