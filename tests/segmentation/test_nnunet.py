@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,7 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from drgan_lib.classes import SEAM, SEAM_LABELS
 from drgan_lib.config import SegmentationSettings, load_experiment
 from drgan_lib.files import read_json
 from drgan_lib.hardware import has_bfloat16
@@ -215,9 +217,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(trained, tmp_path):
     torch.testing.assert_close(*weights, rtol=0, atol=0)
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("trained")
-def test_threads_that_divide_a_batch_find_the_gradients_of_the_whole(trained, tmp_path, monkeypatch):
+@pytest.fixture
+def start(trained, tmp_path, monkeypatch):
+    """Function that gives a trainer on so many cores, before its first step; all have the same weights."""
     plans, dataset = (read_json(next(trained.folder.rglob(f"{name}.json"))) for name in ("plans", "dataset"))
     plans["configurations"]["2d_compact"]["batch_size"] = 3
     for name in ("preprocessed", "results"):
@@ -227,15 +229,26 @@ def test_threads_that_divide_a_batch_find_the_gradients_of_the_whole(trained, tm
     data.touch()  # by its suffix, nnU-Net chooses how it would read
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)
     monkeypatch.setattr(compact_trainer, "has_bfloat16", lambda device: False)
+
+    def started(cores: int) -> CompactTrainer:
+        monkeypatch.setattr(compact_trainer, "usable_cores", lambda: cores)
+        settings = plans | {"continue_training": False}
+        trainer = CompactTrainer(settings, "2d_compact", "all", dataset, torch.device("cpu"))
+        trainer.initialize()
+        return trainer
+
+    return started
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("trained")
+def test_threads_that_divide_a_batch_find_the_gradients_of_the_whole(start):
     random = torch.Generator().manual_seed(0)
     images = torch.randn(3, 1, 32, 32, generator=random)
     classes = [torch.randint(0, 3, (3, 1, 32 // n, 32 // n), generator=random).float() for n in (1, 2)]
 
     def gradients(cores: int) -> list[torch.Tensor]:
-        monkeypatch.setattr(compact_trainer, "usable_cores", lambda: cores)
-        start = plans | {"continue_training": False}
-        trainer = CompactTrainer(start, "2d_compact", "all", dataset, torch.device("cpu"))
-        trainer.initialize()
+        trainer = start(cores)
         trainer.on_train_epoch_start()
         loss = trainer.train_step({"data": images, "target": classes})["loss"]
         return [loss, *(weight.grad for weight in trainer.network.parameters())]
@@ -243,6 +256,18 @@ def test_threads_that_divide_a_batch_find_the_gradients_of_the_whole(trained, tm
     whole = gradients(1)
     for cores in (2, 3, 8):
         torch.testing.assert_close(gradients(cores), whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("trained")
+def test_a_pixel_of_a_seam_counts_as_much_as_five(start):
+    logits = torch.zeros(1, len(SEAM_LABELS), 1, 2, requires_grad=True)
+    labels = product(range(SEAM + 1), range(SEAM + 1, len(SEAM_LABELS)))
+    cross_entropy = start(1).loss.loss.ce
+    for other, at_seam in labels:
+        loss = cross_entropy(logits, torch.tensor([[[[other, at_seam]]]]))
+        slopes = torch.autograd.grad(loss, logits)[0].abs().amax(dim=1).flatten()
+        torch.testing.assert_close(slopes[1] / slopes[0], torch.tensor(5.0))
 
 
 @pytest.mark.slow

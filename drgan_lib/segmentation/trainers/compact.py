@@ -14,12 +14,14 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from drgan_lib.classes import SEAM, SEAM_LABELS
 from drgan_lib.hardware import has_bfloat16, map_apart, usable_cores
 from drgan_lib.registry import SELF
 from drgan_lib.segmentation.graphed import Graphed
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
 
 RATE, DECAY = 5e-3, 1e-2  # of AdamW
+AT_SEAMS = 5.0  # how many times as much as others a pixel of a seam counts in the cross-entropy
 LEAST_S = 20  # between two checkpoints: a GPU is through an epoch in the time that one takes to write
 
 
@@ -34,11 +36,12 @@ class AtomicTrainer(nnUNetTrainer):
 class CompactTrainer(AtomicTrainer):
     """Runs the `iterations` that the plans' configuration names under `compact`, from its `seed`.
 
-    Augmentation, losses, deep supervision and foreground oversampling stay nnU-Net's own. Different are the length, the
-    optimizer (AdamW, Loshchilov and Hutter, ICLR 2019: at a rate of .002 it is in 1,000 iterations where SGD with
-    nnU-Net's momentum, the memory of which is 100 iterations long, is in 2,000), the learning rate (nnU-Net's
-    polynomial, but stepped per iteration), bfloat16, a step that a GPU replays and a processor divides by images, a
-    seed, no plots, and checkpoints after epochs of 50 iterations.
+    Augmentation, Dice loss, deep supervision and foreground oversampling stay nnU-Net's own. Different are the weight
+    of seams in the cross-entropy (after Ronneberger et al., MICCAI 2015), the length, the optimizer (AdamW, Loshchilov
+    and Hutter, ICLR 2019: at a rate of .002 it is in 1,000 iterations where SGD with nnU-Net's momentum, the memory of
+    which is 100 iterations long, is in 2,000), the learning rate (nnU-Net's polynomial, but stepped per iteration),
+    bfloat16, a step that a GPU replays and a processor divides by images, a seed, no plots, and checkpoints after
+    epochs of 50 iterations.
     From the checkpoint of a shorter training it goes on with the iteration after its last.
     """
 
@@ -66,6 +69,13 @@ class CompactTrainer(AtomicTrainer):
         self.bfloat16, self._graph = has_bfloat16(device), None
         self.logger.plot_progress_png = lambda folder: None  # it takes a tenth of the time; chapter 05 plots the log
         seed_all(self.seed, 0)
+
+    def _build_loss(self):
+        loss = super()._build_loss()
+        seams = torch.tensor([number > SEAM for number in SEAM_LABELS.values()])
+        weights = torch.where(seams, AT_SEAMS, 1.0)[: self.label_manager.num_segmentation_heads]
+        loss.loss.ce.weight = weights.to(self.device)
+        return loss
 
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.network.parameters(), RATE, weight_decay=DECAY, fused=True)
