@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,8 @@ DOCUMENTED = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
 # Modules that show results and make none, and packages that count by the values they give, or not at all.
 SHOWING = ("plots", "panel", "overlay")
 NOT_FOLLOWED = ("config", "executors", "runs", "cli")
+NAME = re.compile(rf"({PACKAGE.name}(?:\.\w+)+)(?::(\w+))?")  # of a module, or of something in it
+Named = tuple[str, str]  # module and name; "" for the module itself
 
 
 def digest(text: str) -> str:
@@ -24,22 +27,26 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def code_behind(*starts: str | Path, showing: bool = False, package: Path = PACKAGE) -> dict[str, str]:
+def code_behind(
+    *starts: str | Path, named: bool = False, showing: bool = False, package: Path = PACKAGE
+) -> dict[str, str]:
     """Digests of the modules of the library that `starts` import, of what those import, and so on, by their paths.
 
-    `starts` are Python files; those within the library count too. Comments, docstrings and layout do not count (see
-    `meaning`), nor, unless `showing`, do modules that plot. Imports in functions count, and a name that a package
-    passes on, by its `__init__.pyi`, leads to the module that it is from.
+    `starts` are Python files or names of modules; those within the library count too. Comments, docstrings and layout
+    do not count (see `meaning`), nor, unless `showing`, do modules that plot. Imports in functions count, and a name
+    that a package passes on, by its `__init__.pyi`, leads to the module that it is from. With `named`, so do modules
+    that strings name: entries of a registry, and what runs in another process.
     """
     found: dict[Path, str] = {}
-    waiting = [Path(start).resolve() for start in starts]
+    waiting = [path for start in starts for path in _started(start, package)]
     while waiting:
         path = waiting.pop()
         if path in found or (path.stem in SHOWING and not showing):
             continue
-        found[path], imports = _parsed(path, path.stat().st_mtime_ns)
+        found[path], imports, strings = _parsed(path, path.stat().st_mtime_ns)
         offered = _offered(path, package) if path.name == "__init__.py" and path.parent != package else {}
-        for module, name in (*imports, *((module, name) for name, module in offered.items())):
+        names = strings if named else ()
+        for module, name in (*imports, *names, *((module, name) for name, module in offered.items())):
             waiting += _files(package, module, name)
     inside = [path for path in found if path.is_relative_to(package)]
     return {path.relative_to(package).as_posix(): found[path] for path in sorted(inside)}
@@ -59,14 +66,25 @@ def _without_docstrings(tree: ast.AST) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(path: Path, changed_ns: int) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Digest of what a file says, and (module, name) of what it imports from the library; name "" for a module."""
+def _parsed(path: Path, changed_ns: int) -> tuple[str, tuple[Named, ...], tuple[Named, ...]]:
+    """Digest of what a file says; what it imports from the library; and what of the library its strings name."""
     tree = ast.parse(path.read_text())
     imports = tuple(_imports(tree))
-    return digest(_without_docstrings(tree)), imports
+    return digest(_without_docstrings(tree)), imports, tuple(_strings(tree))
 
 
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def _started(start: str | Path, package: Path) -> Iterable[Path]:
+    match = NAME.fullmatch(str(start))
+    return _files(package, match[1], match[2] or "") if match else (Path(start).resolve(),)
+
+
+def _strings(tree: ast.AST) -> Iterator[Named]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (match := NAME.fullmatch(node.value)):
+            yield match[1], match[2] or ""
+
+
+def _imports(tree: ast.AST) -> Iterator[Named]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from ((node.module, alias.name) for alias in node.names if _is_ours(node.module))

@@ -55,6 +55,21 @@ def test_imports_are_followed_to_where_a_name_is_from(library, tmp_path):
     assert shown == {"a/__init__.py", "a/one.py", "b/two.py", "a/plots.py", "c.py"}
 
 
+def test_what_strings_name_is_followed_where_asked(library, tmp_path):
+    notebook = tmp_path / "chapter.py"
+    notebook.write_text('PLACES = ["drgan_lib.a:f", "drgan_lib.c"]\nWORDS = "of drgan_lib.a.beside", "numpy.a"\n')
+    assert names(notebook, package=library) == set()
+    assert names(notebook, named=True, package=library) == {"a/one.py", "b/two.py", "c.py"}
+    assert names("drgan_lib.b.two", package=library) == {"a/one.py", "b/two.py"}
+
+
+def test_the_results_of_chapter_05_depend_on_all_that_trains_and_segments():
+    """Also on what nnU-Net finds in a folder, what runs in another process, and what only the registry names."""
+    found = names(PACKAGE / "chapters" / "05_segmentation_evaluation.py", named=True)
+    made_by = "worker", "raw", "nnunet", "network", "classical", "own", "trainers/compact", "graphed"
+    assert {f"segmentation/{name}.py" for name in made_by} <= found
+
+
 def test_digests_see_what_code_says_but_no_comments(library):
     start, path = library / "a/one.py", library / "b/two.py"
     first = code_behind(start, package=library)

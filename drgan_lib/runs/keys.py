@@ -108,7 +108,7 @@ def stage_parts(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAG
         parts = {
             "seed": exp.seed,
             "settings": {name: reduce(getitem, name.split("."), settings) for name in stage.settings},
-            "code": {notebook.name: digest(meaning(notebook.read_text())), **code_behind(notebook)},
+            "code": {notebook.name: digest(meaning(notebook.read_text())), **code_behind(notebook, named=True)},
             "stages": {name: key_of(found[name]) for name in stage.needs},
             "data": {split: _data_files(exp, split) for split in stage.data},
             "files": files,
@@ -130,7 +130,7 @@ def page_keys(exp: Experiment, notebooks: Path, stages: Sequence[Stage] = STAGES
     pages = {}
     for stage in stages:
         notebook = notebooks / f"{stage.notebook}.py"
-        parts: list[Any] = [notebook.read_text(), code_behind(notebook, showing=True)]
+        parts: list[Any] = [notebook.read_text(), code_behind(notebook, named=True, showing=True)]
         if stage.page_data:
             parts += [_data_files(exp, split) for split in stage.page_data]
             parts += [exp.material.dataset.licence, exp.material.dataset.citation]

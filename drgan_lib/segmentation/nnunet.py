@@ -21,14 +21,18 @@ from drgan_lib.segmentation.instances import BorderCore, tune_border_core
 from drgan_lib.segmentation.network import Network
 from drgan_lib.segmentation.raw import content, write_raw
 from drgan_lib.segmentation.trainers import COMPACT_EPOCH
-from drgan_lib.segmentation.training import TRAINERS, run_worker
+from drgan_lib.segmentation.training import run_worker
 from drgan_lib.segmentation.training_set import check, set_aside
 from drgan_lib.store import Store
 
 DATASET = "Dataset001_particles"
 DEFAULT_EPOCHS = 1000  # of nnU-Net's trainer, 250 iterations each
-HERE = Path(__file__).parent
-MAKES_NETWORKS = [HERE.parent / "classes.py", HERE / "raw.py", HERE / "worker.py", *TRAINERS.glob("*.py")]
+MAKES_NETWORKS = (
+    "drgan_lib.classes",
+    "drgan_lib.segmentation.raw",
+    "drgan_lib.segmentation.worker",
+    "drgan_lib.segmentation.trainers.compact",
+)
 
 
 class NnUNet(Network):

@@ -115,7 +115,8 @@ def _predict(
     for sample, left_out in zip(truth, unjudged, strict=True):
         images.update(f"{sample.name} {sample.image.shape} {sample.pixel_size_nm}".encode() + sample.image.tobytes())
         images.update(np.packbits(left_out).tobytes())
-    made_from = {"segmenter": identity, "scale": scale, "images": images.hexdigest(), "code": code_behind(__file__)}
+    code = code_behind(__file__, named=True)
+    made_from = {"segmenter": identity, "scale": scale, "images": images.hexdigest(), "code": code}
     if identity is not None and mark.is_file() and read_json(mark) == made_from:
         return
     shutil.rmtree(place, ignore_errors=True)

@@ -66,7 +66,7 @@ def test_comments_change_the_page_and_code_changes_the_key(changed, notebooks):
 def test_the_code_behind_a_notebook_counts_and_what_shows_results_concerns_the_page(changed, monkeypatch):
     code = {"segmentation/match.py": "a", "segmentation/plots.py": "a"}
 
-    def behind(notebook, showing=False):
+    def behind(notebook, named, showing=False):
         mine = code if notebook.stem == "05_segmentation_evaluation" else {}
         return {name: value for name, value in mine.items() if showing or "plots" not in name}
 
