@@ -103,8 +103,9 @@ glue("seam_px", exp.profile.segmentation.seam_px, display=False)
 #
 # - `default`: nnU-Net's own plan and trainer, 1000 epochs of 250 iterations. This is what the paper used.
 # - `compact`: the same method with a narrower and shallower U-Net, smaller patches, a fixed number of iterations of AdamW
-#   in place of SGD, and no mirrored copies in prediction, for computers without a GPU. Augmentation, losses, deep
-#   supervision and foreground sampling stay nnU-Net's own.
+#   in place of SGD, and no mirrored copies in prediction, for computers without a GPU. In its cross-entropy a pixel near a
+#   place where two particles meet (see below) counts five times. Augmentation, Dice loss, deep supervision and foreground
+#   sampling stay nnU-Net's own.
 #
 # This run uses the {glue:text}`segmentation_trainer` trainer. nnU-Net trains in a process of its own and writes its full
 # log to `nnunet.log` beside the network; here is the short one. A training that was interrupted goes on from its last
